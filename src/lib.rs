@@ -1,0 +1,5 @@
+//! A blocking database driver for Picodata and dqlite.
+
+pub mod error;
+mod row;
+pub mod value;

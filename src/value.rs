@@ -1,0 +1,123 @@
+//! Values: what a parameter may be and what a column may hold, the same for both databases.
+
+use chrono::{DateTime, FixedOffset, NaiveDate};
+use uuid::Uuid;
+
+/// A value that borrows its text and bytes.
+///
+/// Rows give their columns as this type, borrowed from the receive buffer, and parameters are sent from it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum ValueRef<'a> {
+    /// SQL's NULL.
+    Null,
+    /// A truth value.
+    Bool(bool),
+    /// A signed 64-bit integer; every narrower one is widened to it.
+    Int(i64),
+    /// A 64-bit IEEE 754 number.
+    Float(f64),
+    /// Text, always UTF-8.
+    Text(&'a str),
+    /// Bytes.
+    Blob(&'a [u8]),
+    /// A point in time with the offset from UTC that it was given with.
+    Timestamp(DateTime<FixedOffset>),
+    /// A calendar day.
+    Date(NaiveDate),
+    /// A universally unique identifier.
+    Uuid(Uuid),
+    /// A decimal number in its text form, which loses no digit.
+    Decimal(&'a str),
+    /// A JSON document in its text form.
+    Json(&'a str),
+}
+
+/// A value that owns its text and bytes.
+#[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
+pub enum Value {
+    /// SQL's NULL.
+    #[default]
+    Null,
+    /// A truth value.
+    Bool(bool),
+    /// A signed 64-bit integer.
+    Int(i64),
+    /// A 64-bit IEEE 754 number.
+    Float(f64),
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Blob(Vec<u8>),
+    /// A point in time with the offset from UTC that it was given with.
+    Timestamp(DateTime<FixedOffset>),
+    /// A calendar day.
+    Date(NaiveDate),
+    /// A universally unique identifier.
+    Uuid(Uuid),
+    /// A decimal number in its text form.
+    Decimal(String),
+    /// A JSON document in its text form.
+    Json(String),
+}
+
+impl ValueRef<'_> {
+    /// The name of the value's type, as error messages use it.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            ValueRef::Null => "null",
+            ValueRef::Bool(_) => "bool",
+            ValueRef::Int(_) => "int",
+            ValueRef::Float(_) => "float",
+            ValueRef::Text(_) => "text",
+            ValueRef::Blob(_) => "blob",
+            ValueRef::Timestamp(_) => "timestamp",
+            ValueRef::Date(_) => "date",
+            ValueRef::Uuid(_) => "uuid",
+            ValueRef::Decimal(_) => "decimal",
+            ValueRef::Json(_) => "json",
+        }
+    }
+
+    /// Whether the value is NULL.
+    pub fn is_null(&self) -> bool {
+        matches!(self, ValueRef::Null)
+    }
+
+    /// The value with text and bytes of its own.
+    pub fn to_owned(&self) -> Value {
+        match *self {
+            ValueRef::Null => Value::Null,
+            ValueRef::Bool(value) => Value::Bool(value),
+            ValueRef::Int(value) => Value::Int(value),
+            ValueRef::Float(value) => Value::Float(value),
+            ValueRef::Text(value) => Value::Text(value.into()),
+            ValueRef::Blob(value) => Value::Blob(value.into()),
+            ValueRef::Timestamp(value) => Value::Timestamp(value),
+            ValueRef::Date(value) => Value::Date(value),
+            ValueRef::Uuid(value) => Value::Uuid(value),
+            ValueRef::Decimal(value) => Value::Decimal(value.into()),
+            ValueRef::Json(value) => Value::Json(value.into()),
+        }
+    }
+}
+
+impl Value {
+    /// The same value, borrowed.
+    pub fn as_ref(&self) -> ValueRef<'_> {
+        match self {
+            Value::Null => ValueRef::Null,
+            Value::Bool(value) => ValueRef::Bool(*value),
+            Value::Int(value) => ValueRef::Int(*value),
+            Value::Float(value) => ValueRef::Float(*value),
+            Value::Text(value) => ValueRef::Text(value),
+            Value::Blob(value) => ValueRef::Blob(value),
+            Value::Timestamp(value) => ValueRef::Timestamp(*value),
+            Value::Date(value) => ValueRef::Date(*value),
+            Value::Uuid(value) => ValueRef::Uuid(*value),
+            Value::Decimal(value) => ValueRef::Decimal(value),
+            Value::Json(value) => ValueRef::Json(value),
+        }
+    }
+}
