@@ -1,0 +1,3 @@
+//! The dqlite backend.
+
+pub mod store;
