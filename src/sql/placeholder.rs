@@ -1,0 +1,482 @@
+//! Placeholders: the same statement with the parameters that its server takes.
+
+use std::borrow::Cow;
+
+use super::Dialect;
+use super::lexeme::{byte, is_word_byte};
+use super::parameter::{Numbering, ParameterList, parameters};
+use super::position::{Position, excerpt};
+use super::token::{Token, TokenKind, Tokens};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The style in which a caller writes parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(crate) enum Placeholders {
+    /// The server's own: SQLite's `?`, `?NNN`, `:name`, `@name` and `$name` in any mixture, PostgreSQL's `$n`.
+    #[default]
+    Native,
+    /// `?` for each value in turn. In PostgreSQL `??` stands for the operator `?`, as in JDBC: `??|` for `?|`.
+    Question,
+    /// `:name`; the same name is the same value.
+    Named,
+}
+
+impl Placeholders {
+    /// The style as error messages name it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Placeholders::Native => "the server's own",
+            Placeholders::Question => "`?`",
+            Placeholders::Named => "`:name`",
+        }
+    }
+}
+
+/// A statement as its server takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rewritten<'a> {
+    /// The text; borrowed where nothing had to change.
+    pub(crate) sql: Cow<'a, str>,
+    /// Its parameters, numbered as the server numbers them, with the names that the caller wrote.
+    pub(crate) parameters: ParameterList,
+}
+
+/// Rewrites the parameters of `sql`, written in the style `from`, to the server's own, and lists them.
+///
+/// SQLite knows both `?` and `:name`, so its text never changes. For PostgreSQL `?` and `:name` become `$1`, `$2`, …,
+/// with a space between where the number would run into a word. Strings, quoted names, comments, casts (`::`), `:=`
+/// and dollar quotes stay as they are. Inside `[ ]` a `:` straight behind an operand separates the bounds of a slice
+/// (`a[m:n]`); with a space before it and none behind (`a[m :n]`) it begins a placeholder.
+///
+/// As with [`parameters`], give one statement at a time.
+///
+/// # Errors
+///
+/// [`ErrorKind::Misuse`] for a parameter of another style than `from`, with the place of both, and for more
+/// parameters than the server takes. In the style [`Named`](Placeholders::Named) PostgreSQL's operator `?` is an
+/// error only where no operand stands before it, since only there it must be a placeholder.
+pub(crate) fn rewrite<'a>(
+    sql: &'a str,
+    from: Placeholders,
+    dialect: Dialect,
+) -> Result<Rewritten<'a>> {
+    if from == Placeholders::Native {
+        return Ok(Rewritten {
+            sql: Cow::Borrowed(sql),
+            parameters: parameters(sql, dialect)?,
+        });
+    }
+    let mut rewriter = Rewriter {
+        sql,
+        from,
+        numbering: Numbering::new(dialect),
+        first: None,
+        output: String::new(),
+        copied: 0,
+    };
+    match dialect {
+        Dialect::Sqlite => rewriter.sqlite()?,
+        Dialect::Postgres => rewriter.postgres()?,
+    }
+    Ok(rewriter.finish())
+}
+
+struct Rewriter<'a> {
+    sql: &'a str,
+    from: Placeholders,
+    numbering: Numbering<'a>,
+    /// The first parameter of the right style, for the message about one of another.
+    first: Option<Token>,
+    output: String,
+    /// How much of `sql` is in `output`, in bytes.
+    copied: usize,
+}
+
+impl<'a> Rewriter<'a> {
+    fn sqlite(&mut self) -> Result<()> {
+        for token in Tokens::new(self.sql, Dialect::Sqlite) {
+            if token.kind != TokenKind::Parameter {
+                continue;
+            }
+            let style = match byte(self.sql.as_bytes(), token.start) {
+                b'?' => Some(Placeholders::Question),
+                b':' => Some(Placeholders::Named),
+                _ => None,
+            };
+            if style != Some(self.from) {
+                return Err(self.mixed(token));
+            }
+            self.first.get_or_insert(token);
+            self.numbering.native(token, self.sql)?;
+        }
+        Ok(())
+    }
+
+    fn postgres(&mut self) -> Result<()> {
+        let text = self.sql.as_bytes();
+        let mut tokens = Tokens::new(self.sql, Dialect::Postgres).peekable();
+        let mut before: Option<Token> = None;
+        let mut brackets = 0usize;
+        while let Some(token) = tokens.next() {
+            let mut last = token;
+            match (token.kind, byte(text, token.start)) {
+                (TokenKind::Parameter, _) => return Err(self.mixed(token)),
+                (TokenKind::OpenBracket, _) => brackets += 1,
+                (TokenKind::CloseBracket, _) => brackets = brackets.saturating_sub(1),
+                (TokenKind::Operator, b'?') if self.from == Placeholders::Question => {
+                    match byte(text, token.end) {
+                        b'?' => {
+                            last = tokens.next().unwrap_or(token);
+                            self.replace(token.start, last.end, "?");
+                        }
+                        b'0'..=b'9' => {
+                            return Err(self.mixed(Token {
+                                end: tokens.next().map_or(token.end, |digits| digits.end),
+                                ..token
+                            }));
+                        }
+                        _ => {
+                            let number = self.numbering.next(token, self.sql)?;
+                            self.place(token, number);
+                        }
+                    }
+                }
+                (TokenKind::Operator, b'?') if must_be_placeholder(token, before, text) => {
+                    return Err(self.mixed(token));
+                }
+                (TokenKind::Operator, b':') if token.end - token.start == 1 => {
+                    let slice = brackets > 0
+                        && (self.from == Placeholders::Question
+                            || before.is_some_and(|before| is_operand_before(before, token)));
+                    if let Some(name) = tokens.next_if(|next| {
+                        !slice && next.start == token.end && next.kind == TokenKind::Word
+                    }) {
+                        let placeholder = Token {
+                            kind: TokenKind::Parameter,
+                            end: name.end,
+                            ..token
+                        };
+                        if self.from != Placeholders::Named {
+                            return Err(self.mixed(placeholder));
+                        }
+                        let number = self.numbering.named(placeholder, self.sql)?;
+                        self.place(placeholder, number);
+                        last = placeholder;
+                    }
+                }
+                _ => {}
+            }
+            before = Some(last);
+        }
+        Ok(())
+    }
+
+    /// Puts `$number` in the place of `token`.
+    fn place(&mut self, token: Token, number: u32) {
+        let text = self.sql.as_bytes();
+        let touches = |at: Option<usize>| at.is_some_and(|at| is_word_byte(byte(text, at)));
+        let space = |needed: bool| if needed { " " } else { "" };
+        let before = space(touches(token.start.checked_sub(1)));
+        let after = space(touches(Some(token.end)));
+        self.replace(token.start, token.end, &format!("{before}${number}{after}"));
+        self.first.get_or_insert(token);
+    }
+
+    fn replace(&mut self, start: usize, end: usize, text: &str) {
+        if self.output.is_empty() {
+            self.output.reserve(self.sql.len() + 16);
+        }
+        let between = self.sql.get(self.copied..start).unwrap_or_default();
+        self.output.push_str(between);
+        self.output.push_str(text);
+        self.copied = end;
+    }
+
+    fn finish(mut self) -> Rewritten<'a> {
+        let sql = if self.copied == 0 {
+            Cow::Borrowed(self.sql)
+        } else {
+            let rest = self.sql.get(self.copied..).unwrap_or_default();
+            self.output.push_str(rest);
+            Cow::Owned(self.output)
+        };
+        Rewritten {
+            sql,
+            parameters: self.numbering.finish(),
+        }
+    }
+
+    /// The error about `token`, a parameter of another style than the one that is set.
+    fn mixed(&self, token: Token) -> Error {
+        let place = |token: Token| {
+            format!(
+                "`{}` at {}",
+                excerpt(token.text(self.sql)),
+                Position::of(self.sql, token.start)
+            )
+        };
+        let style = self.from.as_str();
+        let message = match self.first {
+            Some(first) => format!(
+                "mixed placeholders: {} and {}; write every parameter as {style}",
+                place(first),
+                place(token)
+            ),
+            None => format!(
+                "the parameter {} is not of the style {style} that `placeholders` asks for; \
+                 write it as {style}, or set `placeholders` to native",
+                place(token)
+            ),
+        };
+        Error::new(ErrorKind::Misuse, message)
+    }
+}
+
+/// Whether `before` ends straight in front of `colon` and can be the lower bound of a slice.
+fn is_operand_before(before: Token, colon: Token) -> bool {
+    before.end == colon.start
+        && matches!(
+            before.kind,
+            TokenKind::Word
+                | TokenKind::QuotedName
+                | TokenKind::Number
+                | TokenKind::Text
+                | TokenKind::Close
+                | TokenKind::CloseBracket
+                | TokenKind::Parameter
+        )
+}
+
+/// Whether a `?` can be nothing but a placeholder: nothing before it that an operator could have as its left side,
+/// and no operator that it could be the beginning of (`?-`, `?|` stand before their only side).
+fn must_be_placeholder(question: Token, before: Option<Token>, text: &[u8]) -> bool {
+    let nothing_before = before.is_some_and(|before| {
+        matches!(before.kind, TokenKind::Open | TokenKind::Comma)
+            || (before.kind == TokenKind::Operator
+                && (before.end < question.start
+                    || matches!(byte(text, before.start), b'=' | b'<' | b'>')))
+    });
+    nothing_before
+        && !matches!(
+            byte(text, question.end),
+            b'?' | b'-' | b'|' | b'&' | b'#' | b'@' | b'<' | b'~'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Placeholders::{Named, Native, Question};
+
+    fn check(from: Placeholders, sql: &str, expected: &str, names: &[&str]) {
+        let found = rewrite(sql, from, Dialect::Postgres).unwrap_or_else(|error| {
+            panic!("{sql:?}: {error}");
+        });
+        assert_eq!(found.sql, expected, "{sql:?}");
+        assert_eq!(
+            matches!(found.sql, Cow::Borrowed(_)),
+            sql == expected,
+            "{sql:?}"
+        );
+        if from == Named {
+            let found: Vec<&str> = (1..=found.parameters.count())
+                .filter_map(|number| found.parameters.name(number))
+                .collect();
+            assert_eq!(found, names, "{sql:?}");
+        }
+    }
+
+    #[test]
+    fn question_marks_become_numbers() {
+        for (sql, expected) in [
+            ("select 1", "select 1"),
+            ("select ?, ?", "select $1, $2"),
+            ("?", "$1"),
+            (
+                "select a from t where a=? and b=?;",
+                "select a from t where a=$1 and b=$2;",
+            ),
+            (
+                "select '?', \"?\", E'\\'?', $$?$$, $t$?$t$ -- ?\n/* ? /* ? */ ? */, ?",
+                "select '?', \"?\", E'\\'?', $$?$$, $t$?$t$ -- ?\n/* ? /* ? */ ? */, $1",
+            ),
+            ("select ?::int, a::text", "select $1::int, a::text"),
+            (
+                "select a ?? 'k', b ??| ?, c ??& ?",
+                "select a ? 'k', b ?| $1, c ?& $2",
+            ),
+            ("select a @?? ?", "select a @? $1"),
+            ("select ???", "select ?$1"),
+            ("select ?||'x'", "select $1||'x'"),
+            ("limit?offset?", "limit $1 offset $2"),
+            ("select 1where?=?and 2", "select 1where $1=$2 and 2"),
+            ("select 'я', ?, 'ю'", "select 'я', $1, 'ю'"),
+            (
+                "select a[1:2], a[m:n], a[m :n], a[?:?]",
+                "select a[1:2], a[m:n], a[m :n], a[$1:$2]",
+            ),
+            ("select f(a := ?)", "select f(a := $1)"),
+            ("select '?", "select '?"),
+            ("select ?/* ?", "select $1/* ?"),
+        ] {
+            check(Question, sql, expected, &[]);
+        }
+        let many = "?,".repeat(12);
+        let found = rewrite(&many, Question, Dialect::Postgres).unwrap();
+        assert_eq!(found.sql, "$1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,");
+        assert_eq!(found.parameters.count(), 12);
+        assert_eq!(found.parameters.name(1), None);
+    }
+
+    #[test]
+    fn names_become_numbers() {
+        for (sql, expected, names) in [
+            ("select 1", "select 1", &[][..]),
+            ("select :a, :b, :a", "select $1, $2, $1", &[":a", ":b"]),
+            (
+                "select :a::int, b::text",
+                "select $1::int, b::text",
+                &[":a"],
+            ),
+            (
+                "select ':a', \":a\", $$:a$$ /* :a */ -- :a\n, :b",
+                "select ':a', \":a\", $$:a$$ /* :a */ -- :a\n, $1",
+                &[":b"],
+            ),
+            ("select :имя, :_x1", "select $1, $2", &[":имя", ":_x1"]),
+            ("f(a := :a, b:=:b)", "f(a := $1, b:=$2)", &[":a", ":b"]),
+            (
+                "a[1:2], a[m:n], a[f(x):n], a[1:n]",
+                "a[1:2], a[m:n], a[f(x):n], a[1:n]",
+                &[],
+            ),
+            (
+                "a[:m:n], a[:m : :n], a[m :n]",
+                "a[$1:n], a[$1 : $2], a[m $2]",
+                &[":m", ":n"],
+            ),
+            ("limit:n", "limit $1", &[":n"]),
+            ("a ? 'k' and b = :b", "a ? 'k' and b = $1", &[":b"]),
+            ("(a @? 'k') and ?- :l", "(a @? 'k') and ?- $1", &[":l"]),
+            (": a, :1", ": a, :1", &[]),
+            ("select :a", "select $1", &[":a"]),
+        ] {
+            check(Named, sql, expected, names);
+        }
+        let found = rewrite("select :a, :b", Named, Dialect::Postgres).unwrap();
+        assert_eq!(found.parameters.index_of("b").unwrap(), 2);
+        assert_eq!(found.parameters.index_of(":a").unwrap(), 1);
+    }
+
+    #[test]
+    fn the_servers_own_style_and_all_of_sqlite_stay_as_they_are() {
+        for (sql, from, dialect, count) in [
+            ("select $2, a ? b, :c", Native, Dialect::Postgres, 2),
+            ("select ?, :a, @b, $c, ?9", Native, Dialect::Sqlite, 9),
+            ("select ?, ?5, '?' -- :a", Question, Dialect::Sqlite, 5),
+            ("select :a, :b, :a", Named, Dialect::Sqlite, 2),
+            ("select 1", Named, Dialect::Sqlite, 0),
+        ] {
+            let found = rewrite(sql, from, dialect).unwrap();
+            assert!(matches!(found.sql, Cow::Borrowed(text) if text == sql));
+            assert_eq!(found.parameters.count(), count, "{sql:?}");
+        }
+    }
+
+    #[test]
+    fn mixed_styles_are_refused_with_both_places() {
+        for (from, dialect, sql, expected) in [
+            (
+                Question,
+                Dialect::Postgres,
+                "select ?,\n $1",
+                "mixed placeholders: `?` at line 1, column 8 and `$1` at line 2, column 2; write every parameter as `?`",
+            ),
+            (
+                Question,
+                Dialect::Postgres,
+                "select 'я', ?, :a",
+                "mixed placeholders: `?` at line 1, column 13 and `:a` at line 1, column 16; write every parameter as `?`",
+            ),
+            (
+                Question,
+                Dialect::Postgres,
+                "select ?, ?12",
+                "mixed placeholders: `?` at line 1, column 8 and `?12` at line 1, column 11; write every parameter as `?`",
+            ),
+            (
+                Named,
+                Dialect::Postgres,
+                "select :a, ?",
+                "mixed placeholders: `:a` at line 1, column 8 and `?` at line 1, column 12; write every parameter as `:name`",
+            ),
+            (
+                Named,
+                Dialect::Postgres,
+                "where a=:a and b=?",
+                "mixed placeholders: `:a` at line 1, column 9 and `?` at line 1, column 18; write every parameter as `:name`",
+            ),
+            (
+                Named,
+                Dialect::Postgres,
+                "select $1",
+                "the parameter `$1` at line 1, column 8 is not of the style `:name` that `placeholders` asks for; write it as `:name`, or set `placeholders` to native",
+            ),
+            (
+                Question,
+                Dialect::Sqlite,
+                "select ?, :a",
+                "mixed placeholders: `?` at line 1, column 8 and `:a` at line 1, column 11; write every parameter as `?`",
+            ),
+            (
+                Named,
+                Dialect::Sqlite,
+                "select :a, ?2",
+                "mixed placeholders: `:a` at line 1, column 8 and `?2` at line 1, column 12; write every parameter as `:name`",
+            ),
+            (
+                Named,
+                Dialect::Sqlite,
+                "select @a",
+                "the parameter `@a` at line 1, column 8 is not of the style `:name` that `placeholders` asks for; write it as `:name`, or set `placeholders` to native",
+            ),
+        ] {
+            let error = rewrite(sql, from, dialect).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Misuse);
+            assert_eq!(error.message(), expected, "{sql:?}");
+        }
+    }
+
+    #[test]
+    fn more_parameters_than_the_protocol_counts_are_refused() {
+        let text = "?,".repeat(65_535);
+        let found = rewrite(&text, Question, Dialect::Postgres).unwrap();
+        assert_eq!(found.parameters.count(), 65_535);
+        let error = rewrite(&format!("{text}?"), Question, Dialect::Postgres).unwrap_err();
+        assert_eq!(
+            error.message(),
+            "the parameter `?` at line 1, column 131071 is one too many: a statement has at most 65535 \
+             (the protocol counts them in 16 bits)"
+        );
+    }
+
+    #[test]
+    fn a_rewritten_text_has_the_parameters_that_are_listed() {
+        let pieces = [
+            "?", "??", ":a", ":b", "::", ":=", "[", "]", "1", "a", " ", "'", "\"", "$$", "--",
+            "\n", "/*", "*/", "E'", "\\", ",", "(", ")", ":", "=", "я",
+        ];
+        let mut random = fastrand::Rng::with_seed(11);
+        for _ in 0..20_000 {
+            let sql: String = (0..random.usize(..14))
+                .map(|_| pieces[random.usize(..pieces.len())])
+                .collect();
+            for from in [Question, Named] {
+                if let Ok(found) = rewrite(&sql, from, Dialect::Postgres) {
+                    let native = parameters(&found.sql, Dialect::Postgres).unwrap();
+                    assert_eq!(native.count(), found.parameters.count(), "{sql:?}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,526 @@
+//! What a text holds, as far as the driver decides by it how to send it.
+
+use super::boundary::Boundary;
+use super::split::first_token;
+use super::token::{Token, TokenKind, Tokens};
+use super::{Dialect, Keyword};
+
+/// How many statements a text holds. Empty ones don't count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Statements {
+    /// Nothing but white space, comments and `;`.
+    Empty,
+    One,
+    Many,
+}
+
+/// Which of the server's own styles of parameter a statement has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum ParameterStyle {
+    None,
+    /// SQLite's `?`.
+    Positional,
+    /// SQLite's `?NNN`, PostgreSQL's `$n`.
+    Numbered,
+    /// SQLite's `:name`, `@name`, `$name`.
+    Named,
+    /// More than one of them, which SQLite allows.
+    Mixed,
+}
+
+/// What [`shape`] finds. All but `statements` is about the first statement that is not empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub(crate) statements: Statements,
+    /// The byte where the first statement begins: behind leading white space, comments and `;`.
+    pub(crate) first_start: usize,
+    /// The byte behind its `;`, or the end of the text where it has none.
+    pub(crate) first_end: usize,
+    /// Its first word.
+    pub(crate) keyword: Keyword,
+    /// What it does: the word behind the tables of a WITH, otherwise the same as `keyword`.
+    ///
+    /// A PostgreSQL WITH whose tables change rows still has the verb of its last part.
+    pub(crate) verb: Keyword,
+    /// Whether it is an INSERT, UPDATE, DELETE or REPLACE that answers rows.
+    pub(crate) returning: bool,
+    /// Its parameters.
+    pub(crate) parameters: ParameterStyle,
+}
+
+impl Shape {
+    /// Whether the first statement answers rows by its nature, be there any or not.
+    ///
+    /// A PRAGMA counts, though many answer none; words that this scanner doesn't know (SHOW, CALL) don't.
+    pub(crate) fn is_query(&self) -> bool {
+        self.returning
+            || matches!(
+                self.verb,
+                Keyword::Select | Keyword::Values | Keyword::Explain | Keyword::Pragma
+            )
+    }
+}
+
+impl ParameterStyle {
+    /// The style of a parameter by its text.
+    fn of(parameter: &str, dialect: Dialect) -> Self {
+        match (dialect, parameter.as_bytes()) {
+            (Dialect::Sqlite, b"?") => ParameterStyle::Positional,
+            (Dialect::Sqlite, [b'?', ..]) | (Dialect::Postgres, _) => ParameterStyle::Numbered,
+            (Dialect::Sqlite, _) => ParameterStyle::Named,
+        }
+    }
+
+    fn with(self, other: Self) -> Self {
+        match self {
+            ParameterStyle::None => other,
+            same if same == other => same,
+            _ => ParameterStyle::Mixed,
+        }
+    }
+}
+
+/// Reads what `sql` holds. It looks no further than the first token of the second statement.
+pub(crate) fn shape(sql: &str, dialect: Dialect) -> Shape {
+    let mut found = Shape {
+        statements: Statements::Empty,
+        first_start: sql.len(),
+        first_end: sql.len(),
+        keyword: Keyword::Other,
+        verb: Keyword::Other,
+        returning: false,
+        parameters: ParameterStyle::None,
+    };
+    let mut tokens = Tokens::new(sql, dialect);
+    let Some(first) = first_token(&mut tokens) else {
+        return found;
+    };
+    found.statements = Statements::One;
+    found.first_start = first.start;
+
+    let mut boundary = Boundary::new(dialect);
+    let mut reader = Reader::new(dialect);
+    let mut next = Some(first);
+    while let Some(token) = next {
+        if boundary.is_end(token, sql) {
+            found.first_end = token.end;
+            if first_token(&mut tokens).is_some() {
+                found.statements = Statements::Many;
+            }
+            break;
+        }
+        reader.take(token, sql, &mut found);
+        next = tokens.next();
+    }
+    found
+}
+
+/// What the token before was, as far as it decides what a word means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// WITH, its RECURSIVE, or a `,`: a table's name comes next.
+    Name,
+    /// `)`
+    Close,
+    /// AS or `.`: a name comes next, and any word may be one.
+    Label,
+    Other,
+}
+
+/// What the words of a statement are read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Keyword,
+    /// For the verb behind the tables of a WITH.
+    Verb,
+    /// For RETURNING.
+    Returning,
+    Nothing,
+}
+
+struct Reader {
+    dialect: Dialect,
+    look: Look,
+    before: Before,
+    depth: usize,
+    /// Where words of the statement proper are: 1 in PostgreSQL's `WITH … (SELECT …)`.
+    verb_depth: usize,
+}
+
+impl Reader {
+    fn new(dialect: Dialect) -> Self {
+        Reader {
+            dialect,
+            look: Look::Keyword,
+            before: Before::Other,
+            depth: 0,
+            verb_depth: 0,
+        }
+    }
+
+    #[inline]
+    fn take(&mut self, token: Token, sql: &str, found: &mut Shape) {
+        let before = match token.kind {
+            TokenKind::Parameter => {
+                let style = ParameterStyle::of(token.text(sql), self.dialect);
+                found.parameters = found.parameters.with(style);
+                Before::Other
+            }
+            TokenKind::Word => self.word(token, sql, found),
+            TokenKind::Open => {
+                // A table's columns follow its name and its query follows AS, so this is the statement proper.
+                let proper = self.before == Before::Close || self.verb_depth > 0;
+                if self.look == Look::Verb && self.depth == self.verb_depth && proper {
+                    self.verb_depth += 1;
+                }
+                self.depth += 1;
+                Before::Other
+            }
+            TokenKind::Close => {
+                self.depth = self.depth.saturating_sub(1);
+                Before::Close
+            }
+            TokenKind::Comma => Before::Name,
+            TokenKind::Dot => Before::Label,
+            _ => Before::Other,
+        };
+        if self.look == Look::Keyword && token.kind != TokenKind::Open {
+            self.look = Look::Nothing;
+        }
+        self.before = before;
+    }
+
+    fn word(&mut self, token: Token, sql: &str, found: &mut Shape) -> Before {
+        match self.look {
+            Look::Keyword => {
+                found.keyword = Keyword::of(token.text(sql), self.dialect);
+                found.verb = found.keyword;
+                self.look = match found.keyword {
+                    Keyword::With => Look::Verb,
+                    keyword if keyword.is_dml() => Look::Returning,
+                    _ => Look::Nothing,
+                };
+                return if self.look == Look::Verb {
+                    Before::Name
+                } else {
+                    Before::Other
+                };
+            }
+            Look::Verb if self.depth == self.verb_depth => {
+                if self.before == Before::Name {
+                    // WITH RECURSIVE name, or a table that is itself named so: WITH recursive AS.
+                    return if token.is_word(sql, "recursive") {
+                        Before::Name
+                    } else {
+                        Before::Other
+                    };
+                }
+                let verb = Keyword::of(token.text(sql), self.dialect);
+                if verb.may_follow_with() {
+                    found.verb = verb;
+                    self.look = if verb.is_dml() {
+                        Look::Returning
+                    } else {
+                        Look::Nothing
+                    };
+                }
+            }
+            Look::Returning if self.depth == self.verb_depth => {
+                if token.is_word(sql, "as") {
+                    return Before::Label;
+                }
+                if self.before != Before::Label && token.is_word(sql, "returning") {
+                    found.returning = true;
+                    self.look = Look::Nothing;
+                }
+            }
+            _ => {}
+        }
+        Before::Other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOTH: [Dialect; 2] = [Dialect::Sqlite, Dialect::Postgres];
+
+    #[test]
+    fn statements_are_counted_and_the_first_is_measured() {
+        for (sql, statements, first_end) in [
+            ("", Statements::Empty, 0),
+            (" ;\n; -- a\n/* b */", Statements::Empty, 17),
+            ("select 1", Statements::One, 8),
+            ("select 1;", Statements::One, 9),
+            ("select 1; -- ; x\n ;; /* y", Statements::One, 9),
+            ("; ;select 1 ;", Statements::One, 13),
+            ("select 1; select 2", Statements::Many, 9),
+            ("select ';' /* ; */;b", Statements::Many, 19),
+            ("select 'я';b", Statements::Many, 12),
+            ("select 'a;b", Statements::One, 11),
+            ("select 1 -- a", Statements::One, 13),
+            ("select 1; 'x", Statements::Many, 9),
+        ] {
+            for dialect in BOTH {
+                let shape = shape(sql, dialect);
+                assert_eq!(
+                    (shape.statements, shape.first_end),
+                    (statements, first_end),
+                    "{sql:?}"
+                );
+            }
+        }
+        let start = |sql| shape(sql, Dialect::Postgres).first_start;
+        assert_eq!(start("/* a */ ; select 1"), 10);
+        assert_eq!(start("--"), 2);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_white_space_in_sqlite_alone() {
+        let text = "\u{feff}select 1";
+        assert_eq!(shape(text, Dialect::Sqlite).keyword, Keyword::Select);
+        assert_eq!(
+            shape("\u{feff}", Dialect::Sqlite).statements,
+            Statements::Empty
+        );
+        assert_eq!(shape(text, Dialect::Postgres).keyword, Keyword::Other);
+    }
+
+    #[test]
+    fn a_trigger_is_one_statement() {
+        let trigger = "create temp trigger t after insert on a begin \
+                       select case when new.b then 1 else 2 end; delete from c; end;";
+        let found = shape(trigger, Dialect::Sqlite);
+        assert_eq!(found.statements, Statements::One);
+        assert_eq!(found.first_end, trigger.len());
+        assert_eq!(found.keyword, Keyword::Ddl);
+        assert!(!found.is_query());
+        let found = shape(&format!("{trigger} select 1"), Dialect::Sqlite);
+        assert_eq!(found.statements, Statements::Many);
+        assert_eq!(found.first_end, trigger.len());
+    }
+
+    #[test]
+    fn keyword_verb_and_returning() {
+        use Keyword::*;
+        for (sql, keyword, verb, returning, query) in [
+            ("SELECT 1", Select, Select, false, true),
+            ("/* insert */ select 1", Select, Select, false, true),
+            ("(select 1) union select 2", Select, Select, false, true),
+            ("values (1)", Values, Values, false, true),
+            ("insert into t values (1)", Insert, Insert, false, false),
+            (
+                "insert into t values (1) returning *",
+                Insert,
+                Insert,
+                true,
+                true,
+            ),
+            (
+                "insert into t select 1 as returning",
+                Insert,
+                Insert,
+                false,
+                false,
+            ),
+            (
+                "insert into t select t.returning from t",
+                Insert,
+                Insert,
+                false,
+                false,
+            ),
+            (
+                "insert into t select (select returning)",
+                Insert,
+                Insert,
+                false,
+                false,
+            ),
+            (
+                "insert into \"returning\" values ('returning')",
+                Insert,
+                Insert,
+                false,
+                false,
+            ),
+            (
+                "update t set a = 1 where b returning a",
+                Update,
+                Update,
+                true,
+                true,
+            ),
+            ("delete from t Returning a", Delete, Delete, true, true),
+            (
+                "with a as (select 1) select * from a",
+                With,
+                Select,
+                false,
+                true,
+            ),
+            (
+                "with a(x, y) as (delete from t) insert into b select x from a",
+                With,
+                Insert,
+                false,
+                false,
+            ),
+            (
+                "with recursive a as (select 1), b as (values (1)) update t set x = 1",
+                With,
+                Update,
+                false,
+                false,
+            ),
+            (
+                "with a as not materialized (select 1) delete from t returning x",
+                With,
+                Delete,
+                true,
+                true,
+            ),
+            (
+                "with recursive as (select 1) select 2",
+                With,
+                Select,
+                false,
+                true,
+            ),
+            ("with a as (select 1) values (1)", With, Values, false, true),
+            (
+                "with a as (insert into b values (1) returning x) select 1",
+                With,
+                Select,
+                false,
+                true,
+            ),
+            ("with a as (select 1", With, With, false, false),
+            (
+                "explain insert into t values (1)",
+                Explain,
+                Explain,
+                false,
+                true,
+            ),
+            ("begin", Begin, Begin, false, false),
+            ("commit", Commit, Commit, false, false),
+            ("end", End, End, false, false),
+            ("rollback to a", Rollback, Rollback, false, false),
+            ("savepoint a", Savepoint, Savepoint, false, false),
+            ("release a", Release, Release, false, false),
+            ("create table t(a)", Ddl, Ddl, false, false),
+            ("create table t as select 1", Ddl, Ddl, false, false),
+            ("alter table t add b", Ddl, Ddl, false, false),
+            ("drop table t", Ddl, Ddl, false, false),
+            ("vacuum", Other, Other, false, false),
+            ("\"select\" 1", Other, Other, false, false),
+            ("'select' select", Other, Other, false, false),
+            ("", Other, Other, false, false),
+        ] {
+            for dialect in BOTH {
+                let found = shape(sql, dialect);
+                assert_eq!(
+                    (found.keyword, found.verb, found.returning, found.is_query()),
+                    (keyword, verb, returning, query),
+                    "{sql:?}"
+                );
+            }
+        }
+        for (dialect, sql, keyword, verb, query) in [
+            (
+                Dialect::Sqlite,
+                "replace into t values (1) returning a",
+                Replace,
+                Replace,
+                true,
+            ),
+            (
+                Dialect::Sqlite,
+                "with replace as (select 1) select 2",
+                With,
+                Select,
+                true,
+            ),
+            (
+                Dialect::Sqlite,
+                "with a as (select 1), replace as (select 1) replace into t values (1)",
+                With,
+                Replace,
+                false,
+            ),
+            (Dialect::Sqlite, "pragma user_version", Pragma, Pragma, true),
+            (Dialect::Postgres, "start transaction", Begin, Begin, false),
+            (
+                Dialect::Postgres,
+                "with a as (select 1) (select 2)",
+                With,
+                Select,
+                true,
+            ),
+            (
+                Dialect::Postgres,
+                "with a as (select 1) ((insert",
+                With,
+                Insert,
+                false,
+            ),
+            (
+                Dialect::Postgres,
+                "with a as (select (1)(select 1)) delete",
+                With,
+                Delete,
+                false,
+            ),
+            (
+                Dialect::Postgres,
+                "with a as (select 1) search depth first by x set y select 2",
+                With,
+                Select,
+                true,
+            ),
+            (Dialect::Postgres, "truncate t", Ddl, Ddl, false),
+        ] {
+            let found = shape(sql, dialect);
+            assert_eq!(
+                (found.keyword, found.verb, found.is_query()),
+                (keyword, verb, query),
+                "{sql:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn styles_of_parameters() {
+        use ParameterStyle::*;
+        for (sql, sqlite, postgres) in [
+            ("select 1", None, None),
+            ("select '?', \":a\" -- ?\n", None, None),
+            ("select ?, ?", Positional, None),
+            ("select ?1, ?2", Numbered, None),
+            ("select :a, @b", Named, None),
+            ("select ?, :a", Mixed, None),
+            ("select ?, ?1", Mixed, None),
+            ("select $1, $2", Named, Numbered),
+            ("select 1; select ?", None, None),
+        ] {
+            assert_eq!(shape(sql, Dialect::Sqlite).parameters, sqlite, "{sql:?}");
+            assert_eq!(
+                shape(sql, Dialect::Postgres).parameters,
+                postgres,
+                "{sql:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_megabyte_is_read_to_its_first_end() {
+        let text = format!("select '{}' ; select 1", "я;".repeat(400_000));
+        for dialect in BOTH {
+            let found = shape(&text, dialect);
+            assert_eq!(found.statements, Statements::Many);
+            assert_eq!(found.first_end, text.len() - " select 1".len());
+        }
+    }
+}
