@@ -2,5 +2,8 @@
 
 mod dqlite;
 pub mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod row;
 pub mod value;
