@@ -1,3 +1,4 @@
-//! The dqlite backend.
+//! dqlite: SQLite replicated by raft, spoken to over its own binary protocol.
 
 pub mod store;
+pub(crate) mod wire;
