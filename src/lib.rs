@@ -1,5 +1,6 @@
 //! A blocking database driver for Picodata and dqlite.
 
 pub mod error;
+pub mod net;
 mod row;
 pub mod value;

@@ -1,0 +1,3 @@
+//! What stands between a session and its peer, the same for both databases.
+
+pub mod tls;
