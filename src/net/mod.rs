@@ -1,3 +1,5 @@
 //! What stands between a session and its peer, the same for both databases.
 
+pub mod address;
+pub mod resolve;
 pub mod tls;
