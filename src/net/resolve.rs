@@ -1,0 +1,473 @@
+//! From an address to what a socket can connect to, within a deadline.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use super::address::{Address, Place};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The lookups of one resolver that run at a time, and so its helper threads.
+const MAX_LOOKUPS: usize = 16;
+
+/// What a socket can connect to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum SocketAddress {
+    /// An IP address and a TCP port.
+    Ip(SocketAddr),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+    /// The name of an abstract Unix socket, without the `@` or NUL before it.
+    Abstract(String),
+}
+
+/// Looks up host names with the system's own resolver (getaddrinfo), which has no deadline, so that the calls
+/// have one.
+///
+/// getaddrinfo runs on a helper thread, one for each name that is being looked up: callers who ask for the same
+/// name meanwhile share its answer. At most 16 run at a time; a caller with a further name waits for one to end.
+/// A lookup that was given up on runs on until the system's resolver ends it (resolv.conf's `timeout` and
+/// `attempts`, 10 to 30 s as a rule), holding its thread; nothing waits for it, not even the drop of the
+/// resolver. Answers are not kept.
+///
+/// A clone is cheap and shares the helpers. Any thread may use it. A process that forks makes a new one in the
+/// child, where the helpers do not exist.
+#[derive(Clone)]
+pub struct Resolver {
+    shared: Arc<Shared>,
+}
+
+type Lookup = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
+
+struct Shared {
+    lookup: Box<Lookup>,
+    flights: Mutex<HashMap<String, Arc<Flight>>>,
+    landed: Condvar,
+}
+
+/// One lookup under way.
+#[derive(Default)]
+struct Flight {
+    outcome: OnceLock<Result<Vec<SocketAddr>, Arc<io::Error>>>,
+}
+
+impl Resolver {
+    /// A resolver with no lookup under way. No thread is started before one is needed.
+    pub fn new() -> Self {
+        // The port is put in later: lookups of one host are shared whatever the port.
+        Self::with_lookup(|host| (host, 0).to_socket_addrs().map(Iterator::collect))
+    }
+
+    fn with_lookup(
+        lookup: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+    ) -> Self {
+        Resolver {
+            shared: Arc::new(Shared {
+                lookup: Box::new(lookup),
+                flights: Mutex::default(),
+                landed: Condvar::new(),
+            }),
+        }
+    }
+
+    /// What to connect to for `address`, in the order to try: at least one.
+    ///
+    /// An IP address or a Unix socket is answered at once, without a lookup and whatever the deadline. A name is
+    /// looked up on a helper thread while the caller waits, until `deadline` at most; without one, until the
+    /// system's resolver gives up. IPv6 and IPv4 take turns, beginning with the family that the system puts
+    /// first (RFC 8305, section 4), so that a family which does not work costs one attempt before the other.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Timeout`]: the deadline passed. [`ErrorKind::Connect`]: the name does not exist, has no
+    /// address, or could not be looked up.
+    pub fn resolve(
+        &self,
+        address: &Address,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<SocketAddress>> {
+        let (host, port) = match address.place() {
+            Place::Unix(path) => return Ok(vec![SocketAddress::Unix(path.into())]),
+            Place::Abstract(name) => return Ok(vec![SocketAddress::Abstract(name.clone())]),
+            Place::Tcp { host, port } => (host, *port),
+        };
+        let mut found = match numeric(host) {
+            Some(socket) => vec![socket],
+            None => interleave(self.look_up(host, deadline)?),
+        };
+        for socket in &mut found {
+            socket.set_port(port);
+        }
+        Ok(found.into_iter().map(SocketAddress::Ip).collect())
+    }
+
+    fn look_up(&self, host: &str, deadline: Option<Instant>) -> Result<Vec<SocketAddr>> {
+        let mut flights = self.shared.flights.lock();
+        let flight = loop {
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Err(late(host));
+            }
+            if let Some(flight) = self.board(&mut flights, host)? {
+                break flight;
+            }
+            self.wait(&mut flights, deadline);
+        };
+        loop {
+            match flight.outcome.get() {
+                Some(Ok(found)) if found.is_empty() => {
+                    return Err(Error::new(
+                        ErrorKind::Connect,
+                        format!("the host name `{host}` has no address"),
+                    ));
+                }
+                Some(Ok(found)) => return Ok(found.clone()),
+                Some(Err(cause)) => {
+                    return Err(Error::new(
+                        ErrorKind::Connect,
+                        format!("the host name `{host}` cannot be looked up: {cause}"),
+                    )
+                    .with_source(Arc::clone(cause)));
+                }
+                None if deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
+                    return Err(late(host));
+                }
+                None => self.wait(&mut flights, deadline),
+            }
+        }
+    }
+
+    fn wait(
+        &self,
+        flights: &mut MutexGuard<'_, HashMap<String, Arc<Flight>>>,
+        deadline: Option<Instant>,
+    ) {
+        match deadline {
+            Some(deadline) => {
+                self.shared.landed.wait_until(flights, deadline);
+            }
+            None => self.shared.landed.wait(flights),
+        }
+    }
+
+    /// The lookup of `host` that is under way, or a new one; none if as many run as may.
+    fn board(
+        &self,
+        flights: &mut HashMap<String, Arc<Flight>>,
+        host: &str,
+    ) -> Result<Option<Arc<Flight>>> {
+        let full = flights.len() >= MAX_LOOKUPS;
+        let vacant = match flights.entry(host.to_owned()) {
+            Entry::Occupied(entry) => return Ok(Some(Arc::clone(entry.get()))),
+            Entry::Vacant(_) if full => return Ok(None),
+            Entry::Vacant(vacant) => vacant,
+        };
+        let flight = Arc::new(Flight::default());
+        let helper = Helper {
+            shared: Arc::clone(&self.shared),
+            flight: Arc::clone(&flight),
+            host: host.to_owned(),
+            started: false,
+        };
+        thread::Builder::new()
+            .name("quorate-resolve".to_owned())
+            .spawn(move || helper.run())
+            .map_err(|error| {
+                Error::new(
+                    ErrorKind::Connect,
+                    format!("the host name `{host}` cannot be looked up: no thread: {error}"),
+                )
+                .with_source(error)
+            })?;
+        vacant.insert(Arc::clone(&flight));
+        Ok(Some(flight))
+    }
+}
+
+impl Default for Resolver {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resolver")
+            .field("lookups", &self.shared.flights.lock().len())
+            .finish()
+    }
+}
+
+/// The thread's part. Its drop ends the flight, even where the lookup panics.
+struct Helper {
+    shared: Arc<Shared>,
+    flight: Arc<Flight>,
+    host: String,
+    started: bool,
+}
+
+impl Helper {
+    fn run(mut self) {
+        self.started = true;
+        let outcome = (self.shared.lookup)(&self.host).map_err(Arc::new);
+        let _ = self.flight.outcome.set(outcome);
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        // A helper whose thread could not be started is dropped by its maker, who holds the lock.
+        if !self.started {
+            return;
+        }
+        self.flight
+            .outcome
+            .get_or_init(|| Err(Arc::new(io::Error::other("the lookup panicked"))));
+        self.shared.flights.lock().remove(&self.host);
+        self.shared.landed.notify_all();
+    }
+}
+
+fn late(host: &str) -> Error {
+    Error::new(
+        ErrorKind::Timeout,
+        format!("the host name `{host}` was not looked up in time"),
+    )
+}
+
+/// An IP address, with its zone if that is a number; a named zone takes getaddrinfo, though no query.
+fn numeric(host: &str) -> Option<SocketAddr> {
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Some(SocketAddr::new(ip, 0));
+    }
+    host.contains('%')
+        .then(|| format!("[{host}]:0").parse().ok())
+        .flatten()
+}
+
+/// Takes turns between the families, each in its own order; duplicates are left out.
+fn interleave(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) = found
+        .into_iter()
+        .partition(|socket| socket.is_ipv6() == first_is_v6);
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    let mut order = Vec::with_capacity(first.len() + second.len());
+    loop {
+        let pair = [first.next(), second.next()];
+        if pair == [None, None] {
+            return order;
+        }
+        for socket in pair.into_iter().flatten() {
+            if !order.contains(&socket) {
+                order.push(socket);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn parse(text: &str) -> Address {
+        Address::parse(text, None).unwrap()
+    }
+
+    fn socket(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    fn within(limit: Duration) -> Option<Instant> {
+        Some(Instant::now() + limit)
+    }
+
+    /// A lookup that waits until the sender is used or dropped, and counts its calls.
+    fn held() -> (Resolver, mpsc::Sender<()>, Arc<AtomicUsize>) {
+        let (release, wait) = mpsc::channel::<()>();
+        let wait = Mutex::new(wait);
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&calls);
+        let resolver = Resolver::with_lookup(move |_| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let _ = wait.lock().recv();
+            Ok(vec![socket("10.0.0.1:0")])
+        });
+        (resolver, release, calls)
+    }
+
+    fn until(mut reached: impl FnMut() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !reached() {
+            assert!(Instant::now() < deadline, "waited in vain");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn what_needs_no_lookup_makes_none() {
+        let resolver = Resolver::with_lookup(|_| unreachable!());
+        let past = Some(Instant::now());
+        for (text, expected) in [
+            ("10.0.0.1:9", SocketAddress::Ip(socket("10.0.0.1:9"))),
+            ("[::1]:9", SocketAddress::Ip(socket("[::1]:9"))),
+            ("[fe80::1%3]:9", SocketAddress::Ip(socket("[fe80::1%3]:9"))),
+            ("/run/db", SocketAddress::Unix("/run/db".into())),
+            ("@db", SocketAddress::Abstract("db".to_owned())),
+        ] {
+            assert_eq!(resolver.resolve(&parse(text), past).unwrap(), [expected]);
+        }
+    }
+
+    #[test]
+    fn families_take_turns_from_the_one_that_came_first() {
+        let six = |n: u8| socket(&format!("[::{n}]:0"));
+        let four = |n: u8| socket(&format!("10.0.0.{n}:0"));
+        let table = [
+            (vec![], vec![]),
+            (vec![four(1), four(2)], vec![four(1), four(2)]),
+            (
+                vec![six(1), six(2), six(3), four(1)],
+                vec![six(1), four(1), six(2), six(3)],
+            ),
+            (
+                vec![four(1), four(2), four(1), six(1), six(2), six(1)],
+                vec![four(1), six(1), four(2), six(2)],
+            ),
+        ];
+        for (found, expected) in table {
+            assert_eq!(interleave(found), expected);
+        }
+    }
+
+    #[test]
+    fn the_systems_resolver_is_asked() {
+        let resolver = Resolver::new();
+        let found = resolver
+            .resolve(&parse("localhost:9"), within(PATIENCE))
+            .unwrap();
+        assert!(found.iter().all(|address| matches!(
+            address,
+            SocketAddress::Ip(socket) if socket.ip().is_loopback() && socket.port() == 9
+        )));
+        until(|| resolver.shared.flights.lock().is_empty());
+    }
+
+    #[test]
+    fn failures_name_the_host() {
+        let failing = Resolver::with_lookup(|_| Err(io::Error::other("no such name")));
+        let error = failing.resolve(&parse("db1:9"), None).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Connect);
+        assert!(
+            error
+                .message()
+                .contains("`db1` cannot be looked up: no such name")
+        );
+        assert!(std::error::Error::source(&error).is_some());
+
+        let empty = Resolver::with_lookup(|_| Ok(Vec::new()));
+        let error = empty.resolve(&parse("db1:9"), None).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Connect);
+        assert!(error.message().contains("`db1` has no address"));
+
+        let panicking = Resolver::with_lookup(|_| panic!("on purpose"));
+        let error = panicking
+            .resolve(&parse("db1:9"), within(PATIENCE))
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Connect);
+        assert!(error.message().contains("panicked"));
+    }
+
+    #[test]
+    fn a_lookup_that_hangs_does_not_outlive_the_deadline() {
+        let (resolver, release, calls) = held();
+        for _ in 0..3 {
+            let start = Instant::now();
+            let error = resolver
+                .resolve(&parse("db1:9"), within(Duration::from_millis(20)))
+                .unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Timeout);
+            assert!(error.message().contains("`db1`"), "{error}");
+            assert!(start.elapsed() < PATIENCE / 2);
+        }
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+        drop(release);
+        until(|| resolver.shared.flights.lock().is_empty());
+        resolver.resolve(&parse("db1:9"), within(PATIENCE)).unwrap();
+        assert_eq!(calls.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn a_deadline_that_has_passed_starts_no_lookup() {
+        let (resolver, _release, calls) = held();
+        let error = resolver
+            .resolve(&parse("db1:9"), Some(Instant::now()))
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert!(resolver.shared.flights.lock().is_empty());
+        assert_eq!(calls.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn one_lookup_serves_all_who_ask_for_the_name() {
+        let (resolver, release, calls) = held();
+        thread::scope(|scope| {
+            let callers: Vec<_> = (1..=8)
+                .map(|port| {
+                    let resolver = resolver.clone();
+                    scope.spawn(move || {
+                        resolver.resolve(&parse(&format!("db1:{port}")), within(PATIENCE))
+                    })
+                })
+                .collect();
+            // The map and the helper hold a share each, and so does every caller who waits.
+            until(|| {
+                let flights = resolver.shared.flights.lock();
+                flights
+                    .get("db1")
+                    .is_some_and(|flight| Arc::strong_count(flight) == 10)
+            });
+            release.send(()).unwrap();
+            for (port, caller) in (1..=8).zip(callers) {
+                let expected = socket(&format!("10.0.0.1:{port}"));
+                assert_eq!(
+                    caller.join().unwrap().unwrap(),
+                    [SocketAddress::Ip(expected)]
+                );
+            }
+        });
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn no_more_lookups_run_than_may() {
+        let (resolver, release, calls) = held();
+        let soon = Duration::from_millis(5);
+        for number in 0..MAX_LOOKUPS + 4 {
+            let address = parse(&format!("db{number}:9"));
+            let error = resolver.resolve(&address, within(soon)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Timeout);
+        }
+        assert_eq!(resolver.shared.flights.lock().len(), MAX_LOOKUPS);
+        assert!(calls.load(Ordering::SeqCst) <= MAX_LOOKUPS);
+
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| resolver.resolve(&parse("last:9"), within(PATIENCE)));
+            drop(release);
+            assert!(waiting.join().unwrap().is_ok());
+        });
+        until(|| resolver.shared.flights.lock().is_empty());
+    }
+}
