@@ -1,4 +1,11 @@
-//! Rows: one row as it lies in the receive buffer, and its conversion to the caller's types.
+//! Rows: one row as it lies in the receive buffer.
+
+use std::sync::Arc;
+
+use crate::convert::{FromRow, FromValue};
+use crate::error::{Error, ErrorKind, Result};
+use crate::time;
+use crate::value::ValueRef;
 
 /// A place in the receive buffer, in bytes from the start of the message body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,4 +29,244 @@ pub(crate) enum Cell {
     Blob(Span),
     /// A timestamp or date in ISO 8601 text.
     TimeText(Span),
+}
+
+/// The columns of a result.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Columns {
+    names: Arc<[String]>,
+}
+
+impl Columns {
+    pub(crate) fn new(names: Vec<String>) -> Self {
+        Columns {
+            names: names.into(),
+        }
+    }
+
+    /// How many columns there are.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// The name of the column at `index`, which counts from 0.
+    pub fn name(&self, index: usize) -> Option<&str> {
+        self.names.get(index).map(String::as_str)
+    }
+
+    /// All names in their order.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
+    /// The index of the first column called `name`; upper and lower case are the same if no name is equal
+    /// to the letter.
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.names
+            .iter()
+            .position(|column| column == name)
+            .or_else(|| {
+                self.names
+                    .iter()
+                    .position(|column| column.eq_ignore_ascii_case(name))
+            })
+    }
+}
+
+/// Something that names a column: its index from 0, or its name.
+pub trait ColumnIndex {
+    /// The index in `columns`.
+    ///
+    /// # Errors
+    ///
+    /// A column that does not exist is of kind [`ErrorKind::Conversion`].
+    fn index(&self, columns: &Columns) -> Result<usize>;
+}
+
+impl ColumnIndex for usize {
+    fn index(&self, columns: &Columns) -> Result<usize> {
+        if *self < columns.len() {
+            return Ok(*self);
+        }
+        Err(Error::new(
+            ErrorKind::Conversion,
+            format!(
+                "there is no column {self}: the row has {} columns, counted from 0",
+                columns.len()
+            ),
+        ))
+    }
+}
+
+impl ColumnIndex for &str {
+    fn index(&self, columns: &Columns) -> Result<usize> {
+        columns.index_of(self).ok_or_else(|| {
+            let names: Vec<_> = columns.names().collect();
+            Error::new(
+                ErrorKind::Conversion,
+                format!("there is no column {self:?}: the row has {names:?}"),
+            )
+        })
+    }
+}
+
+/// One row, borrowed from the receive buffer: valid until the next row is asked for.
+#[derive(Clone, Copy)]
+pub struct Row<'a> {
+    columns: &'a Columns,
+    cells: &'a [Cell],
+    data: &'a [u8],
+}
+
+impl<'a> Row<'a> {
+    pub(crate) fn new(columns: &'a Columns, cells: &'a [Cell], data: &'a [u8]) -> Self {
+        Row {
+            columns,
+            cells,
+            data,
+        }
+    }
+
+    /// The columns of the result.
+    pub fn columns(&self) -> &'a Columns {
+        self.columns
+    }
+
+    /// How many columns the row has.
+    pub fn len(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// Whether the row has no columns.
+    pub fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+
+    /// The column at `index` as `T`: `row.get::<i64>(0)`, `row.get::<Option<&str>>("name")`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Conversion`] where the column does not exist, is NULL and `T` is no `Option`, or holds
+    /// what `T` cannot; the error names the column.
+    pub fn get<T: FromValue<'a>>(&self, index: impl ColumnIndex) -> Result<T> {
+        let index = index.index(self.columns)?;
+        self.bytes(index)
+            .and_then(T::from_bytes)
+            .map_or_else(|| self.value_at(index).and_then(T::from_value), Ok)
+            .map_err(|error| self.at(index, error))
+    }
+
+    /// The column at `index` as the value that the server sent.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Conversion`] where the column does not exist or its text is not UTF-8; such a text can
+    /// be read with `get::<&[u8]>`.
+    pub fn value(&self, index: impl ColumnIndex) -> Result<ValueRef<'a>> {
+        let index = index.index(self.columns)?;
+        self.value_at(index).map_err(|error| self.at(index, error))
+    }
+
+    /// The whole row as `T`, a tuple of column types: `row.read::<(i64, String)>()`.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Row::get); also where the number of columns is another.
+    pub fn read<T: FromRow<'a>>(&self) -> Result<T> {
+        T::from_row(self)
+    }
+
+    /// What the server calls the type of the value at `index` in this row: with dqlite `INTEGER`, `FLOAT`,
+    /// `TEXT`, `BLOB`, `NULL`, `TIME` or `BOOL`. SQLite gives each value a type of its own, so it may
+    /// differ from row to row.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Conversion`] where the column does not exist.
+    pub fn type_name(&self, index: impl ColumnIndex) -> Result<&'static str> {
+        let index = index.index(self.columns)?;
+        Ok(match self.cells.get(index) {
+            None | Some(Cell::Null) => "NULL",
+            Some(Cell::Bool(_)) => "BOOL",
+            Some(Cell::Int(_)) => "INTEGER",
+            Some(Cell::Float(_)) => "FLOAT",
+            Some(Cell::UnixTime(_) | Cell::TimeText(_)) => "TIME",
+            Some(Cell::Text(_)) => "TEXT",
+            Some(Cell::Blob(_)) => "BLOB",
+        })
+    }
+
+    fn at(&self, index: usize, error: Error) -> Error {
+        let name = self.columns.name(index).unwrap_or("?");
+        error.context(format_args!("column {index} ({name:?})"))
+    }
+
+    fn span(&self, span: Span) -> &'a [u8] {
+        let start = span.start as usize;
+        // A decoder gives only spans that lie in its message.
+        self.data
+            .get(start..start + span.len as usize)
+            .unwrap_or_default()
+    }
+
+    /// The bytes of a text or a blob as they were sent.
+    fn bytes(&self, index: usize) -> Option<&'a [u8]> {
+        match *self.cells.get(index)? {
+            Cell::Text(span) | Cell::Blob(span) | Cell::TimeText(span) => Some(self.span(span)),
+            _ => None,
+        }
+    }
+
+    fn text(&self, span: Span) -> Result<&'a str> {
+        let bytes = self.span(span);
+        std::str::from_utf8(bytes).map_err(|error| {
+            Error::new(
+                ErrorKind::Conversion,
+                format!(
+                    "the text is not UTF-8 at byte {}; read the column as bytes, or store it as a blob",
+                    error.valid_up_to()
+                ),
+            )
+            .with_source(error)
+        })
+    }
+
+    fn value_at(&self, index: usize) -> Result<ValueRef<'a>> {
+        let Some(cell) = self.cells.get(index) else {
+            return Ok(ValueRef::Null);
+        };
+        Ok(match *cell {
+            Cell::Null => ValueRef::Null,
+            Cell::Bool(value) => ValueRef::Bool(value),
+            Cell::Int(value) => ValueRef::Int(value),
+            Cell::Float(value) => ValueRef::Float(value),
+            Cell::UnixTime(seconds) => {
+                time::from_unix(seconds).map_or(ValueRef::Int(seconds), ValueRef::Timestamp)
+            }
+            Cell::Text(span) => ValueRef::Text(self.text(span)?),
+            Cell::Blob(span) => ValueRef::Blob(self.span(span)),
+            Cell::TimeText(span) => {
+                let text = self.text(span)?;
+                time::parse_timestamp(text).map_or(ValueRef::Text(text), ValueRef::Timestamp)
+            }
+        })
+    }
+}
+
+impl std::fmt::Debug for Row<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut map = f.debug_map();
+        for (index, name) in self.columns.names().enumerate() {
+            match self.value_at(index) {
+                Ok(value) => map.entry(&name, &value),
+                Err(error) => map.entry(&name, &error.message()),
+            };
+        }
+        map.finish()
+    }
 }

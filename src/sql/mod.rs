@@ -36,7 +36,7 @@ pub(crate) use parameter::{ParameterList, parameters};
 pub(crate) use placeholder::{Placeholders, Rewritten, rewrite};
 pub(crate) use shape::{ParameterStyle, Shape, Statements, shape};
 pub(crate) use split::statements;
-pub(crate) use transaction::{Effect, transaction_effect};
+pub(crate) use transaction::{Effect, is_rollback, transaction_effect};
 
 /// Whose lexical rules a text follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -62,6 +62,17 @@ pub(crate) fn transaction_effect(sql: &str, dialect: Dialect) -> Effect {
     total
 }
 
+/// Whether `sql` rolls a whole transaction back, and does nothing else.
+pub(crate) fn is_rollback(sql: &str, dialect: Dialect) -> bool {
+    let mut tokens = Tokens::new(sql, dialect);
+    let rolls_back = first_token(&mut tokens).is_some_and(|first| {
+        first.kind == TokenKind::Word && Keyword::of(first.text(sql), dialect) == Keyword::Rollback
+    });
+    rolls_back
+        && transaction_effect(sql, dialect) == Effect::End
+        && super::shape(sql, dialect).statements == super::Statements::One
+}
+
 /// The words of one statement that decide its effect.
 struct Words {
     keyword: Keyword,
@@ -124,6 +135,22 @@ impl Words {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rollback_is_told_from_all_else() {
+        for sql in ["ROLLBACK", "-- x\n rollback transaction ;"] {
+            assert!(is_rollback(sql, Dialect::Sqlite), "{sql}");
+        }
+        for sql in [
+            "",
+            "COMMIT",
+            "ROLLBACK TO a",
+            "ROLLBACK; DELETE FROM t",
+            "'rollback'",
+        ] {
+            assert!(!is_rollback(sql, Dialect::Sqlite), "{sql}");
+        }
+    }
 
     #[test]
     fn one_statement() {

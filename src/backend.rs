@@ -1,0 +1,116 @@
+//! What the two databases implement: how an endpoint is chosen, and what goes over its socket.
+
+use std::sync::Arc;
+
+use crate::batch::BatchItem;
+use crate::error::{Error, Result};
+use crate::net::socket::Idle;
+use crate::net::wait::Call;
+use crate::params::ParamsRef;
+use crate::row::{Cell, Columns};
+
+/// One database: its topology and its way of choosing an endpoint.
+///
+/// A pool holds one backend for its whole life and calls it from any thread.
+pub(crate) trait Backend: Send + Sync + 'static {
+    /// Chooses the endpoint for the next call. May block until `call` ends: dqlite looks up its leader.
+    fn route(&self, call: &Call<'_>) -> Result<Route>;
+
+    /// Opens a session on `endpoint`. Blocks until `call` ends at the latest.
+    fn connect(&self, endpoint: &str, call: &Call<'_>) -> Result<Box<dyn Session>>;
+
+    /// Learns that a call on `endpoint` failed. Never blocks. True if the topology should be read again.
+    fn report(&self, endpoint: &str, error: &Error) -> bool;
+
+    /// Reads the topology again. Called on the worker thread; blocks until `call` ends at the latest.
+    fn refresh(&self, call: &Call<'_>) -> Result<()>;
+
+    /// The number of times that the preferred endpoint (dqlite: the leader) became another one.
+    fn leader_changes(&self) -> u64;
+}
+
+/// The endpoint that a call goes to.
+pub(crate) struct Route {
+    pub(crate) endpoint: Arc<str>,
+    /// A session that finding the endpoint has opened on the way.
+    pub(crate) session: Option<Box<dyn Session>>,
+    /// Whether the pools of all other endpoints are to be drained.
+    pub(crate) exclusive: bool,
+}
+
+/// What `exec` answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ExecResult {
+    /// The row id of the last row that this connection inserted into a table with row ids (dqlite); 0
+    /// where there is none.
+    pub last_insert_id: i64,
+    /// How many rows the statement inserted, changed or deleted.
+    pub rows_affected: u64,
+}
+
+/// What the server says of a statement before it is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Description {
+    pub(crate) parameters: usize,
+}
+
+/// The answer to one statement of a batch.
+pub(crate) enum BatchStep {
+    /// The statement ran and answers no rows.
+    Done(ExecResult),
+    /// The statement answers rows; they are read before the next step is asked for.
+    Rows,
+}
+
+/// A conversation with one server over one socket.
+///
+/// One thread at a time uses a session. Every method that takes a [`Call`] blocks until the call ends at
+/// the latest; no other method blocks. An error says what became of the statement. A session that is out
+/// of step with its server after an error says so in [`is_broken`](Session::is_broken), and fails every
+/// later call.
+///
+/// Rows are read to their end or closed before anything else is asked of the session.
+pub(crate) trait Session: Send {
+    /// Whether the session can no longer be used.
+    fn is_broken(&self) -> bool;
+
+    /// Looks at an idle session without waiting.
+    fn idle(&mut self) -> Idle;
+
+    /// Whether a transaction is open on the server.
+    fn in_transaction(&self) -> bool;
+
+    /// Prepares a statement, or finds it prepared.
+    fn prepare(&mut self, sql: &str, call: &Call<'_>) -> Result<Description>;
+
+    /// Runs statements whose rows, if any, nobody wants.
+    fn exec(&mut self, sql: &str, params: ParamsRef<'_>, call: &Call<'_>) -> Result<ExecResult>;
+
+    /// Runs one statement and keeps its rows to be read.
+    fn query(&mut self, sql: &str, params: ParamsRef<'_>, call: &Call<'_>) -> Result<()>;
+
+    /// The columns of the rows that are being read.
+    fn columns(&self) -> &Columns;
+
+    /// Goes to the next row; false after the last one.
+    fn next_row(&mut self, call: &Call<'_>) -> Result<bool>;
+
+    /// The current row: its cells, and the bytes that their spans lie in.
+    fn row(&self) -> (&[Cell], &[u8]);
+
+    /// Ends the reading of rows, whether all were read or not.
+    fn close_rows(&mut self, call: &Call<'_>) -> Result<()>;
+
+    /// Sends all statements of a batch at once. Nothing is sent if it fails for a fault in a statement.
+    fn start_batch(&mut self, items: &[BatchItem], call: &Call<'_>) -> Result<()>;
+
+    /// The answer to the next statement of the batch; `None` after the last one.
+    ///
+    /// An error is that statement's own, and the next step is the next statement's, unless the session is
+    /// broken.
+    fn next_step(&mut self, call: &Call<'_>) -> Option<Result<BatchStep>>;
+
+    /// Asks the server whether it answers.
+    fn ping(&mut self, call: &Call<'_>) -> Result<()>;
+}

@@ -1,0 +1,260 @@
+//! Batches: many statements in one round trip.
+
+use crate::backend::{BatchStep, ExecResult};
+use crate::connection::Connection;
+use crate::convert::FromRow;
+use crate::error::{Error, ErrorKind, Outcome, Result};
+use crate::params::{OwnedParams, Params};
+use crate::row::{Columns, Row};
+use crate::rows::Held;
+
+/// Statements that are sent together.
+///
+/// ```no_run
+/// # fn main() -> quorate::Result<()> {
+/// # let pool = quorate::Pool::open("dqlite://127.0.0.1:9001/app")?;
+/// let mut batch = quorate::Batch::new();
+/// batch.queue("INSERT INTO item VALUES (?, ?)", (1, "brick"))?;
+/// batch.queue("SELECT count(*) FROM item", ())?;
+/// let mut results = pool.send_batch(&batch)?;
+/// results.exec()?;
+/// let (count,): (i64,) = results.query_row()?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    items: Vec<BatchItem>,
+}
+
+/// One statement of a batch.
+#[derive(Debug, Clone)]
+pub(crate) struct BatchItem {
+    pub(crate) sql: String,
+    pub(crate) params: OwnedParams,
+}
+
+impl Batch {
+    /// Makes an empty batch.
+    pub fn new() -> Self {
+        Batch::default()
+    }
+
+    /// Puts a statement at the end. The parameters are copied.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Misuse`] where a parameter cannot be bound. A fault in the text shows when the batch is
+    /// sent.
+    pub fn queue(&mut self, sql: impl Into<String>, params: impl Params) -> Result<()> {
+        let params = params.with_values(|values| Ok(OwnedParams::from(values)))?;
+        self.items.push(BatchItem {
+            sql: sql.into(),
+            params,
+        });
+        Ok(())
+    }
+
+    /// How many statements are queued.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    pub(crate) fn items(&self) -> &[BatchItem] {
+        &self.items
+    }
+}
+
+/// The results of a batch, in the order of its statements.
+///
+/// Each is asked for with the method that fits it: [`exec`](BatchResults::exec) for its counts,
+/// [`query`](BatchResults::query) for its rows, [`query_row`](BatchResults::query_row) for its first row. An
+/// error is that statement's own, and the next result is the next statement's. If the connection breaks, all
+/// results that are left fail, each with its own outcome. Dropping the results reads those that are left.
+pub struct BatchResults<'c> {
+    connection: Held<'c>,
+    left: usize,
+    in_rows: bool,
+}
+
+impl BatchResults<'static> {
+    pub(crate) fn owned(connection: Connection, left: usize) -> Self {
+        BatchResults {
+            connection: Held::Owned(Box::new(connection)),
+            left,
+            in_rows: false,
+        }
+    }
+}
+
+impl<'c> BatchResults<'c> {
+    pub(crate) fn borrowed(connection: &'c mut Connection, left: usize) -> Self {
+        BatchResults {
+            connection: Held::Borrowed(connection),
+            left,
+            in_rows: false,
+        }
+    }
+
+    /// How many results have not been asked for.
+    pub fn left(&self) -> usize {
+        self.left
+    }
+
+    /// The counts of the next statement; its rows, if it has any, are dropped.
+    ///
+    /// # Errors
+    ///
+    /// That of the statement; [`ErrorKind::Misuse`] where no result is left.
+    pub fn exec(&mut self) -> Result<ExecResult> {
+        match self.step()? {
+            BatchStep::Done(result) => Ok(result),
+            BatchStep::Rows => {
+                self.end_rows()?;
+                Ok(ExecResult::default())
+            }
+        }
+    }
+
+    /// The rows of the next statement; they are valid until the next result is asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`exec`](BatchResults::exec). A statement without rows gives none.
+    pub fn query(&mut self) -> Result<BatchRows<'_, 'c>> {
+        self.step()?;
+        Ok(BatchRows { results: self })
+    }
+
+    /// The first row of the next statement, converted.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoRows`] where there is none; otherwise as [`exec`](BatchResults::exec).
+    pub fn query_row<T>(&mut self) -> Result<T>
+    where
+        T: for<'r> FromRow<'r>,
+    {
+        let mut rows = self.query()?;
+        let row = match rows.next()? {
+            Some(row) => row.read::<T>(),
+            None => Err(Error::new(ErrorKind::NoRows, "the query answered no row")
+                .with_outcome(Outcome::Rejected)),
+        };
+        self.end_rows()?;
+        row
+    }
+
+    fn step(&mut self) -> Result<BatchStep> {
+        self.end_rows()?;
+        if self.left == 0 {
+            return Err(Error::new(
+                ErrorKind::Misuse,
+                "all results of the batch have been read",
+            ));
+        }
+        self.left -= 1;
+        let step = self.connection.read(|session, call| {
+            session.next_step(call).unwrap_or_else(|| {
+                Err(Error::new(
+                    ErrorKind::Internal,
+                    "the session has lost count of its batch",
+                ))
+            })
+        })?;
+        self.in_rows = matches!(step, BatchStep::Rows);
+        Ok(step)
+    }
+
+    fn end_rows(&mut self) -> Result<()> {
+        if !std::mem::take(&mut self.in_rows) {
+            return Ok(());
+        }
+        self.connection.close_rows()
+    }
+
+    /// Reads the results that are left.
+    ///
+    /// # Errors
+    ///
+    /// The first error among them.
+    pub fn close(mut self) -> Result<()> {
+        let mut result = Ok(());
+        while self.left > 0 {
+            result = result.and(self.exec().map(|_| ()));
+        }
+        result.and(self.end_rows())
+    }
+}
+
+impl Drop for BatchResults<'_> {
+    fn drop(&mut self) {
+        if self.left == 0 && !self.in_rows {
+            return;
+        }
+        let in_rows = std::mem::take(&mut self.in_rows);
+        self.connection.clean_up(|session, call| {
+            if in_rows {
+                session.close_rows(call)?;
+            }
+            while let Some(step) = session.next_step(call) {
+                match step {
+                    Ok(BatchStep::Rows) => session.close_rows(call)?,
+                    Ok(BatchStep::Done(_)) => {}
+                    Err(error) if session.is_broken() => return Err(error),
+                    // The statement's own error, which nobody asked for.
+                    Err(_) => {}
+                }
+            }
+            Ok(())
+        });
+    }
+}
+
+impl std::fmt::Debug for BatchResults<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BatchResults")
+            .field("left", &self.left)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The rows of one statement of a batch.
+#[derive(Debug)]
+pub struct BatchRows<'r, 'c> {
+    results: &'r mut BatchResults<'c>,
+}
+
+impl BatchRows<'_, '_> {
+    /// The columns.
+    pub fn columns(&self) -> &Columns {
+        self.results.connection.columns()
+    }
+
+    /// The next row, valid until the next call; `None` after the last one.
+    ///
+    /// # Errors
+    ///
+    /// What the server answers or what broke the connection.
+    #[expect(clippy::should_implement_trait, reason = "a row borrows from the rows")]
+    pub fn next(&mut self) -> Result<Option<Row<'_>>> {
+        if !self.results.in_rows {
+            return Ok(None);
+        }
+        match self.results.connection.advance() {
+            Ok(true) => Ok(Some(self.results.connection.row())),
+            Ok(false) => {
+                self.results.in_rows = false;
+                Ok(None)
+            }
+            Err(error) => {
+                self.results.in_rows = false;
+                Err(error)
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Deadlines: one monotonic point in time that bounds every phase of a call.
+
+use std::time::{Duration, Instant};
+
+/// The moment by which a call has to be over, or none.
+///
+/// A deadline covers all phases of the call it is given to: waiting for a connection, looking up the
+/// leader, dialling, TLS, writing, every read. It is monotonic: a change of the system's clock does not
+/// move it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Deadline(Option<Instant>);
+
+impl Deadline {
+    /// No deadline: the call may take as long as it takes.
+    pub const NONE: Deadline = Deadline(None);
+
+    /// The deadline `duration` from now. A duration too long to be represented is no deadline.
+    pub fn after(duration: Duration) -> Self {
+        Deadline(Instant::now().checked_add(duration))
+    }
+
+    /// The moment itself; `None` where there is no deadline.
+    pub fn instant(self) -> Option<Instant> {
+        self.0
+    }
+
+    /// The time that is left: zero once the deadline has passed, `None` where there is no deadline.
+    pub fn remaining(self) -> Option<Duration> {
+        self.0
+            .map(|instant| instant.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether the deadline has passed.
+    pub fn has_passed(self) -> bool {
+        self.0.is_some_and(|instant| Instant::now() >= instant)
+    }
+
+    /// The earlier of two deadlines.
+    pub fn min(self, other: Deadline) -> Deadline {
+        match (self.0, other.0) {
+            (Some(a), Some(b)) => Deadline(Some(a.min(b))),
+            (a, b) => Deadline(a.or(b)),
+        }
+    }
+}
+
+impl From<Instant> for Deadline {
+    fn from(instant: Instant) -> Self {
+        Deadline(Some(instant))
+    }
+}
+
+impl From<Duration> for Deadline {
+    fn from(duration: Duration) -> Self {
+        Deadline::after(duration)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_earlier_deadline_wins_and_none_never_does() {
+        let now = Instant::now();
+        let early = Deadline::from(now);
+        let late = Deadline::from(now + Duration::from_secs(1));
+        assert_eq!(early.min(late), early);
+        assert_eq!(late.min(early), early);
+        assert_eq!(Deadline::NONE.min(late), late);
+        assert_eq!(late.min(Deadline::NONE), late);
+        assert_eq!(Deadline::NONE.min(Deadline::NONE), Deadline::NONE);
+    }
+
+    #[test]
+    fn a_passed_deadline_has_nothing_left() {
+        let deadline = Deadline::from(Instant::now());
+        assert!(deadline.has_passed());
+        assert_eq!(deadline.remaining(), Some(Duration::ZERO));
+        assert!(!Deadline::NONE.has_passed());
+        assert_eq!(Deadline::after(Duration::MAX), Deadline::NONE);
+    }
+}

@@ -1,0 +1,227 @@
+//! The backend of a dqlite pool: its one endpoint is the leader.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::backend::{Backend, Route, Session};
+use crate::config::Config;
+use crate::dqlite::channel::Channel;
+use crate::dqlite::channel::harmless;
+use crate::dqlite::lookup::Lookup;
+use crate::dqlite::probe::{Found, Prober};
+use crate::dqlite::store::{MemoryNodeStore, NodeInfo, NodeRole, NodeStore};
+use crate::dqlite::wire::CLUSTER_FORMAT_ROLES;
+use crate::dqlite::wire::request::Request;
+use crate::dqlite::wire::response::Response;
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::wait::{Call, Waker};
+
+/// Knows the leader, and finds it again when it is lost.
+pub(crate) struct DqliteBackend {
+    prober: Prober,
+    lookup: Lookup,
+    store: Arc<dyn NodeStore>,
+    state: Mutex<State>,
+    leader_changes: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    /// The leader, until something speaks against it.
+    leader: Option<Arc<str>>,
+    /// The last leader, which is asked first.
+    last: Option<Arc<str>>,
+    /// Whether a thread is looking the leader up; the others wait for it.
+    looking: bool,
+    waiting: Vec<Arc<Waker>>,
+}
+
+impl DqliteBackend {
+    pub(crate) fn new(config: &Config) -> Result<Self> {
+        let store = store(config)?;
+        let prober = Prober::new(config)?;
+        Ok(DqliteBackend {
+            lookup: Lookup::new(
+                prober.clone(),
+                Arc::clone(&store),
+                config.hosts.clone(),
+                config.lookup.clone(),
+            ),
+            prober,
+            store,
+            state: Mutex::default(),
+            leader_changes: AtomicU64::new(0),
+        })
+    }
+
+    pub(crate) fn prober(&self) -> &Prober {
+        &self.prober
+    }
+
+    /// The leader, looked up if need be; one thread looks, the others wait for it.
+    fn leader(&self, call: &Call<'_>) -> Result<(Arc<str>, Option<Box<dyn Session>>)> {
+        let waker = Waker::current()?;
+        let last = loop {
+            {
+                let mut state = self.state.lock();
+                if let Some(leader) = &state.leader {
+                    return Ok((Arc::clone(leader), None));
+                }
+                if !state.looking {
+                    state.looking = true;
+                    break state.last.clone();
+                }
+                state.waiting.push(Arc::clone(&waker));
+            }
+            if let Err(error) = call.wait(&waker) {
+                self.state
+                    .lock()
+                    .waiting
+                    .retain(|other| !Arc::ptr_eq(other, &waker));
+                return Err(match error.kind() {
+                    ErrorKind::Timeout => Error::new(
+                        ErrorKind::NoLeader,
+                        "the deadline passed while another thread was looking the leader up",
+                    ),
+                    _ => error,
+                });
+            }
+        };
+        let mut looking = Looking {
+            backend: self,
+            found: None,
+        };
+        let found = self.lookup.find(last.as_deref(), call)?;
+        looking.found = Some(Arc::clone(&found.leader));
+        drop(looking);
+        let Found { leader, session } = found;
+        Ok((leader, Some(session)))
+    }
+
+    /// Opens a conversation with the leader.
+    pub(crate) fn leader_channel(&self, call: &Call<'_>) -> Result<(Arc<str>, Channel)> {
+        let (leader, session) = self.leader(call)?;
+        drop(session);
+        match self.prober.channel(&leader, call) {
+            Ok(channel) => Ok((leader, channel)),
+            Err(error) => {
+                let error = error.with_node(&*leader);
+                self.report(&leader, &error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Asks the leader for the nodes of the cluster.
+    pub(crate) fn nodes(&self, call: &Call<'_>) -> Result<Vec<NodeInfo>> {
+        let (leader, mut channel) = self.leader_channel(call)?;
+        let request = Request::Cluster {
+            format: CLUSTER_FORMAT_ROLES,
+        };
+        channel
+            .request(&request, call)
+            .map_err(|error| harmless(error).with_node(&*leader))?;
+        match channel.response()? {
+            Response::Nodes(nodes) => Ok(nodes
+                .into_iter()
+                .map(|node| NodeInfo {
+                    id: node.id,
+                    address: node.address.to_owned(),
+                    // A role that is not known is asked last.
+                    role: node
+                        .role
+                        .and_then(|role| NodeRole::try_from(role).ok())
+                        .unwrap_or(NodeRole::Spare),
+                })
+                .collect()),
+            _ => Err(harmless(channel.unexpected("NODES")).with_node(&*leader)),
+        }
+    }
+}
+
+/// Ends a lookup, however it ends, and lets the threads that wait for it go on.
+struct Looking<'a> {
+    backend: &'a DqliteBackend,
+    found: Option<Arc<str>>,
+}
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        let mut state = self.backend.state.lock();
+        state.looking = false;
+        if let Some(leader) = self.found.take() {
+            if state.last.as_ref().is_some_and(|last| *last != leader) {
+                self.backend.leader_changes.fetch_add(1, Ordering::Relaxed);
+                log::info!(target: "quorate", "the leader is now {leader}");
+            }
+            state.last = Some(Arc::clone(&leader));
+            state.leader = Some(leader);
+        }
+        for waker in state.waiting.drain(..) {
+            waker.wake();
+        }
+    }
+}
+
+impl Backend for DqliteBackend {
+    fn route(&self, call: &Call<'_>) -> Result<Route> {
+        let (endpoint, session) = self.leader(call)?;
+        Ok(Route {
+            endpoint,
+            session,
+            exclusive: true,
+        })
+    }
+
+    fn connect(&self, endpoint: &str, call: &Call<'_>) -> Result<Box<dyn Session>> {
+        self.prober.connect(endpoint, call)
+    }
+
+    fn report(&self, endpoint: &str, error: &Error) -> bool {
+        if !matches!(
+            error.kind(),
+            ErrorKind::NotLeader
+                | ErrorKind::NoLeader
+                | ErrorKind::Disconnected
+                | ErrorKind::Connect
+                | ErrorKind::Timeout
+                | ErrorKind::Protocol
+        ) {
+            return false;
+        }
+        let mut state = self.state.lock();
+        let doubtful = state.leader.as_deref() == Some(endpoint);
+        if doubtful {
+            state.leader = None;
+        }
+        doubtful
+    }
+
+    fn refresh(&self, call: &Call<'_>) -> Result<()> {
+        let nodes = self.nodes(call)?;
+        if nodes.is_empty() || self.store.get().is_ok_and(|known| known == nodes) {
+            return Ok(());
+        }
+        log::info!(target: "quorate", "the cluster has {} nodes", nodes.len());
+        self.store.set(&nodes)
+    }
+
+    fn leader_changes(&self) -> u64 {
+        self.leader_changes.load(Ordering::Relaxed)
+    }
+}
+
+/// The store that a configuration names.
+fn store(config: &Config) -> Result<Arc<dyn NodeStore>> {
+    if let Some(store) = &config.store {
+        return Ok(Arc::clone(store));
+    }
+    match &config.store_path {
+        Some(path) => Ok(<dyn NodeStore>::open(path)?.into()),
+        None => Ok(Arc::new(MemoryNodeStore::from_addresses(
+            config.hosts.iter().cloned(),
+        ))),
+    }
+}

@@ -1,0 +1,257 @@
+//! The cluster as an object: its nodes, their roles, and who leads.
+
+use std::sync::Arc;
+
+use crate::backend::Backend;
+use crate::config::Config;
+use crate::deadline::Deadline;
+use crate::dqlite::backend::DqliteBackend;
+use crate::dqlite::channel::{Channel, harmless};
+use crate::dqlite::store::{NodeInfo, NodeRole};
+use crate::dqlite::wire::request::Request;
+use crate::dqlite::wire::response::Response;
+use crate::dqlite::wire::{DESCRIBE_FORMAT, RESPONSE_EMPTY};
+use crate::error::Result;
+use crate::net::wait::Call;
+use crate::pool::core::{is_passing, pause, retry_backoff};
+
+/// Administers a dqlite cluster: adds, promotes and removes nodes, passes the leadership on.
+///
+/// Each call finds the leader, as a pool does, and uses a connection of its own. It blocks until it is done,
+/// until the deadline of [`within`](ClusterClient::within) or the configured timeout. Any thread may use a
+/// client, and clones share what is known of the leader. A change that the cluster refused because the node
+/// that was asked is not the leader is repeated on the leader; one whose outcome is unknown is not.
+#[derive(Clone)]
+pub struct ClusterClient {
+    backend: Arc<DqliteBackend>,
+    config: Arc<Config>,
+    deadline: Option<Deadline>,
+}
+
+/// What a node says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NodeMetadata {
+    /// The number of the failure domain that the node is in: nodes of one domain may fail together.
+    pub failure_domain: u64,
+    /// The weight of the node when roles are given; lower ones are preferred.
+    pub weight: u64,
+}
+
+/// A file of a database, as the leader has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DatabaseFile {
+    /// The name: that of the database, or that with `-wal` behind it.
+    pub name: String,
+    /// The content.
+    pub data: Vec<u8>,
+}
+
+impl ClusterClient {
+    /// Makes a client from a connection string; see [`Config`]. Nothing is dialled yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pool::open`](crate::Pool::open).
+    pub fn open(url: &str) -> Result<Self> {
+        Self::with_config(Config::parse(url)?)
+    }
+
+    /// Makes a client from a configuration.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](ClusterClient::open).
+    pub fn with_config(config: Config) -> Result<Self> {
+        config.validate()?;
+        Ok(ClusterClient {
+            backend: Arc::new(DqliteBackend::new(&config)?),
+            config: Arc::new(config),
+            deadline: None,
+        })
+    }
+
+    /// The same client with a deadline for the calls made through the value that is returned.
+    pub fn within(&self, deadline: impl Into<Deadline>) -> Self {
+        ClusterClient {
+            deadline: Some(deadline.into()),
+            ..self.clone()
+        }
+    }
+
+    fn call(&self) -> Call<'static> {
+        Call::until(self.deadline.unwrap_or_else(|| self.config.deadline()))
+    }
+
+    /// The address of the leader.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoLeader`](crate::ErrorKind::NoLeader) with what each node answered.
+    pub fn leader(&self) -> Result<String> {
+        let (leader, _) = self.backend.leader_channel(&self.call())?;
+        Ok(leader.to_string())
+    }
+
+    /// The nodes of the cluster, as the leader lists them.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoLeader`](crate::ErrorKind::NoLeader), or what kept the leader from answering.
+    pub fn nodes(&self) -> Result<Vec<NodeInfo>> {
+        self.repeat(|call| self.backend.nodes(call))
+    }
+
+    /// Adds a node, as a spare: it holds no data until it is given another role.
+    ///
+    /// # Errors
+    ///
+    /// What the leader answers: an id or an address that is taken, a change under way
+    /// ([`ErrorKind::Busy`](crate::ErrorKind::Busy)).
+    pub fn add(&self, id: u64, address: &str) -> Result<()> {
+        self.change(&Request::Add { id, address })
+    }
+
+    /// Gives a node a role. Making a node a voter waits until it has caught up.
+    ///
+    /// # Errors
+    ///
+    /// What the leader answers: an unknown node, a role that the node has already, a change under way.
+    pub fn assign(&self, id: u64, role: NodeRole) -> Result<()> {
+        self.change(&Request::Assign {
+            id,
+            role: role.into(),
+        })
+    }
+
+    /// Removes a node. The node itself is not told; it should be stopped.
+    ///
+    /// # Errors
+    ///
+    /// What the leader answers: an unknown node, a change under way.
+    pub fn remove(&self, id: u64) -> Result<()> {
+        self.change(&Request::Remove { id })
+    }
+
+    /// Passes the leadership to the voter `id`, or to any voter if it is 0.
+    ///
+    /// # Errors
+    ///
+    /// What the leader answers: the node is no voter, or did not take over in time.
+    pub fn transfer(&self, id: u64) -> Result<()> {
+        self.change(&Request::Transfer { id })
+    }
+
+    /// What the node at `address` says of itself.
+    ///
+    /// # Errors
+    ///
+    /// What kept the node from answering.
+    pub fn describe(&self, address: &str) -> Result<NodeMetadata> {
+        let request = Request::Describe {
+            format: DESCRIBE_FORMAT,
+        };
+        let mut channel = self.ask(address, &request)?;
+        match channel.response()? {
+            Response::Metadata {
+                failure_domain,
+                weight,
+            } => Ok(NodeMetadata {
+                failure_domain,
+                weight,
+            }),
+            _ => Err(channel.unexpected("METADATA").with_node(address)),
+        }
+    }
+
+    /// Sets the weight of the node at `address`.
+    ///
+    /// # Errors
+    ///
+    /// What kept the node from answering.
+    pub fn set_weight(&self, address: &str, weight: u64) -> Result<()> {
+        let mut channel = self.ask(address, &Request::Weight { weight })?;
+        if channel.kind() == RESPONSE_EMPTY {
+            return Ok(());
+        }
+        Err(channel.unexpected("EMPTY").with_node(address))
+    }
+
+    /// The files of the database `name`, as the leader has them: the database and its write-ahead log.
+    ///
+    /// The whole is held in memory; a database larger than `max_message` is refused.
+    ///
+    /// # Errors
+    ///
+    /// What the leader answers; newer servers refuse a name that does not exist, older ones answer empty
+    /// files.
+    pub fn dump(&self, name: &str) -> Result<Vec<DatabaseFile>> {
+        self.repeat(|call| {
+            let (leader, mut channel) = self.backend.leader_channel(call)?;
+            channel
+                .request(&Request::Dump { name }, call)
+                .map_err(|error| harmless(error).with_node(&*leader))?;
+            match channel.response()? {
+                Response::Files(files) => Ok(files
+                    .into_iter()
+                    .map(|file| DatabaseFile {
+                        name: file.name.to_owned(),
+                        data: file.data.to_vec(),
+                    })
+                    .collect()),
+                _ => Err(channel.unexpected("FILES").with_node(&*leader)),
+            }
+        })
+    }
+
+    fn ask(&self, address: &str, request: &Request<'_>) -> Result<Channel> {
+        let call = self.call();
+        let ask = || {
+            let mut channel = self.backend.prober().dial(address, &call)?;
+            channel.request(request, &call)?;
+            Ok(channel)
+        };
+        ask().map_err(|error: crate::Error| error.with_node(address))
+    }
+
+    /// Asks the leader for a change that is answered by EMPTY.
+    fn change(&self, request: &Request<'_>) -> Result<()> {
+        self.repeat(|call| {
+            let (leader, mut channel) = self.backend.leader_channel(call)?;
+            channel
+                .request(request, call)
+                .map_err(|error| error.with_node(&*leader))?;
+            if channel.kind() == RESPONSE_EMPTY {
+                return Ok(());
+            }
+            Err(channel.unexpected("EMPTY").with_node(&*leader))
+        })
+    }
+
+    /// Repeats what failed for a passing reason and cannot have been applied.
+    fn repeat<R>(&self, mut operation: impl FnMut(&Call<'_>) -> Result<R>) -> Result<R> {
+        let call = self.call();
+        let mut backoff = retry_backoff();
+        loop {
+            let error = match operation(&call) {
+                Ok(result) => return Ok(result),
+                Err(error) => error,
+            };
+            if let Some(node) = error.node() {
+                self.backend.report(node, &error);
+            }
+            if !is_passing(&error) || pause(&mut backoff, &call).is_err() {
+                return Err(error);
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for ClusterClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClusterClient")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}

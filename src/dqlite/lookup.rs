@@ -1,0 +1,263 @@
+//! The lookup of the leader: which nodes are asked, when, and what is made of their answers.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::cancel::CancelHandle;
+use crate::config::LookupConfig;
+use crate::deadline::Deadline;
+use crate::dqlite::probe::{Found, Prober};
+use crate::dqlite::store::{NodeInfo, NodeStore, order_for_lookup};
+use crate::error::{Error, ErrorKind, NodeCause, Result};
+use crate::net::backoff::Backoff;
+use crate::net::wait::{Call, Waker};
+
+/// Looks up the leader among the nodes of a store.
+pub(crate) struct Lookup {
+    prober: Prober,
+    store: Arc<dyn NodeStore>,
+    /// Addresses that are asked even if the store does not name them.
+    hosts: Vec<String>,
+    config: LookupConfig,
+}
+
+impl Lookup {
+    pub(crate) fn new(
+        prober: Prober,
+        store: Arc<dyn NodeStore>,
+        hosts: Vec<String>,
+        config: LookupConfig,
+    ) -> Self {
+        Lookup {
+            prober,
+            store,
+            hosts,
+            config,
+        }
+    }
+
+    /// Finds the leader, asking `hint` first.
+    ///
+    /// A round asks all nodes, several at once; rounds follow each other with growing pauses until one finds
+    /// the leader, the retry limit is reached, or the call ends.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoLeader`] with the cause of each node in the last round. A failure that no repetition
+    /// mends (TLS, a configuration) on every node comes back at once.
+    pub(crate) fn find(&self, hint: Option<&str>, call: &Call<'_>) -> Result<Found> {
+        let mut backoff = Backoff::new(self.config.backoff_factor, self.config.backoff_cap);
+        let mut hint = hint;
+        let mut patience = self.config.probe_delay;
+        let mut rounds = 0;
+        loop {
+            rounds += 1;
+            let causes = match self.round(hint.take(), patience, call) {
+                Ok(found) => {
+                    log::debug!(target: "quorate", "the leader is {}", found.leader);
+                    return Ok(found);
+                }
+                Err(causes) => causes,
+            };
+            if let Some(cause) = causes.first()
+                && causes.iter().all(|cause| is_permanent(&cause.error))
+            {
+                let text = format!(
+                    "no node can be used; {}: {}",
+                    cause.node,
+                    cause.error.message()
+                );
+                return Err(Error::new(cause.error.kind(), text).with_causes(causes));
+            }
+            let limited = self.config.retry_limit > 0 && rounds > self.config.retry_limit;
+            let delay = backoff.next_delay().unwrap_or(self.config.backoff_cap);
+            match sleep(delay, call) {
+                Ok(()) if !limited => {}
+                Err(error) if error.kind() == ErrorKind::Cancelled => {
+                    return Err(error.with_causes(causes));
+                }
+                _ => return Err(no_leader(rounds, causes)),
+            }
+            patience = (patience * 2).min(self.config.attempt_timeout);
+        }
+    }
+
+    /// Asks the hint alone, for a short time, and then all nodes.
+    fn round(
+        &self,
+        hint: Option<&str>,
+        patience: Duration,
+        call: &Call<'_>,
+    ) -> Result<Found, Vec<NodeCause>> {
+        if let Some(hint) = hint {
+            let bounded = call.at_most(Deadline::after(self.config.probe_delay));
+            match self.prober.probe(hint, &bounded) {
+                Ok(found) => return Ok(found),
+                Err(error) if call.check().is_err() => return Err(vec![cause(hint, error)]),
+                // It is asked again among the others.
+                Err(error) => log::debug!(target: "quorate", "{hint}: {error}"),
+            }
+        }
+        let nodes = self.nodes().map_err(|error| vec![cause("store", error)])?;
+        match nodes.as_slice() {
+            [] => Err(vec![cause(
+                "store",
+                Error::new(ErrorKind::Store, "the store names no node"),
+            )]),
+            [node] => self
+                .prober
+                .probe(node, call)
+                .map_err(|error| vec![cause(node, error)]),
+            _ => self.probe_all(nodes, patience, call),
+        }
+    }
+
+    /// The addresses to ask, voters first.
+    fn nodes(&self) -> Result<Vec<String>> {
+        let mut addresses: Vec<String> = order_for_lookup(self.store.get()?)
+            .into_iter()
+            .map(|node: NodeInfo| node.address)
+            .collect();
+        for host in &self.hosts {
+            if !addresses.contains(host) {
+                addresses.push(host.clone());
+            }
+        }
+        Ok(addresses)
+    }
+
+    /// Asks several nodes at once, on threads of their own, until one answer leads to the leader.
+    ///
+    /// Once some node has answered, those that have not are given `patience` and then left: a node that hangs
+    /// does not hold up the next round.
+    fn probe_all(
+        &self,
+        nodes: Vec<String>,
+        patience: Duration,
+        call: &Call<'_>,
+    ) -> Result<Found, Vec<NodeCause>> {
+        let waker = Waker::current().map_err(|error| vec![cause("store", error)])?;
+        let round = Arc::new(Round {
+            waiting: Mutex::new(nodes.iter().cloned().collect()),
+            answers: Mutex::default(),
+            waker: Arc::clone(&waker),
+            cancel: CancelHandle::new(),
+        });
+        let _end = EndOfRound(&round.cancel);
+        let mut causes = Vec::new();
+        for _ in 0..self.config.probe_limit.min(nodes.len()) {
+            let (prober, round) = (self.prober.clone(), Arc::clone(&round));
+            let deadline = call.deadline;
+            let spawned = std::thread::Builder::new()
+                .name("quorate-probe".into())
+                .spawn(move || round.probe_waiting(&prober, deadline));
+            if let Err(error) = spawned {
+                log::warn!(target: "quorate", "a thread for a probe cannot be started: {error}");
+                break;
+            }
+        }
+        let mut bounded = *call;
+        while causes.len() < nodes.len() {
+            let answers = std::mem::take(&mut *round.answers.lock());
+            for (node, answer) in answers {
+                match answer {
+                    Ok(found) => return Ok(found),
+                    Err(error) => causes.push(cause(&node, error)),
+                }
+                bounded = call.at_most(Deadline::after(patience));
+            }
+            if causes.len() < nodes.len()
+                && let Err(error) = bounded.wait(&waker)
+            {
+                let asked: Vec<_> = causes.iter().map(|cause| cause.node.clone()).collect();
+                let silent = nodes.iter().filter(|node| !asked.contains(node));
+                causes.extend(silent.map(|node| {
+                    let text = if error.kind() == ErrorKind::Cancelled {
+                        "cancelled before it answered"
+                    } else {
+                        "no answer in time"
+                    };
+                    cause(node, Error::new(ErrorKind::Connect, text))
+                }));
+            }
+        }
+        Err(causes)
+    }
+}
+
+/// What the threads of a round share.
+struct Round {
+    waiting: Mutex<VecDeque<String>>,
+    answers: Mutex<Vec<(String, Result<Found>)>>,
+    waker: Arc<Waker>,
+    cancel: CancelHandle,
+}
+
+impl Round {
+    fn probe_waiting(&self, prober: &Prober, deadline: Deadline) {
+        let Ok(_running) = self.cancel.enter() else {
+            return;
+        };
+        let call = Call {
+            deadline,
+            cancel: Some(&self.cancel),
+        };
+        loop {
+            let Some(node) = self.waiting.lock().pop_front() else {
+                return;
+            };
+            let answer = prober.probe(&node, &call);
+            self.answers.lock().push((node, answer));
+            self.waker.wake();
+        }
+    }
+}
+
+/// Stops the probes of a round that are still under way.
+struct EndOfRound<'a>(&'a CancelHandle);
+
+impl Drop for EndOfRound<'_> {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+fn cause(node: &str, error: Error) -> NodeCause {
+    NodeCause {
+        node: node.to_owned(),
+        error,
+    }
+}
+
+fn is_permanent(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Tls | ErrorKind::Config | ErrorKind::Authentication | ErrorKind::Unsupported
+    )
+}
+
+/// The error of a lookup that found no leader.
+fn no_leader(rounds: u32, causes: Vec<NodeCause>) -> Error {
+    let times = if rounds == 1 { "once" } else { "times" };
+    let text = match rounds {
+        1 => format!("all nodes were asked {times}"),
+        _ => format!("all nodes were asked {rounds} {times}"),
+    };
+    Error::new(ErrorKind::NoLeader, text).with_causes(causes)
+}
+
+fn sleep(delay: Duration, call: &Call<'_>) -> Result<()> {
+    let waker = Waker::current()?;
+    let until = Deadline::after(delay);
+    loop {
+        if let Err(error) = call.at_most(until).wait(&waker) {
+            if error.kind() == ErrorKind::Timeout {
+                return call.check();
+            }
+            return Err(error);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Probing: asking one node who leads, and following it to the leader.
+
+use std::sync::Arc;
+
+use crate::backend::Session;
+use crate::config::Config;
+use crate::deadline::Deadline;
+use crate::dqlite::channel::{Channel, harmless};
+use crate::dqlite::session::DqliteSession;
+use crate::dqlite::wire::VERSION;
+use crate::dqlite::wire::request::Request;
+use crate::dqlite::wire::response::Response;
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::dial::Dialer;
+use crate::net::wait::Call;
+
+/// How nodes are reached, and which database is opened on the leader.
+#[derive(Clone)]
+pub(crate) struct Prober {
+    dialer: Dialer,
+    name: Arc<str>,
+    statement_cache: usize,
+    max_message: u32,
+    attempt_timeout: std::time::Duration,
+}
+
+/// The leader, and a session that was opened on it.
+pub(crate) struct Found {
+    pub(crate) leader: Arc<str>,
+    pub(crate) session: Box<dyn Session>,
+}
+
+impl Prober {
+    pub(crate) fn new(config: &Config) -> Result<Self> {
+        let tls = match config.tls.mode() {
+            crate::net::tls::TlsMode::Disable => None,
+            _ => Some(config.tls.build()?),
+        };
+        Ok(Prober {
+            dialer: Dialer::new(tls, config.dial.clone(), config.dial_timeout),
+            name: config.name.as_str().into(),
+            statement_cache: config.statement_cache,
+            max_message: config.max_message,
+            attempt_timeout: config.lookup.attempt_timeout,
+        })
+    }
+
+    /// Asks the node at `address` who leads, and opens a session on the leader, which may be another node.
+    ///
+    /// | the node | the outcome |
+    /// | --- | --- |
+    /// | cannot be dialled, or does not answer | that error |
+    /// | knows no leader | [`ErrorKind::NoLeader`] |
+    /// | is the leader | a session on it |
+    /// | names another node, which is the leader | a session on that node |
+    /// | names another node, which is not | [`ErrorKind::NotLeader`] |
+    ///
+    /// The whole takes no longer than the timeout of an attempt.
+    pub(crate) fn probe(&self, address: &str, call: &Call<'_>) -> Result<Found> {
+        self.within_attempt(call, |call| {
+            let (channel, leader) = self.ask(address, call)?;
+            if leader == address {
+                return self.open(channel, address, call);
+            }
+            drop(channel);
+            let follow = || {
+                let (channel, own_leader) = self.ask(&leader, call)?;
+                if own_leader == leader {
+                    return self.open(channel, &leader, call);
+                }
+                Err(Error::new(
+                    ErrorKind::NotLeader,
+                    format!("names {own_leader} as the leader"),
+                ))
+            };
+            follow().map_err(|error| {
+                error.context(format_args!("it names {leader} as the leader, which fails"))
+            })
+        })
+    }
+
+    /// Opens a session on the node at `address`, if it is the leader.
+    pub(crate) fn connect(&self, address: &str, call: &Call<'_>) -> Result<Box<dyn Session>> {
+        self.within_attempt(call, |call| {
+            let channel = self.channel(address, call)?;
+            self.open(channel, address, call)
+        })
+        .map(|found| found.session)
+    }
+
+    /// Opens a conversation with the node at `address`, if it is the leader.
+    pub(crate) fn channel(&self, address: &str, call: &Call<'_>) -> Result<Channel> {
+        let (channel, leader) = self.ask(address, call)?;
+        if leader == address {
+            return Ok(channel);
+        }
+        Err(Error::new(
+            ErrorKind::NotLeader,
+            format!("it names {leader} as the leader"),
+        ))
+    }
+
+    /// Opens a conversation with the node at `address`, whatever its state.
+    pub(crate) fn dial(&self, address: &str, call: &Call<'_>) -> Result<Channel> {
+        let socket = self.dialer.dial(address, call)?;
+        Ok(Channel::new(socket, VERSION, self.max_message))
+    }
+
+    /// Opens a conversation with the node at `address` and asks it who leads.
+    fn ask(&self, address: &str, call: &Call<'_>) -> Result<(Channel, String)> {
+        let mut channel = self.dial(address, call)?;
+        channel.request(&Request::Leader, call).map_err(harmless)?;
+        let leader = match channel.response().map_err(harmless)? {
+            Response::Node { address, .. } | Response::NodeLegacy { address } => address.to_owned(),
+            _ => return Err(harmless(channel.unexpected("NODE"))),
+        };
+        if leader.is_empty() {
+            return Err(Error::new(ErrorKind::NoLeader, "it knows no leader"));
+        }
+        Ok((channel, leader))
+    }
+
+    fn open(&self, channel: Channel, address: &str, call: &Call<'_>) -> Result<Found> {
+        let session =
+            DqliteSession::open(channel, address, &self.name, self.statement_cache, call)?;
+        Ok(Found {
+            leader: address.into(),
+            session: Box::new(session),
+        })
+    }
+
+    fn within_attempt<R>(
+        &self,
+        call: &Call<'_>,
+        attempt: impl FnOnce(&Call<'_>) -> Result<R>,
+    ) -> Result<R> {
+        let bounded = call.at_most(Deadline::after(self.attempt_timeout));
+        attempt(&bounded).map_err(|error| {
+            if error.kind() == ErrorKind::Timeout && call.check().is_ok() {
+                return Error::new(
+                    ErrorKind::Connect,
+                    format!("no answer within {:?}", self.attempt_timeout),
+                );
+            }
+            error
+        })
+    }
+}

@@ -1,0 +1,656 @@
+//! A session with the leader of a dqlite cluster: one database, one statement at a time.
+
+use std::collections::VecDeque;
+
+use crate::backend::{BatchStep, Description, ExecResult, Session};
+use crate::batch::BatchItem;
+use crate::dqlite::channel::{Channel, harmless, violation};
+use crate::dqlite::reading::{Reading, is_last_part};
+use crate::dqlite::statements::{Kind, Prepared, StatementCache, bind};
+use crate::dqlite::wire::params;
+use crate::dqlite::wire::request::Request;
+use crate::dqlite::wire::response::Response;
+use crate::dqlite::wire::rows::RowStep;
+use crate::dqlite::wire::{
+    ERROR_PARSE, PARAMS_SCHEMA_U8, PREPARE_SCHEMA_OFFSET, PREPARE_SCHEMA_SINGLE, RESPONSE_EMPTY,
+};
+use crate::error::{Error, ErrorKind, Outcome, Result};
+use crate::net::socket::Idle;
+use crate::net::wait::Call;
+use crate::params::{Params, ParamsRef};
+use crate::row::{Cell, Columns};
+use crate::sql::{Dialect, Effect};
+
+/// The id of a connection's one database (dqlite, `src/gateway.c`).
+const DB: u32 = 0;
+
+pub(crate) struct DqliteSession {
+    channel: Channel,
+    address: String,
+    statements: StatementCache,
+    prepare_schema: u8,
+    /// Whether the server replicates what a QUERY writes, which 1.15 and later do. Known after the first
+    /// PREPARE: these are the releases that answer its schema 1.
+    replicates_queries: bool,
+    in_transaction: bool,
+    reading: Reading,
+    steps: VecDeque<Step>,
+    /// Answers to FINALIZE that come before the one that is waited for.
+    finalizing: usize,
+}
+
+/// A statement of a batch that is under way.
+struct Step {
+    /// The position of the end of its request.
+    end: u64,
+    kind: Kind,
+    statement: Option<u32>,
+}
+
+impl DqliteSession {
+    /// Opens the database `name` on a channel whose node has said that it is the leader.
+    pub(crate) fn open(
+        mut channel: Channel,
+        address: &str,
+        name: &str,
+        statement_cache: usize,
+        call: &Call<'_>,
+    ) -> Result<Self> {
+        let client = Request::Client {
+            id: u64::from(std::process::id()),
+        };
+        let open = Request::Open {
+            name,
+            flags: 0,
+            vfs: "volatile",
+        };
+        channel.queue(&client)?;
+        channel.queue(&open)?;
+        channel
+            .flush(call)
+            .and_then(|()| channel.receive(call))
+            .map_err(harmless)?;
+        if !matches!(channel.response()?, Response::Welcome { .. }) {
+            return Err(harmless(channel.unexpected("WELCOME")));
+        }
+        channel.receive(call).map_err(harmless)?;
+        if !matches!(channel.response()?, Response::Db { id: DB }) {
+            let error = harmless(channel.unexpected("DB"));
+            return Err(error.context(format_args!("opening the database {name:?}")));
+        }
+        Ok(DqliteSession {
+            channel,
+            address: address.to_owned(),
+            statements: StatementCache::new(statement_cache),
+            prepare_schema: PREPARE_SCHEMA_OFFSET,
+            replicates_queries: false,
+            in_transaction: false,
+            reading: Reading::default(),
+            steps: VecDeque::new(),
+            finalizing: 0,
+        })
+    }
+
+    /// Sends one request, together with the FINALIZE of statements that nobody wants any more, and receives
+    /// its answer.
+    fn converse(&mut self, request: &Request<'_>, call: &Call<'_>) -> Result<()> {
+        let dropped = self.statements.take_dropped();
+        let start = self.channel.queued();
+        for stmt in &dropped {
+            self.channel.queue(&Request::Finalize {
+                db: DB,
+                stmt: *stmt,
+            })?;
+        }
+        let end = match self.channel.queue(request) {
+            Ok(end) => end,
+            Err(error) => {
+                self.channel.unqueue(start);
+                self.statements.drop_again(dropped);
+                return Err(error);
+            }
+        };
+        self.finalizing += dropped.len();
+        let answered = self.channel.flush(call).and_then(|()| self.receive(call));
+        answered.map_err(|error| {
+            self.channel.set_broken();
+            let outcome = self.channel.outcome(end);
+            error.with_outcome(outcome)
+        })
+    }
+
+    /// Receives the answer to a request, past those to FINALIZE.
+    fn receive(&mut self, call: &Call<'_>) -> Result<()> {
+        while self.finalizing > 0 {
+            self.channel.receive(call)?;
+            self.finalizing -= 1;
+            if self.channel.kind() != RESPONSE_EMPTY {
+                // A statement that the server no longer knows needs no dropping.
+                let error = self.channel.unexpected("EMPTY");
+                log::debug!(target: "quorate", "{}: dropping a statement: {error}", self.address);
+            }
+        }
+        self.channel.receive(call)
+    }
+
+    /// What is known of a text, and the statement that the server holds for it, if any.
+    fn look_up(&mut self, sql: &str, call: &Call<'_>) -> Result<(Kind, Option<Prepared>)> {
+        if let Some(prepared) = self.statements.get(sql) {
+            return Ok((prepared.kind, Some(prepared)));
+        }
+        let kind = Kind::of(sql)?;
+        let worthwhile = kind.preparable && self.statements.size() > 0;
+        if worthwhile || kind.writes_and_answers {
+            let prepared = self.prepare_text(sql, kind, call)?;
+            return Ok((kind, Some(prepared)));
+        }
+        Ok((kind, None))
+    }
+
+    fn prepare_text(&mut self, sql: &str, kind: Kind, call: &Call<'_>) -> Result<Prepared> {
+        one_statement(sql, kind)?;
+        loop {
+            let request = Request::Prepare {
+                db: u64::from(DB),
+                sql,
+                schema: self.prepare_schema,
+            };
+            self.converse(&request, call).map_err(harmless)?;
+            match self.take_prepared(sql, kind) {
+                Err(error) if self.is_unknown_schema(&error) => {
+                    self.prepare_schema = PREPARE_SCHEMA_SINGLE;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn is_unknown_schema(&self, error: &Error) -> bool {
+        self.prepare_schema != PREPARE_SCHEMA_SINGLE
+            && error.code().is_some_and(|code| code as u64 == ERROR_PARSE)
+    }
+
+    /// Takes the answer to PREPARE.
+    fn take_prepared(&mut self, sql: &str, kind: Kind) -> Result<Prepared> {
+        let (id, parameters) = match self.channel.response()? {
+            Response::Stmt { id, params, .. } => (id, params),
+            Response::StmtWithOffset { id, params, .. } => {
+                self.replicates_queries = true;
+                (id, params)
+            }
+            _ => return Err(harmless(self.channel.unexpected("STMT"))),
+        };
+        let prepared = Prepared {
+            id,
+            parameters: usize::try_from(parameters).unwrap_or(usize::MAX),
+            kind,
+        };
+        self.statements.put(sql, prepared);
+        Ok(prepared)
+    }
+
+    /// Fails where the rows of a statement that writes would not be replicated.
+    fn check_replicates(&self, kind: Kind) -> Result<()> {
+        if !kind.writes_and_answers || self.replicates_queries {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "this server runs a writing statement with RETURNING on the leader alone and does not \
+             replicate it; dqlite 1.15 does. Leave RETURNING out and use last_insert_id",
+        ))
+    }
+
+    /// The error of an answer that is no success, for a statement of `kind` with `count` parameters.
+    fn statement_failure(&mut self, wanted: &str, kind: Kind, count: usize) -> Error {
+        let error = self.channel.unexpected(wanted);
+        if error.code().is_some_and(|code| code as u64 == ERROR_PARSE)
+            && params::schema(count) != PARAMS_SCHEMA_U8
+        {
+            return Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "this server takes at most 255 parameters, not {count}; dqlite 1.12 takes more"
+                ),
+            )
+            .with_outcome(Outcome::Rejected)
+            .with_source(error);
+        }
+        if !kind.several {
+            return error;
+        }
+        if kind.effect != Effect::None {
+            // Nobody can tell whether the transaction was begun or ended.
+            self.channel.set_broken();
+        }
+        error
+            .with_outcome(Outcome::Unknown)
+            .context("one of several statements failed, and those before it were applied")
+    }
+
+    fn exec_kind(
+        &mut self,
+        sql: &str,
+        (kind, prepared): (Kind, Option<Prepared>),
+        params: ParamsRef<'_>,
+        call: &Call<'_>,
+    ) -> Result<ExecResult> {
+        if kind.several && !params.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Misuse,
+                "several statements cannot share parameters; run them one by one, or in a batch",
+            ));
+        }
+        let parameters = prepared.map(|prepared| prepared.parameters);
+        let parameters = if kind.several { Some(0) } else { parameters };
+        let count = bind(sql, parameters, params, |params| {
+            let request = match prepared {
+                Some(Prepared { id: stmt, .. }) => Request::Exec {
+                    db: DB,
+                    stmt,
+                    params,
+                },
+                None => Request::ExecSql {
+                    db: u64::from(DB),
+                    sql,
+                    params,
+                },
+            };
+            self.converse(&request, call).map(|()| params.len())
+        })?;
+        match self.channel.response()? {
+            Response::Result {
+                last_insert_id,
+                rows_affected,
+            } => {
+                let result = exec_result(last_insert_id, rows_affected);
+                self.apply(kind.effect);
+                Ok(result)
+            }
+            _ => Err(self.statement_failure("RESULT", kind, count)),
+        }
+    }
+
+    fn apply(&mut self, effect: Effect) {
+        match effect {
+            Effect::Begin | Effect::Savepoint => self.in_transaction = true,
+            Effect::End => self.in_transaction = false,
+            // A savepoint that began a transaction ends it when it is released, but savepoints have names:
+            // only the server knows. A rollback when the connection goes back settles it.
+            Effect::None | Effect::Release | Effect::RollbackTo => {}
+        }
+    }
+
+    /// Begins to read the rows whose first part has been received.
+    fn begin_rows(&mut self, kind: Kind, statement: Option<u32>, count: usize) -> Result<()> {
+        let (columns, cursor) = match self.channel.response()? {
+            Response::Rows(part) => {
+                let columns = part.columns().map_err(violation)?;
+                (
+                    columns.into_iter().map(str::to_owned).collect(),
+                    part.cursor(),
+                )
+            }
+            _ => return Err(self.statement_failure("ROWS", kind, count)),
+        };
+        self.reading
+            .begin(columns, cursor, kind.writes_and_answers, statement);
+        Ok(())
+    }
+
+    /// Receives the next part of the rows.
+    fn next_part(&mut self, call: &Call<'_>) -> Result<()> {
+        self.channel.set_pipelined(true);
+        self.channel.receive(call).map_err(|error| {
+            if error.kind() != ErrorKind::Cancelled {
+                self.channel.set_broken();
+            }
+            error.with_outcome(Outcome::Unknown)
+        })?;
+        let cursor = match self.channel.response()? {
+            Response::Rows(part) => part.cursor(),
+            _ => {
+                self.end_rows();
+                return Err(self.channel.unexpected("ROWS"));
+            }
+        };
+        self.reading
+            .next_part(cursor)
+            .inspect_err(|_| self.channel.set_broken())
+    }
+
+    fn end_rows(&mut self) {
+        self.reading.end();
+        self.channel.set_pipelined(!self.steps.is_empty());
+    }
+
+    /// Tells the server to stop sending rows, and reads what is under way.
+    fn interrupt(&mut self, call: &Call<'_>) -> Result<()> {
+        let stopped = self
+            .channel
+            .queue(&Request::Interrupt { db: u64::from(DB) })
+            .and_then(|_| self.channel.flush(call));
+        let mut answered = stopped;
+        while answered.is_ok() {
+            answered = self.channel.receive(call);
+            if answered.is_ok() && self.channel.kind() == RESPONSE_EMPTY {
+                break;
+            }
+        }
+        if let Err(error) = answered {
+            self.channel.set_broken();
+            return Err(error.with_outcome(Outcome::Unknown));
+        }
+        if !self.replicates_queries
+            && let Some(statement) = self.reading.statement()
+        {
+            // 1.11 leaves an interrupted statement in the middle of its run, where it holds a read
+            // transaction and takes no parameters.
+            self.statements.remove(statement);
+        }
+        Ok(())
+    }
+
+    /// Prepares what a batch uses and is not prepared yet, in one round trip.
+    fn prepare_batch(&mut self, items: &[(&BatchItem, Kind)], call: &Call<'_>) -> Result<()> {
+        let mut missing: Vec<(&str, Kind)> = Vec::new();
+        for (item, kind) in items {
+            let text = item.sql.as_str();
+            if (kind.preparable || kind.writes_and_answers)
+                && self.statements.get(text).is_none()
+                && !missing.iter().any(|(other, _)| *other == text)
+            {
+                missing.push((text, *kind));
+            }
+        }
+        // More than fit would drive each other out before they are run.
+        if missing.len() > self.statements.size() {
+            return Ok(());
+        }
+        for (sql, _) in &missing {
+            self.channel.queue(&Request::Prepare {
+                db: u64::from(DB),
+                sql,
+                schema: self.prepare_schema,
+            })?;
+        }
+        self.channel.set_pipelined(true);
+        for (sql, kind) in missing {
+            self.channel.receive(call).map_err(|error| {
+                self.channel.set_broken();
+                harmless(error).with_outcome(Outcome::NotSent)
+            })?;
+            if let Err(error) = self.take_prepared(sql, kind) {
+                if self.channel.is_broken() || error.kind() == ErrorKind::NotLeader {
+                    return Err(harmless(error));
+                }
+                if self.is_unknown_schema(&error) {
+                    self.prepare_schema = PREPARE_SCHEMA_SINGLE;
+                }
+                // It is run as a text: an earlier statement of the batch may make it valid.
+            }
+        }
+        Ok(())
+    }
+
+    fn queue_batch(&mut self, items: &[(&BatchItem, Kind)]) -> Result<()> {
+        for (index, (item, kind)) in items.iter().enumerate() {
+            let sql = item.sql.as_str();
+            let prepared = self.statements.get(sql);
+            let queued = self.check_replicates(*kind).and_then(|()| {
+                let parameters = prepared.map(|prepared| prepared.parameters);
+                item.params.with_values(|params| {
+                    bind(sql, parameters, params, |params| {
+                        let db = u64::from(DB);
+                        let request = match (prepared, kind.rows) {
+                            (Some(Prepared { id: stmt, .. }), true) => Request::Query {
+                                db: DB,
+                                stmt,
+                                params,
+                            },
+                            (Some(Prepared { id: stmt, .. }), false) => Request::Exec {
+                                db: DB,
+                                stmt,
+                                params,
+                            },
+                            (None, true) => Request::QuerySql { db, sql, params },
+                            (None, false) => Request::ExecSql { db, sql, params },
+                        };
+                        self.channel.queue(&request)
+                    })
+                })
+            });
+            let end = queued.map_err(|error| in_batch(error, index))?;
+            self.steps.push_back(Step {
+                end,
+                kind: *kind,
+                statement: prepared.map(|prepared| prepared.id),
+            });
+        }
+        Ok(())
+    }
+
+    fn take_step(&mut self, step: &Step, call: &Call<'_>) -> Result<BatchStep> {
+        let answered = if self.steps.is_empty() && !self.channel.is_broken() {
+            // The last answer: nothing follows that an acknowledgement could hold up.
+            self.receive(call)
+        } else {
+            self.channel.set_pipelined(true);
+            self.receive(call)
+        };
+        answered.map_err(|error| {
+            self.channel.set_broken();
+            error.with_outcome(self.channel.outcome(step.end))
+        })?;
+        if step.kind.rows {
+            self.begin_rows(step.kind, step.statement, 0)?;
+            return Ok(BatchStep::Rows);
+        }
+        match self.channel.response()? {
+            Response::Result {
+                last_insert_id,
+                rows_affected,
+            } => {
+                let result = exec_result(last_insert_id, rows_affected);
+                self.apply(step.kind.effect);
+                Ok(BatchStep::Done(result))
+            }
+            _ => Err(self.statement_failure("RESULT", step.kind, 0)),
+        }
+    }
+}
+
+impl Session for DqliteSession {
+    fn is_broken(&self) -> bool {
+        self.channel.is_broken()
+    }
+
+    fn idle(&mut self) -> Idle {
+        if self.reading.is_open() || !self.steps.is_empty() {
+            return Idle::OutOfStep;
+        }
+        self.channel.idle()
+    }
+
+    fn in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+
+    fn prepare(&mut self, sql: &str, call: &Call<'_>) -> Result<Description> {
+        let prepared = match self.statements.get(sql) {
+            Some(prepared) => prepared,
+            None => {
+                let kind = Kind::of(sql)?;
+                self.prepare_text(sql, kind, call)?
+            }
+        };
+        Ok(Description {
+            parameters: prepared.parameters,
+        })
+    }
+
+    fn exec(&mut self, sql: &str, params: ParamsRef<'_>, call: &Call<'_>) -> Result<ExecResult> {
+        let (kind, prepared) = self.look_up(sql, call)?;
+        if !kind.rows || kind.several {
+            return self.exec_kind(sql, (kind, prepared), params, call);
+        }
+        self.query(sql, params, call)?;
+        let mut result = ExecResult::default();
+        while self.next_row(call)? {
+            result.rows_affected += u64::from(kind.writes_and_answers);
+        }
+        Ok(result)
+    }
+
+    fn query(&mut self, sql: &str, params: ParamsRef<'_>, call: &Call<'_>) -> Result<()> {
+        self.reading.end();
+        let (kind, prepared) = self.look_up(sql, call)?;
+        one_statement(sql, kind)?;
+        self.check_replicates(kind)?;
+        if !kind.rows {
+            self.exec_kind(sql, (kind, prepared), params, call)?;
+            self.reading.clear();
+            return Ok(());
+        }
+        let parameters = prepared.map(|prepared| prepared.parameters);
+        let count = bind(sql, parameters, params, |params| {
+            let request = match prepared {
+                Some(Prepared { id: stmt, .. }) => Request::Query {
+                    db: DB,
+                    stmt,
+                    params,
+                },
+                None => Request::QuerySql {
+                    db: u64::from(DB),
+                    sql,
+                    params,
+                },
+            };
+            self.converse(&request, call).map(|()| params.len())
+        })?;
+        self.begin_rows(kind, prepared.map(|prepared| prepared.id), count)
+    }
+
+    fn columns(&self) -> &Columns {
+        self.reading.columns()
+    }
+
+    fn next_row(&mut self, call: &Call<'_>) -> Result<bool> {
+        while self.reading.is_open() {
+            match self.reading.step(self.channel.body()) {
+                Ok(RowStep::Row) => return Ok(true),
+                Ok(RowStep::Done) => self.end_rows(),
+                Ok(RowStep::PartEnd) => self.next_part(call)?,
+                Err(error) => {
+                    self.channel.set_broken();
+                    return Err(violation(error));
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    fn row(&self) -> (&[Cell], &[u8]) {
+        (self.reading.cells(), self.channel.body())
+    }
+
+    fn close_rows(&mut self, call: &Call<'_>) -> Result<()> {
+        if !self.reading.is_open() {
+            return Ok(());
+        }
+        // A statement that writes is done when its last row is there, and a request that is pipelined behind
+        // this one would be answered before the interrupt.
+        if self.reading.writes() || !self.steps.is_empty() {
+            while self.next_row(call)? {}
+            return Ok(());
+        }
+        let closed = if is_last_part(self.channel.body()) {
+            Ok(())
+        } else {
+            self.interrupt(call)
+        };
+        self.end_rows();
+        closed
+    }
+
+    fn start_batch(&mut self, items: &[BatchItem], call: &Call<'_>) -> Result<()> {
+        let mut kinds = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let kind = Kind::of(&item.sql)
+                .and_then(|kind| one_statement(&item.sql, kind).map(|()| kind))
+                .map_err(|error| in_batch(error, index))?;
+            kinds.push((item, kind));
+        }
+        self.prepare_batch(&kinds, call)?;
+        let start = self.channel.queued();
+        if let Err(error) = self.queue_batch(&kinds) {
+            self.channel.unqueue(start);
+            self.steps.clear();
+            return Err(error);
+        }
+        let Some(first) = self.steps.front().map(|step| step.end) else {
+            return Ok(());
+        };
+        self.channel.set_pipelined(true);
+        match self.channel.flush_some() {
+            // Some statements may have been sent: each says of itself what became of it.
+            Err(error) if self.channel.outcome(first) == Outcome::NotSent => {
+                self.steps.clear();
+                Err(error)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn next_step(&mut self, call: &Call<'_>) -> Option<Result<BatchStep>> {
+        let step = self.steps.pop_front()?;
+        let taken = self.take_step(&step, call);
+        if self.steps.is_empty() && !self.reading.is_open() {
+            self.channel.set_pipelined(false);
+        }
+        Some(taken)
+    }
+
+    fn ping(&mut self, call: &Call<'_>) -> Result<()> {
+        self.converse(&Request::Leader, call).map_err(harmless)?;
+        match self.channel.response()? {
+            Response::Node { address, .. } | Response::NodeLegacy { address }
+                if address == self.address =>
+            {
+                Ok(())
+            }
+            Response::Node { .. } | Response::NodeLegacy { .. } => Err(Error::new(
+                ErrorKind::NotLeader,
+                "the node is no longer the leader",
+            )),
+            _ => Err(harmless(self.channel.unexpected("NODE"))),
+        }
+    }
+}
+
+fn exec_result(last_insert_id: u64, rows_affected: u64) -> ExecResult {
+    ExecResult {
+        // Row ids are signed, and sent as their two's complement.
+        last_insert_id: last_insert_id as i64,
+        rows_affected,
+    }
+}
+
+/// Fails where a text that has to be one statement is several.
+fn one_statement(sql: &str, kind: Kind) -> Result<()> {
+    if !kind.several {
+        return Ok(());
+    }
+    let end = crate::sql::shape(sql, Dialect::Sqlite).first_end;
+    Err(Error::new(
+        ErrorKind::Misuse,
+        format!(
+            "one statement is expected, but another one begins after byte {end}; \
+             run several with exec, without parameters, or in a batch"
+        ),
+    ))
+}
+
+fn in_batch(error: Error, index: usize) -> Error {
+    error.context(format_args!("statement {} of the batch", index + 1))
+}

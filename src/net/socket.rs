@@ -1,0 +1,228 @@
+//! A connected, non-blocking socket, plain or with TLS.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::event::PollFlags;
+use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::tls::{TlsConnector, TlsRead, TlsSession};
+use crate::net::wait::Call;
+
+/// How an idle connection looks from here, without asking the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Idle {
+    /// Open, and nothing unread: as it was left.
+    Ready,
+    /// The peer has closed it or it is broken.
+    Closed,
+    /// The peer has sent something that nobody asked for.
+    OutOfStep,
+}
+
+/// A connected socket. Every operation is non-blocking; waiting is the business of [`Call`].
+///
+/// A write never raises SIGPIPE.
+pub(crate) struct Socket {
+    raw: Raw,
+    tls: Option<Box<TlsSession>>,
+}
+
+/// The file descriptor, as TLS reads and writes it.
+struct Raw(OwnedFd);
+
+impl Read for Raw {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(recv(&self.0, buf, RecvFlags::DONTWAIT)?.0)
+    }
+}
+
+impl Write for Raw {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        Ok(send(&self.0, buf, flags)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Socket {
+    /// Takes a connected socket over.
+    ///
+    /// Delayed sending is turned off and keep-alive on where the socket knows of them.
+    pub(crate) fn new(fd: OwnedFd) -> Result<Self> {
+        rustix::io::ioctl_fionbio(&fd, true).map_err(|errno| {
+            Error::new(
+                ErrorKind::Connect,
+                "the dialled file descriptor cannot be made non-blocking",
+            )
+            .with_source(io::Error::from(errno))
+        })?;
+        // Both fail on a Unix socket, which needs neither.
+        let _ = sockopt::set_tcp_nodelay(&fd, true);
+        let _ = sockopt::set_socket_keepalive(&fd, true);
+        Ok(Socket {
+            raw: Raw(fd),
+            tls: None,
+        })
+    }
+
+    /// Runs the TLS handshake as the client of `host`.
+    pub(crate) fn start_tls(
+        mut self,
+        connector: &TlsConnector,
+        host: &str,
+        call: &Call<'_>,
+    ) -> Result<Socket> {
+        let mut session = connector.session(host)?;
+        loop {
+            while session.wants_write() {
+                match session.write_tls(&mut self.raw) {
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        call.wait_fd(self.as_fd(), PollFlags::OUT)?;
+                    }
+                    Err(error) => return Err(disconnected(&error)),
+                }
+            }
+            if !session.is_handshaking() {
+                self.tls = Some(Box::new(session));
+                return Ok(self);
+            }
+            match session.read_tls(&mut self.raw) {
+                // At the end the session itself says that the handshake was cut off.
+                Ok(TlsRead::Progress | TlsRead::Eof) => {}
+                Ok(TlsRead::WouldBlock) => {
+                    call.wait_fd(self.as_fd(), PollFlags::IN)?;
+                }
+                Err(failure) => {
+                    // The alert tells the server why; if it cannot be sent, nothing is lost.
+                    let _ = session.write_tls(&mut self.raw);
+                    return Err(failure);
+                }
+            }
+        }
+    }
+
+    /// Reads what has arrived. 0 is the end of the stream; `WouldBlock` says that nothing has.
+    pub(crate) fn try_read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let Some(tls) = &mut self.tls else {
+            return self.raw.read(buf);
+        };
+        loop {
+            match tls.read_plain(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return done,
+            }
+            match tls.read_tls(&mut self.raw) {
+                // At the end, read_plain says whether it was a clean one.
+                Ok(TlsRead::Progress | TlsRead::Eof) => {}
+                Ok(TlsRead::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
+                Err(error) => {
+                    let _ = tls.write_tls(&mut self.raw);
+                    return Err(io::Error::other(error));
+                }
+            }
+        }
+    }
+
+    /// Writes as much as the socket takes. `WouldBlock` says that it takes nothing.
+    pub(crate) fn try_write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let Some(tls) = &mut self.tls else {
+            return self.raw.write(buf);
+        };
+        while tls.wants_write() {
+            tls.write_tls(&mut self.raw)?;
+        }
+        let taken = tls.write_plain(buf).map_err(io::Error::other)?;
+        while tls.wants_write() {
+            match tls.write_tls(&mut self.raw) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Whether bytes that [`try_write`](Socket::try_write) has taken still wait for the socket.
+    pub(crate) fn wants_write(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+    }
+
+    /// Hands bytes that wait to the socket, as many as it takes.
+    pub(crate) fn try_flush(&mut self) -> io::Result<()> {
+        if let Some(tls) = &mut self.tls {
+            while tls.wants_write() {
+                tls.write_tls(&mut self.raw)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the kernel to acknowledge at once what arrives next.
+    ///
+    /// A peer that answers pipelined requests with one write each otherwise waits for our delayed
+    /// acknowledgement (40 ms) before it sends the second answer. The kernel forgets the setting, so it is
+    /// made anew before each read of such answers.
+    pub(crate) fn acknowledge_at_once(&self) {
+        // Unix sockets have no such option and no such delay.
+        let _ = sockopt::set_tcp_quickack(&self.raw.0, true);
+    }
+
+    /// Looks at an idle connection without waiting and without asking the server.
+    pub(crate) fn idle(&mut self) -> Idle {
+        if self.tls.is_some() {
+            // Records that carry no data (tickets, key updates) may come at any time.
+            return match self.try_read(&mut [0u8; 1]) {
+                Ok(0) => Idle::Closed,
+                Ok(_) => Idle::OutOfStep,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Idle::Ready,
+                Err(_) => Idle::Closed,
+            };
+        }
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        match recv(&self.raw.0, &mut [0u8; 1], flags) {
+            Ok((_, 0)) => Idle::Closed,
+            Ok(_) => Idle::OutOfStep,
+            Err(rustix::io::Errno::AGAIN) => Idle::Ready,
+            Err(_) => Idle::Closed,
+        }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.raw.0.as_fd()
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+            let _ = tls.write_tls(&mut self.raw);
+        }
+    }
+}
+
+/// The error of a connection that broke while it was in use.
+pub(crate) fn disconnected(error: &io::Error) -> Error {
+    if let Some(inner) = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<Error>())
+    {
+        return Error::new(inner.kind(), inner.message());
+    }
+    let text = match error.kind() {
+        io::ErrorKind::UnexpectedEof => "the server closed the connection".to_owned(),
+        io::ErrorKind::ConnectionReset => "the server reset the connection".to_owned(),
+        io::ErrorKind::BrokenPipe => "the server has closed the connection".to_owned(),
+        _ => error.to_string(),
+    };
+    Error::new(ErrorKind::Disconnected, text)
+        .with_source(io::Error::new(error.kind(), error.to_string()))
+}

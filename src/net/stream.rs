@@ -1,0 +1,203 @@
+//! A socket with its two buffers: whole requests go out, answers are read in place.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use rustix::event::PollFlags;
+
+use crate::error::Result;
+use crate::net::socket::{Idle, Socket, disconnected};
+use crate::net::wait::Call;
+
+/// What one read takes at most when no large message is under way, in bytes.
+const INPUT_SIZE: usize = 64 * 1024;
+/// A buffer that grew past this is given back once it is empty, in bytes.
+const KEEP_SIZE: usize = 256 * 1024;
+
+/// A socket, what is still to be sent over it, and what has been received but not yet consumed.
+///
+/// Positions count the bytes queued since the connection was made, so that the sender of a request can
+/// tell later whether its last byte has left this process.
+pub(crate) struct Stream {
+    socket: Socket,
+    input: Vec<u8>,
+    /// The unread part of `input`.
+    start: usize,
+    end: usize,
+    output: Vec<u8>,
+    /// How much of `output` the socket has taken.
+    written: usize,
+    /// The position of the first byte of `output`.
+    base: u64,
+    /// An answer that is not there yet is waited for first, which spares a read that would find nothing.
+    wait_first: bool,
+    /// Answers come in many small writes: acknowledge each at once.
+    pipelined: bool,
+}
+
+impl Stream {
+    pub(crate) fn new(socket: Socket) -> Self {
+        Stream {
+            socket,
+            input: Vec::new(),
+            start: 0,
+            end: 0,
+            output: Vec::with_capacity(4096),
+            written: 0,
+            base: 0,
+            wait_first: false,
+            pipelined: false,
+        }
+    }
+
+    /// The queue of bytes to be sent; a request is appended whole.
+    pub(crate) fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.output
+    }
+
+    /// The position after the last byte queued.
+    pub(crate) fn queued(&self) -> u64 {
+        self.base + self.output.len() as u64
+    }
+
+    /// The position after the last byte that has left this process.
+    pub(crate) fn sent(&self) -> u64 {
+        self.base + self.written as u64
+    }
+
+    /// Says whether several requests are under way at once.
+    pub(crate) fn set_pipelined(&mut self, pipelined: bool) {
+        self.pipelined = pipelined;
+    }
+
+    /// Forgets what was queued after `position` and not sent.
+    pub(crate) fn unqueue(&mut self, position: u64) {
+        let keep = position.saturating_sub(self.base) as usize;
+        self.output.truncate(keep.max(self.written));
+    }
+
+    /// Sends all that is queued.
+    pub(crate) fn flush(&mut self, call: &Call<'_>) -> Result<()> {
+        while !self.flush_some()? {
+            call.wait_fd(self.socket.as_fd(), PollFlags::OUT)?;
+        }
+        Ok(())
+    }
+
+    /// Sends what the socket takes without waiting; true when nothing is left.
+    pub(crate) fn flush_some(&mut self) -> Result<bool> {
+        while self.written < self.output.len() {
+            match self.socket.try_write(&self.output[self.written..]) {
+                Ok(written) => {
+                    self.written += written;
+                    self.wait_first = true;
+                }
+                Err(error) if is_pause(&error) => return Ok(false),
+                Err(error) => return Err(disconnected(&error)),
+            }
+        }
+        self.base += self.output.len() as u64;
+        self.written = 0;
+        if self.output.capacity() > KEEP_SIZE {
+            self.output = Vec::with_capacity(4096);
+        } else {
+            self.output.clear();
+        }
+        while self.socket.wants_write() {
+            match self.socket.try_flush() {
+                Ok(()) => {}
+                Err(error) if is_pause(&error) => return Ok(false),
+                Err(error) => return Err(disconnected(&error)),
+            }
+        }
+        Ok(true)
+    }
+
+    /// The received bytes that are not consumed yet.
+    pub(crate) fn unread(&self) -> &[u8] {
+        self.input.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Marks the first `len` unread bytes as read. They stay where they are, and
+    /// [`consumed`](Stream::consumed) finds them, until the next [`fill`](Stream::fill).
+    pub(crate) fn consume(&mut self, len: usize) {
+        self.start = (self.start + len).min(self.end);
+    }
+
+    /// The last `len` bytes that were consumed.
+    pub(crate) fn consumed(&self, len: usize) -> &[u8] {
+        self.input
+            .get(self.start.saturating_sub(len)..self.start)
+            .unwrap_or_default()
+    }
+
+    /// Receives until at least `len` bytes are unread, sending meanwhile what is still queued.
+    pub(crate) fn fill(&mut self, len: usize, call: &Call<'_>) -> Result<()> {
+        if self.end - self.start >= len {
+            return Ok(());
+        }
+        self.make_room(len);
+        while self.end - self.start < len {
+            self.fill_some(call)?;
+        }
+        Ok(())
+    }
+
+    fn make_room(&mut self, len: usize) {
+        if self.start > 0 {
+            self.input.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        let size = len.max(INPUT_SIZE);
+        if self.input.len() < size {
+            self.input.resize(size, 0);
+        } else if self.input.len() > KEEP_SIZE.max(size) && self.end <= size {
+            self.input.truncate(size);
+            self.input.shrink_to_fit();
+        }
+    }
+
+    /// Receives something, waiting for it if need be.
+    fn fill_some(&mut self, call: &Call<'_>) -> Result<()> {
+        loop {
+            let flushed = self.flush_some()?;
+            if self.pipelined {
+                self.socket.acknowledge_at_once();
+            }
+            if !std::mem::take(&mut self.wait_first) {
+                match self.socket.try_read(&mut self.input[self.end..]) {
+                    Ok(0) => {
+                        return Err(disconnected(&io::ErrorKind::UnexpectedEof.into()));
+                    }
+                    Ok(received) => {
+                        self.end += received;
+                        return Ok(());
+                    }
+                    Err(error) if is_pause(&error) => {}
+                    Err(error) => return Err(disconnected(&error)),
+                }
+            }
+            let mut interest = PollFlags::IN;
+            if !flushed {
+                interest |= PollFlags::OUT;
+            }
+            call.wait_fd(self.socket.as_fd(), interest)?;
+        }
+    }
+
+    /// Looks at an idle connection without waiting; unread or unsent bytes are out of step.
+    pub(crate) fn idle(&mut self) -> Idle {
+        if self.start != self.end || !self.output.is_empty() {
+            return Idle::OutOfStep;
+        }
+        self.socket.idle()
+    }
+}
+
+fn is_pause(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
+}

@@ -1,0 +1,253 @@
+//! Waiting: the one place where a thread of a caller sleeps, in `poll(2)`, with a deadline and a wake-up.
+
+use std::cell::RefCell;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::io::Errno;
+
+use crate::cancel::CancelHandle;
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Wakes one thread out of its wait, from any other thread.
+///
+/// A wake-up is remembered: one that comes before the wait ends the next wait at once. Waits may also end
+/// without cause, so every waiter looks at its condition again.
+#[derive(Debug)]
+pub(crate) struct Waker {
+    event: OwnedFd,
+}
+
+impl Waker {
+    fn new() -> Result<Self> {
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        let event = eventfd(0, flags).map_err(|errno| {
+            Error::new(
+                ErrorKind::Internal,
+                "no file descriptor is left to wait with; raise the limit of open files",
+            )
+            .with_source(std::io::Error::from(errno))
+        })?;
+        Ok(Waker { event })
+    }
+
+    /// The waker of the calling thread, made when it is first asked for.
+    pub(crate) fn current() -> Result<Arc<Waker>> {
+        thread_local! {
+            static CURRENT: RefCell<Option<Arc<Waker>>> = const { RefCell::new(None) };
+        }
+        CURRENT
+            .try_with(|current| {
+                let mut current = current.borrow_mut();
+                if let Some(waker) = &*current {
+                    return Ok(Arc::clone(waker));
+                }
+                let waker = Arc::new(Waker::new()?);
+                *current = Some(Arc::clone(&waker));
+                Ok(waker)
+            })
+            // A call made while the thread's own storage is being destroyed.
+            .unwrap_or_else(|_| Waker::new().map(Arc::new))
+    }
+
+    /// Ends the current wait of the thread, or its next one.
+    pub(crate) fn wake(&self) {
+        // The only failure is a counter at its maximum, and such a waker is awake already.
+        let _ = rustix::io::write(&self.event, &1u64.to_ne_bytes());
+    }
+
+    fn clear(&self) {
+        let _ = rustix::io::read(&self.event, &mut [0u8; 8]);
+    }
+}
+
+/// What a blocking call is bounded by: its deadline, and the handle that can cancel it.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub(crate) deadline: Deadline,
+    pub(crate) cancel: Option<&'a CancelHandle>,
+}
+
+impl<'a> Call<'a> {
+    /// A call that only its deadline bounds.
+    pub(crate) fn until(deadline: Deadline) -> Call<'static> {
+        Call {
+            deadline,
+            cancel: None,
+        }
+    }
+
+    /// The same call with a deadline that is at most `deadline`.
+    pub(crate) fn at_most(self, deadline: Deadline) -> Call<'a> {
+        Call {
+            deadline: self.deadline.min(deadline),
+            ..self
+        }
+    }
+
+    /// Fails if the call was cancelled or its deadline has passed.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.cancel.is_some_and(CancelHandle::is_cancelled) {
+            return Err(cancelled());
+        }
+        if self.deadline.has_passed() {
+            return Err(timeout());
+        }
+        Ok(())
+    }
+
+    /// Sleeps until the calling thread's waker is woken.
+    ///
+    /// Fails as [`check`](Call::check) does. The wake-up is consumed.
+    pub(crate) fn wait(&self, waker: &Waker) -> Result<()> {
+        self.poll(None, Some(waker)).map(|_| ())
+    }
+
+    /// Sleeps until `fd` is ready for one of `interest`, and says for which; errors and hang-ups count as
+    /// ready. Fails as [`check`](Call::check) does.
+    pub(crate) fn wait_fd(&self, fd: BorrowedFd<'_>, interest: PollFlags) -> Result<PollFlags> {
+        let waker = match self.cancel {
+            Some(cancel) if cancel.is_shared() => Some(Waker::current()?),
+            _ => None,
+        };
+        loop {
+            let ready = self.poll(Some((fd, interest)), waker.as_deref())?;
+            if !ready.is_empty() {
+                return Ok(ready);
+            }
+        }
+    }
+
+    fn poll(
+        &self,
+        target: Option<(BorrowedFd<'_>, PollFlags)>,
+        waker: Option<&Waker>,
+    ) -> Result<PollFlags> {
+        let none = PollFlags::empty();
+        loop {
+            if self.cancel.is_some_and(CancelHandle::is_cancelled) {
+                return Err(cancelled());
+            }
+            let timeout = match self.deadline.remaining() {
+                Some(left) if left.is_zero() => return Err(self::timeout()),
+                // The conversion fails for more seconds than fit an i64, which is no bound at all.
+                left => left.and_then(|left| Timespec::try_from(left).ok()),
+            };
+            let (ready, woken) = match (target, waker) {
+                (Some((fd, interest)), Some(waker)) => {
+                    let mut fds = [
+                        PollFd::from_borrowed_fd(fd, interest),
+                        PollFd::new(&waker.event, PollFlags::IN),
+                    ];
+                    match poll(&mut fds, timeout.as_ref()) {
+                        Ok(_) => (fds[0].revents(), fds[1].revents()),
+                        Err(errno) => (self.interrupted(errno)?, none),
+                    }
+                }
+                (Some((fd, interest)), None) => {
+                    let mut fds = [PollFd::from_borrowed_fd(fd, interest)];
+                    match poll(&mut fds, timeout.as_ref()) {
+                        Ok(_) => (fds[0].revents(), none),
+                        Err(errno) => (self.interrupted(errno)?, none),
+                    }
+                }
+                (None, Some(waker)) => {
+                    let mut fds = [PollFd::from_borrowed_fd(waker.event.as_fd(), PollFlags::IN)];
+                    match poll(&mut fds, timeout.as_ref()) {
+                        Ok(_) => (none, fds[0].revents()),
+                        Err(errno) => (self.interrupted(errno)?, none),
+                    }
+                }
+                (None, None) => return Err(Error::new(ErrorKind::Internal, "a wait for nothing")),
+            };
+            if let (false, Some(waker)) = (woken.is_empty(), waker) {
+                waker.clear();
+                if self.cancel.is_some_and(CancelHandle::is_cancelled) {
+                    return Err(cancelled());
+                }
+                return Ok(ready);
+            }
+            if !ready.is_empty() {
+                return Ok(ready);
+            }
+        }
+    }
+
+    /// A signal handler of the host ran: that is no error.
+    fn interrupted(&self, errno: Errno) -> Result<PollFlags> {
+        if errno == Errno::INTR {
+            return Ok(PollFlags::empty());
+        }
+        Err(Error::new(ErrorKind::Internal, "poll failed").with_source(std::io::Error::from(errno)))
+    }
+}
+
+/// The error of a call whose deadline passed.
+pub(crate) fn timeout() -> Error {
+    Error::new(ErrorKind::Timeout, "the deadline of the call has passed")
+}
+
+/// The error of a call that was cancelled.
+pub(crate) fn cancelled() -> Error {
+    Error::new(
+        ErrorKind::Cancelled,
+        "the call was cancelled through its cancel handle",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn a_wait_ends_at_its_deadline() {
+        let waker = Waker::current().unwrap();
+        let start = Instant::now();
+        let error = Call::until(Deadline::after(Duration::from_millis(30)))
+            .wait(&waker)
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert!(start.elapsed() >= Duration::from_millis(30));
+    }
+
+    #[test]
+    fn a_wake_up_before_the_wait_is_remembered_once() {
+        let waker = Waker::current().unwrap();
+        waker.wake();
+        waker.wake();
+        let call = Call::until(Deadline::after(Duration::from_millis(20)));
+        call.wait(&waker).unwrap();
+        assert_eq!(call.wait(&waker).unwrap_err().kind(), ErrorKind::Timeout);
+    }
+
+    #[test]
+    fn another_thread_wakes_a_wait() {
+        let waker = Waker::current().unwrap();
+        let other = Arc::clone(&waker);
+        let thread = std::thread::spawn(move || other.wake());
+        Call::until(Deadline::after(Duration::from_secs(10)))
+            .wait(&waker)
+            .unwrap();
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn cancel_ends_a_wait_for_a_socket() {
+        let (reader, _writer) = std::os::unix::net::UnixStream::pair().unwrap();
+        let handle = CancelHandle::new();
+        let other = handle.clone();
+        let thread = std::thread::spawn(move || other.cancel());
+        let running = handle.enter().unwrap();
+        let call = Call {
+            deadline: Deadline::after(Duration::from_secs(10)),
+            cancel: Some(&handle),
+        };
+        let error = call.wait_fd(reader.as_fd(), PollFlags::IN).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Cancelled);
+        drop(running);
+        thread.join().unwrap();
+    }
+}

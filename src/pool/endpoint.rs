@@ -1,0 +1,329 @@
+//! The connections of one endpoint: an r2d2 pool of slots behind a gate.
+//!
+//! r2d2 keeps the idle connections, counts them, reaps them by age and idleness, and drops broken ones
+//! when they come back. It dials on threads of its own, though, flattens every cause to a timeout and
+//! repeats a dial that failed for good; so the slots it makes are empty, and the caller that takes an empty
+//! slot fills it on its own thread, within its own deadline, and gets the cause of a failure at once.
+
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use r2d2::ManageConnection;
+use scheduled_thread_pool::{OnPoolDropBehavior, ScheduledThreadPool};
+
+use crate::backend::{Backend, Session};
+use crate::config::PoolConfig;
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::socket::Idle;
+use crate::net::wait::Call;
+use crate::pool::gate::{Gate, Permit, Refusal};
+use crate::pool::stats::Counters;
+
+/// A place for a connection.
+pub(crate) struct Slot {
+    session: Option<Box<dyn Session>>,
+    expires: Option<Instant>,
+    generation: u64,
+}
+
+struct Manager {
+    /// Connections of an earlier generation are dropped when they come back.
+    generation: Arc<AtomicU64>,
+}
+
+impl Manager {
+    fn is_current(&self, slot: &Slot) -> bool {
+        slot.generation == self.generation.load(Ordering::Acquire)
+            && slot.expires.is_none_or(|expires| Instant::now() < expires)
+            && slot
+                .session
+                .as_ref()
+                .is_some_and(|session| !session.is_broken() && !session.in_transaction())
+    }
+}
+
+impl ManageConnection for Manager {
+    type Connection = Slot;
+    type Error = Infallible;
+
+    fn connect(&self) -> Result<Slot, Infallible> {
+        Ok(Slot {
+            session: None,
+            expires: None,
+            generation: self.generation.load(Ordering::Acquire),
+        })
+    }
+
+    fn is_valid(&self, _slot: &mut Slot) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn has_broken(&self, slot: &mut Slot) -> bool {
+        !self.is_current(slot)
+    }
+}
+
+/// The pool of one endpoint.
+pub(crate) struct Endpoint {
+    address: Arc<str>,
+    gate: Arc<Gate>,
+    slots: r2d2::Pool<Manager>,
+    generation: Arc<AtomicU64>,
+    config: PoolConfig,
+    counters: Arc<Counters>,
+}
+
+/// Why no connection could be had.
+pub(crate) enum Unavailable {
+    /// The endpoint is no longer in use; another one may be.
+    Retired,
+    /// The call failed.
+    Failed(Error),
+}
+
+impl Endpoint {
+    pub(crate) fn new(address: Arc<str>, config: &PoolConfig, counters: Arc<Counters>) -> Self {
+        let generation = Arc::new(AtomicU64::new(0));
+        let manager = Manager {
+            generation: Arc::clone(&generation),
+        };
+        let size = config.max_conns.max(1);
+        let slots = r2d2::Pool::builder()
+            .max_size(size)
+            .min_idle(Some(0))
+            .test_on_check_out(false)
+            .idle_timeout(config.max_conn_idle_time)
+            .max_lifetime(
+                config
+                    .max_conn_lifetime
+                    .map(|lifetime| lifetime + config.max_conn_lifetime_jitter),
+            )
+            .thread_pool(scheduler())
+            .build_unchecked(manager);
+        Endpoint {
+            address,
+            gate: Gate::new(size),
+            slots,
+            generation,
+            config: config.clone(),
+            counters,
+        }
+    }
+
+    pub(crate) fn address(&self) -> &Arc<str> {
+        &self.address
+    }
+
+    /// Takes a connection out: an idle one, or `ready`, or a new one.
+    pub(crate) fn checkout(
+        self: &Arc<Self>,
+        backend: &dyn Backend,
+        ready: Option<Box<dyn Session>>,
+        call: &Call<'_>,
+    ) -> Result<Lease, Unavailable> {
+        let permit = match self.gate.try_enter() {
+            Some(permit) => permit,
+            None => {
+                let start = Instant::now();
+                let entered = self.gate.enter(call);
+                self.counters.waited(start.elapsed());
+                entered.map_err(|refusal| match refusal {
+                    Refusal::Closed => Unavailable::Retired,
+                    Refusal::Ended(error) => Unavailable::Failed(error),
+                })?
+            }
+        };
+        let mut vacant = None;
+        while let Some(mut slot) = self.slots.try_get() {
+            if self.is_usable(&mut slot) {
+                return Ok(Lease::new(Arc::clone(self), slot, permit));
+            }
+            slot.session = None;
+            vacant = Some(slot);
+        }
+        self.fill(vacant, backend, ready, call)
+            .map(|slot| Lease::new(Arc::clone(self), slot, permit))
+            .map_err(Unavailable::Failed)
+    }
+
+    fn is_usable(&self, slot: &mut Slot) -> bool {
+        let fresh = slot.generation == self.generation.load(Ordering::Acquire)
+            && slot.expires.is_none_or(|expires| Instant::now() < expires);
+        let Some(session) = &mut slot.session else {
+            return false;
+        };
+        fresh && !session.is_broken() && session.idle() == Idle::Ready
+    }
+
+    fn fill(
+        &self,
+        vacant: Option<r2d2::PooledConnection<Manager>>,
+        backend: &dyn Backend,
+        ready: Option<Box<dyn Session>>,
+        call: &Call<'_>,
+    ) -> Result<r2d2::PooledConnection<Manager>> {
+        let generation = self.generation.load(Ordering::Acquire);
+        let session = match ready {
+            Some(session) => session,
+            None => match backend.connect(&self.address, call) {
+                Ok(session) => session,
+                Err(error) => {
+                    self.counters.connect_failed();
+                    return Err(error);
+                }
+            },
+        };
+        self.counters.connected();
+        let mut slot = match vacant {
+            Some(slot) => slot,
+            // The permit says that there is room; r2d2's thread makes the slot in microseconds.
+            None => self
+                .slots
+                .get_timeout(call.deadline.remaining().unwrap_or(Duration::from_secs(60)))
+                .map_err(|error| {
+                    Error::new(ErrorKind::PoolTimeout, "no slot for the connection")
+                        .with_source(error)
+                })?,
+        };
+        slot.session = Some(session);
+        slot.generation = generation;
+        slot.expires = self.config.max_conn_lifetime.map(|lifetime| {
+            let jitter = self
+                .config
+                .max_conn_lifetime_jitter
+                .mul_f64(fastrand::f64());
+            Instant::now() + lifetime + jitter
+        });
+        Ok(slot)
+    }
+
+    /// Opens idle connections until there are `min`, as far as there is room.
+    pub(crate) fn keep_min(&self, backend: &dyn Backend, min: u32, call: &Call<'_>) -> Result<()> {
+        while self.slots.state().connections < min {
+            let Some(_permit) = self.gate.try_enter() else {
+                return Ok(());
+            };
+            let mut filled = Vec::new();
+            let mut vacant = None;
+            while let Some(slot) = self.slots.try_get() {
+                if slot.session.is_some() {
+                    filled.push(slot);
+                } else {
+                    vacant = Some(slot);
+                    break;
+                }
+            }
+            self.fill(vacant, backend, None, call)?;
+        }
+        Ok(())
+    }
+
+    /// Drops the idle connections, and those in use when they come back.
+    pub(crate) fn reset(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.drop_idle();
+    }
+
+    /// Sends waiters away, drops the idle connections, and those in use when they come back.
+    pub(crate) fn retire(&self) {
+        self.gate.close();
+        self.reset();
+    }
+
+    fn drop_idle(&self) {
+        // Each goes back as one of an earlier generation, which r2d2 then drops outside its lock.
+        let idle: Vec<_> = std::iter::from_fn(|| self.slots.try_get()).collect();
+        drop(idle);
+    }
+
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    pub(crate) fn connections(&self) -> (u32, u32) {
+        let state = self.slots.state();
+        (state.connections, state.idle_connections)
+    }
+}
+
+/// A connection that is in use. Dropping it gives it back.
+pub(crate) struct Lease {
+    endpoint: Arc<Endpoint>,
+    slot: Option<r2d2::PooledConnection<Manager>>,
+    permit: Option<Permit>,
+    process: u32,
+}
+
+impl Lease {
+    fn new(endpoint: Arc<Endpoint>, slot: r2d2::PooledConnection<Manager>, permit: Permit) -> Self {
+        Lease {
+            endpoint,
+            slot: Some(slot),
+            permit: Some(permit),
+            process: std::process::id(),
+        }
+    }
+
+    pub(crate) fn endpoint(&self) -> &Arc<str> {
+        self.endpoint.address()
+    }
+
+    pub(crate) fn session(&mut self) -> Result<&mut dyn Session> {
+        self.slot
+            .as_mut()
+            .and_then(|slot| slot.session.as_deref_mut())
+            .map(|session| session as &mut dyn Session)
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "a connection in use has no session"))
+    }
+
+    pub(crate) fn peek(&self) -> Option<&dyn Session> {
+        self.slot
+            .as_ref()
+            .and_then(|slot| slot.session.as_deref())
+            .map(|session| session as &dyn Session)
+    }
+
+    /// Closes the connection instead of giving it back.
+    pub(crate) fn discard(mut self) {
+        if let Some(slot) = &mut self.slot {
+            slot.session = None;
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if std::process::id() != self.process {
+            // A forked child: the locks may be held by threads that do not exist here, and the socket is
+            // the parent's.
+            std::mem::forget(self.slot.take());
+            std::mem::forget(self.permit.take());
+            return;
+        }
+        // The slot before the permit: who enters next finds it.
+        drop(self.slot.take());
+        drop(self.permit.take());
+    }
+}
+
+/// The one thread that makes slots and reaps connections, for all pools of the process. It ends with the
+/// last pool.
+fn scheduler() -> Arc<ScheduledThreadPool> {
+    static SHARED: Mutex<Weak<ScheduledThreadPool>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock();
+    if let Some(scheduler) = shared.upgrade() {
+        return scheduler;
+    }
+    let scheduler = Arc::new(
+        ScheduledThreadPool::builder()
+            .num_threads(1)
+            .thread_name_pattern("quorate-pool")
+            .on_drop_behavior(OnPoolDropBehavior::DiscardPendingScheduled)
+            .build(),
+    );
+    *shared = Arc::downgrade(&scheduler);
+    scheduler
+}

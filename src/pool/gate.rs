@@ -1,0 +1,300 @@
+//! The gate of an endpoint: how many connections may be in use at once, and who is next.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::wait::{Call, Waker};
+
+/// Lets a limited number of callers in, the others in the order in which they came.
+///
+/// A caller that waits can be cancelled, has a deadline, and is sent away when the gate closes.
+pub(crate) struct Gate {
+    state: Mutex<State>,
+    size: u32,
+}
+
+struct State {
+    inside: u32,
+    waiting: VecDeque<Arc<Ticket>>,
+    closed: bool,
+    /// Who waits for the last caller to leave.
+    watchers: Vec<Arc<Waker>>,
+}
+
+struct Ticket {
+    waker: Arc<Waker>,
+    granted: AtomicBool,
+}
+
+/// Why a caller was not let in.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// The gate is closed for good.
+    Closed,
+    /// The call ended first.
+    Ended(Error),
+}
+
+/// The right to hold one connection, until it is dropped.
+pub(crate) struct Permit {
+    gate: Arc<Gate>,
+}
+
+impl Gate {
+    /// A gate for `size` callers at once.
+    pub(crate) fn new(size: u32) -> Arc<Self> {
+        Arc::new(Gate {
+            state: Mutex::new(State {
+                inside: 0,
+                waiting: VecDeque::new(),
+                closed: false,
+                watchers: Vec::new(),
+            }),
+            size,
+        })
+    }
+
+    /// Lets the caller in at once, if nobody waits and there is room.
+    pub(crate) fn try_enter(self: &Arc<Self>) -> Option<Permit> {
+        let mut state = self.state.lock();
+        if state.closed || state.inside >= self.size || !state.waiting.is_empty() {
+            return None;
+        }
+        state.inside += 1;
+        Some(Permit {
+            gate: Arc::clone(self),
+        })
+    }
+
+    /// Waits to be let in, until the call ends at the latest.
+    pub(crate) fn enter(self: &Arc<Self>, call: &Call<'_>) -> Result<Permit, Refusal> {
+        let waker = Waker::current().map_err(Refusal::Ended)?;
+        let ticket = Arc::new(Ticket {
+            waker: Arc::clone(&waker),
+            granted: AtomicBool::new(false),
+        });
+        {
+            let mut state = self.state.lock();
+            if state.closed {
+                return Err(Refusal::Closed);
+            }
+            if state.inside < self.size && state.waiting.is_empty() {
+                state.inside += 1;
+                return Ok(self.permit());
+            }
+            state.waiting.push_back(Arc::clone(&ticket));
+        }
+        loop {
+            let waited = call.wait(&waker);
+            if ticket.granted.load(Ordering::Acquire) {
+                return Ok(self.permit());
+            }
+            let mut state = self.state.lock();
+            // It may have been granted since.
+            if ticket.granted.load(Ordering::Acquire) {
+                return Ok(self.permit());
+            }
+            let refusal = match waited {
+                _ if state.closed => Refusal::Closed,
+                Ok(()) => continue,
+                Err(error) => Refusal::Ended(self.ended(error)),
+            };
+            state.waiting.retain(|other| !Arc::ptr_eq(other, &ticket));
+            return Err(refusal);
+        }
+    }
+
+    fn permit(self: &Arc<Self>) -> Permit {
+        Permit {
+            gate: Arc::clone(self),
+        }
+    }
+
+    fn ended(&self, error: Error) -> Error {
+        if error.kind() != ErrorKind::Timeout {
+            return error;
+        }
+        Error::new(
+            ErrorKind::PoolTimeout,
+            format!(
+                "all {} connections of the pool are in use; return them sooner or raise pool_max_conns",
+                self.size
+            ),
+        )
+    }
+
+    /// Sends all who wait away and lets nobody in any more.
+    pub(crate) fn close(&self) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        for ticket in &state.waiting {
+            ticket.waker.wake();
+        }
+    }
+
+    /// Waits until nobody is inside; false if `deadline` passed first.
+    pub(crate) fn wait_empty(&self, deadline: Deadline) -> Result<bool> {
+        let waker = Waker::current()?;
+        self.state.lock().watchers.push(Arc::clone(&waker));
+        let call = Call::until(deadline);
+        let mut empty = false;
+        loop {
+            empty = empty || self.state.lock().inside == 0;
+            if empty || call.wait(&waker).is_err() {
+                break;
+            }
+        }
+        self.state
+            .lock()
+            .watchers
+            .retain(|other| !Arc::ptr_eq(other, &waker));
+        Ok(empty)
+    }
+
+    /// How many callers are inside.
+    pub(crate) fn inside(&self) -> u32 {
+        self.state.lock().inside
+    }
+
+    /// How many callers wait.
+    pub(crate) fn waiting(&self) -> u32 {
+        u32::try_from(self.state.lock().waiting.len()).unwrap_or(u32::MAX)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut state = self.gate.state.lock();
+        if !state.closed
+            && let Some(ticket) = state.waiting.pop_front()
+        {
+            // The place goes to the next in line without being free in between.
+            ticket.granted.store(true, Ordering::Release);
+            ticket.waker.wake();
+            return;
+        }
+        state.inside -= 1;
+        if state.inside == 0 {
+            for watcher in &state.watchers {
+                watcher.wake();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cancel::CancelHandle;
+    use std::thread;
+    use std::time::Duration;
+
+    fn soon() -> Call<'static> {
+        Call::until(Deadline::after(Duration::from_millis(20)))
+    }
+
+    fn late() -> Call<'static> {
+        Call::until(Deadline::after(Duration::from_secs(10)))
+    }
+
+    fn wait_for_waiters(gate: &Gate, count: u32) {
+        while gate.waiting() != count {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_full_gate_ends_with_a_pool_timeout() {
+        let gate = Gate::new(1);
+        let permit = gate.enter(&soon()).unwrap();
+        let Err(Refusal::Ended(error)) = gate.enter(&soon()) else {
+            panic!("the gate let a second caller in");
+        };
+        assert_eq!(error.kind(), ErrorKind::PoolTimeout);
+        assert_eq!(gate.waiting(), 0);
+        drop(permit);
+        gate.enter(&soon()).unwrap();
+    }
+
+    #[test]
+    fn callers_are_let_in_in_the_order_they_came() {
+        let gate = Gate::new(1);
+        let mut permit = Some(gate.enter(&late()).unwrap());
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let mut threads = Vec::new();
+        for number in 0..4 {
+            let (gate, sender) = (Arc::clone(&gate), sender.clone());
+            threads.push(thread::spawn({
+                let gate = Arc::clone(&gate);
+                move || {
+                    let permit = gate.enter(&late()).unwrap();
+                    sender.send(number).unwrap();
+                    drop(permit);
+                }
+            }));
+            wait_for_waiters(&gate, number + 1);
+        }
+        permit.take();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn closing_sends_every_waiter_away_and_watchers_see_the_last_one_leave() {
+        let gate = Gate::new(1);
+        let permit = gate.enter(&late()).unwrap();
+        let threads: Vec<_> = (0..8)
+            .map(|_| {
+                let gate = Arc::clone(&gate);
+                thread::spawn(move || matches!(gate.enter(&late()), Err(Refusal::Closed)))
+            })
+            .collect();
+        wait_for_waiters(&gate, 8);
+        gate.close();
+        for thread in threads {
+            assert!(thread.join().unwrap());
+        }
+        assert!(
+            !gate
+                .wait_empty(Deadline::after(Duration::from_millis(10)))
+                .unwrap()
+        );
+        let watcher = {
+            let gate = Arc::clone(&gate);
+            thread::spawn(move || gate.wait_empty(Deadline::after(Duration::from_secs(10))))
+        };
+        drop(permit);
+        assert!(watcher.join().unwrap().unwrap());
+    }
+
+    #[test]
+    fn a_waiter_can_be_cancelled() {
+        let gate = Gate::new(1);
+        let _permit = gate.enter(&late()).unwrap();
+        let handle = CancelHandle::new();
+        let canceller = {
+            let (gate, handle) = (Arc::clone(&gate), handle.clone());
+            thread::spawn(move || {
+                wait_for_waiters(&gate, 1);
+                handle.cancel();
+            })
+        };
+        let _running = handle.enter().unwrap();
+        let call = Call {
+            cancel: Some(&handle),
+            ..late()
+        };
+        let Err(Refusal::Ended(error)) = gate.enter(&call) else {
+            panic!("the call was not cancelled");
+        };
+        assert_eq!(error.kind(), ErrorKind::Cancelled);
+        canceller.join().unwrap();
+    }
+}

@@ -1,0 +1,261 @@
+//! The pool: the object that a program opens once and asks from every thread.
+
+pub(crate) mod core;
+pub(crate) mod endpoint;
+pub(crate) mod gate;
+pub(crate) mod stats;
+mod worker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::ExecResult;
+use crate::batch::{Batch, BatchResults};
+use crate::cancel::CancelHandle;
+use crate::config::Config;
+use crate::connection::Connection;
+use crate::convert::FromRow;
+use crate::deadline::Deadline;
+use crate::error::Result;
+use crate::params::Params;
+use crate::pool::core::Core;
+use crate::pool::stats::Stats;
+use crate::pool::worker::Worker;
+use crate::rows::Rows;
+use crate::transaction::{Transaction, TransactionMode};
+
+/// How long a worker that is stopped by the drop of its pool is waited for.
+const DROP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A pool of connections to a cluster.
+///
+/// A pool is opened once and used from every thread; cloning it is cheap, and all clones are one pool. It
+/// closes when the last clone is dropped, or with [`close`](Pool::close).
+///
+/// Every call blocks the calling thread, which does the network's work itself, and has a deadline: the
+/// configured timeout (30 s unless set), or what [`within`](Pool::within) says. The deadline covers
+/// everything: waiting for a connection, finding the leader, dialling, the answer.
+///
+/// With dqlite all connections go to the leader. A statement that a server refused because it is not the
+/// leader, and one that never left this process, is repeated by the pool on the leader until the deadline;
+/// one whose outcome is unknown is never repeated.
+#[derive(Clone)]
+pub struct Pool {
+    shared: Arc<Shared>,
+    deadline: Option<Deadline>,
+    cancel: Option<CancelHandle>,
+}
+
+struct Shared {
+    core: Arc<Core>,
+    worker: Worker,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if self.core.is_forked() {
+            return;
+        }
+        self.core.begin_close();
+        self.worker.stop(Deadline::after(DROP_TIMEOUT));
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool")
+            .field("config", &self.shared.core.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Pool {
+    /// Opens a pool from a connection string such as `dqlite://10.0.0.1:9001,10.0.0.2:9001/app`.
+    ///
+    /// Nothing is dialled yet: a cluster that cannot be reached shows in the first call. See [`Config`] for
+    /// the options.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) names what is wrong with the string and, for an
+    /// unknown option, the nearest known one.
+    pub fn open(url: &str) -> Result<Pool> {
+        Pool::with_config(Config::parse(url)?)
+    }
+
+    /// Opens a pool from a configuration; see [`open`](Pool::open).
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Pool::open).
+    pub fn with_config(config: Config) -> Result<Pool> {
+        config.validate()?;
+        let backend = config.backend()?;
+        let core = Arc::new(Core::new(config, backend));
+        let worker = Worker::start(Arc::clone(&core))?;
+        Ok(Pool {
+            shared: Arc::new(Shared { core, worker }),
+            deadline: None,
+            cancel: None,
+        })
+    }
+
+    /// The same pool with a deadline for the calls made through the value that is returned:
+    /// `pool.within(Duration::from_secs(2)).exec(…)`.
+    ///
+    /// A [`Duration`] counts from now. The deadline holds for each call and for the rows it answers.
+    pub fn within(&self, deadline: impl Into<Deadline>) -> Pool {
+        Pool {
+            deadline: Some(deadline.into()),
+            ..self.clone()
+        }
+    }
+
+    /// The same pool with a handle that cancels the calls made through the value that is returned.
+    pub fn cancel_with(&self, handle: &CancelHandle) -> Pool {
+        Pool {
+            cancel: Some(handle.clone()),
+            ..self.clone()
+        }
+    }
+
+    fn core(&self) -> &Arc<Core> {
+        &self.shared.core
+    }
+
+    /// Takes a connection out of the pool, for as long as the value lives.
+    ///
+    /// Makes no round trip where an idle connection is at hand; waits for one, or dials, where not.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::PoolTimeout`](crate::ErrorKind::PoolTimeout) when all stay in use,
+    /// [`ErrorKind::NoLeader`](crate::ErrorKind::NoLeader) with what each node answered,
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed), and whatever a failed dial has to say. The outcome
+    /// is always `NotSent`.
+    pub fn acquire(&self) -> Result<Connection> {
+        Connection::acquire(Arc::clone(self.core()), self.deadline, self.cancel.clone())
+    }
+
+    /// Runs statements that answer no rows, and says how many rows they changed.
+    ///
+    /// Several statements in one text run one after the other, without parameters, up to the first that
+    /// fails; the result is the last one's. A statement that does answer rows runs too; its rows are
+    /// dropped.
+    ///
+    /// # Errors
+    ///
+    /// What the server answers, or what kept the statement from it; [`Error::outcome`](crate::Error::outcome)
+    /// says whether it may have been applied.
+    pub fn exec(&self, sql: impl AsRef<str>, params: impl Params) -> Result<ExecResult> {
+        self.acquire()?.exec(sql, params)
+    }
+
+    /// Runs one statement and gives its rows, one at a time, as they arrive.
+    ///
+    /// The rows hold a connection until they are dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`exec`](Pool::exec).
+    pub fn query(&self, sql: impl AsRef<str>, params: impl Params) -> Result<Rows<'static>> {
+        self.acquire()?.into_query(sql, params)
+    }
+
+    /// Runs one statement and gives its first row, converted; further rows are dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoRows`](crate::ErrorKind::NoRows) where there is none; see
+    /// [`OptionalRow`](crate::OptionalRow). Otherwise as [`exec`](Pool::exec).
+    pub fn query_row<T>(&self, sql: impl AsRef<str>, params: impl Params) -> Result<T>
+    where
+        T: for<'r> FromRow<'r>,
+    {
+        self.acquire()?.query_row(sql, params)
+    }
+
+    /// Sends all statements of a batch at once and gives the results one at a time.
+    ///
+    /// The results hold a connection until they are dropped. A batch is no transaction: each statement has
+    /// its own result or error, and one that fails does not stop those behind it.
+    ///
+    /// # Errors
+    ///
+    /// What kept the batch from being sent; nothing was applied then, unless the outcome says otherwise.
+    pub fn send_batch(&self, batch: &Batch) -> Result<BatchResults<'static>> {
+        self.acquire()?.into_batch(batch)
+    }
+
+    /// Begins a transaction on a connection of its own. Dropping it rolls it back.
+    ///
+    /// # Errors
+    ///
+    /// As [`exec`](Pool::exec).
+    pub fn begin(&self, mode: TransactionMode) -> Result<Transaction<'static>> {
+        self.acquire()?.into_transaction(mode)
+    }
+
+    /// Runs `body` in a transaction and commits it; repeats the whole when the database was busy or the
+    /// leader went away before the commit. See
+    /// [`Connection::transaction`](crate::Connection::transaction).
+    ///
+    /// # Errors
+    ///
+    /// What `body` answers, or what became of the commit.
+    pub fn transaction<T>(
+        &self,
+        mode: TransactionMode,
+        body: impl FnMut(&mut Connection) -> Result<T>,
+    ) -> Result<T> {
+        self.acquire()?.transaction(mode, body)
+    }
+
+    /// Asks a server for an answer, over a connection of the pool.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Pool::acquire), and what the server answers.
+    pub fn ping(&self) -> Result<()> {
+        self.acquire()?.ping()
+    }
+
+    /// The state of the pool and what it has counted. Never blocks on the network.
+    pub fn stats(&self) -> Stats {
+        self.core().stats()
+    }
+
+    /// The configuration that the pool was opened with.
+    pub fn config(&self) -> &Config {
+        &self.core().config
+    }
+
+    /// Closes all idle connections at once and those in use when they come back. The pool stays open.
+    pub fn reset(&self) {
+        if !self.core().is_forked() {
+            self.core().reset();
+        }
+    }
+
+    /// Closes the pool: calls that wait for a connection fail with
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed), later calls too, and this call waits until the
+    /// connections in use have come back, until the deadline of [`within`](Pool::within) or the configured
+    /// timeout.
+    ///
+    /// May be called more than once and from any thread.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) says how many connections are still in use; the
+    /// pool is closed nevertheless. [`ErrorKind::Forked`](crate::ErrorKind::Forked) in a forked child.
+    pub fn close(&self) -> Result<()> {
+        let core = self.core();
+        if core.is_forked() {
+            return core.check_process();
+        }
+        let deadline = self.deadline.unwrap_or_else(|| core.config.deadline());
+        core.begin_close();
+        self.shared.worker.stop(deadline);
+        core.wait_closed(deadline)
+    }
+}

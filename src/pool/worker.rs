@@ -1,0 +1,190 @@
+//! The worker: the one thread of a pool, which reads the topology and keeps the least number of
+//! connections.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::cancel::CancelHandle;
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::wait::{Call, Waker};
+use crate::pool::core::Core;
+
+/// How long one reading of the topology may take.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
+/// How soon a reading that failed is repeated.
+const REFRESH_RETRY: Duration = Duration::from_secs(1);
+/// The shortest time between two readings, however many errors ask for one.
+const REFRESH_PAUSE: Duration = Duration::from_millis(100);
+
+/// Asks the worker to read the topology at once.
+#[derive(Default)]
+pub(crate) struct Signal {
+    asked: AtomicBool,
+    waker: Mutex<Option<Arc<Waker>>>,
+}
+
+impl Signal {
+    /// Never blocks for longer than it takes another thread to do the same.
+    pub(crate) fn poke(&self) {
+        if !self.asked.swap(true, Ordering::AcqRel)
+            && let Some(waker) = &*self.waker.lock()
+        {
+            waker.wake();
+        }
+    }
+
+    fn take(&self) -> bool {
+        self.asked.swap(false, Ordering::AcqRel)
+    }
+}
+
+/// The running worker thread.
+pub(crate) struct Worker {
+    stop: CancelHandle,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    done: Arc<Done>,
+}
+
+#[derive(Default)]
+struct Done {
+    done: AtomicBool,
+    watcher: Mutex<Option<Arc<Waker>>>,
+}
+
+impl Worker {
+    pub(crate) fn start(core: Arc<Core>) -> Result<Self> {
+        let stop = CancelHandle::new();
+        let done = Arc::new(Done::default());
+        let thread = std::thread::Builder::new()
+            .name("quorate-worker".into())
+            .spawn({
+                let (stop, done) = (stop.clone(), Arc::clone(&done));
+                move || {
+                    run(&core, &stop);
+                    *core.signal.waker.lock() = None;
+                    drop(core);
+                    done.done.store(true, Ordering::Release);
+                    if let Some(watcher) = &*done.watcher.lock() {
+                        watcher.wake();
+                    }
+                }
+            })
+            .map_err(|error| {
+                Error::new(ErrorKind::Internal, "the pool's thread cannot be started")
+                    .with_source(error)
+            })?;
+        Ok(Worker {
+            stop,
+            thread: Mutex::new(Some(thread)),
+            done,
+        })
+    }
+
+    /// Stops the worker and waits for its end until `deadline`; false if it has not ended by then, which
+    /// takes a dial function or a node store of the user's that does not return.
+    pub(crate) fn stop(&self, deadline: Deadline) -> bool {
+        self.stop.cancel();
+        let mut thread = self.thread.lock();
+        if thread.is_none() {
+            return true;
+        }
+        let Ok(waker) = Waker::current() else {
+            return false;
+        };
+        *self.done.watcher.lock() = Some(Arc::clone(&waker));
+        let call = Call::until(deadline);
+        while !self.done.done.load(Ordering::Acquire) {
+            if call.wait(&waker).is_err() {
+                return false;
+            }
+        }
+        if let Some(thread) = thread.take() {
+            // A panic of the worker has been reported by the panic hook.
+            let _ = thread.join();
+        }
+        true
+    }
+}
+
+fn run(core: &Core, stop: &CancelHandle) {
+    let Ok(waker) = Waker::current() else {
+        log::error!(target: "quorate", "the worker of the pool has no file descriptor to wait with");
+        return;
+    };
+    *core.signal.waker.lock() = Some(Arc::clone(&waker));
+    let Ok(_running) = stop.enter() else { return };
+    let mut next_refresh = Deadline::after(Duration::ZERO);
+    let mut next_check = Deadline::after(Duration::ZERO);
+    let mut failing = false;
+    loop {
+        if stop.is_cancelled() {
+            return;
+        }
+        let asked = core.signal.take();
+        let call = Call {
+            deadline: Deadline::after(REFRESH_TIMEOUT),
+            cancel: Some(stop),
+        };
+        if asked || next_refresh.has_passed() {
+            let refreshed = core.backend.refresh(&call);
+            if stop.is_cancelled() {
+                return;
+            }
+            core.counters.refreshed(refreshed.is_ok());
+            match &refreshed {
+                Ok(()) if failing => {
+                    log::info!(target: "quorate", "the topology can be read again");
+                }
+                Err(error) if !failing => {
+                    log::warn!(target: "quorate", "the topology cannot be read, the last one is kept: {error}");
+                }
+                _ => {}
+            }
+            failing = refreshed.is_err();
+            let interval = core.config.refresh_interval;
+            next_refresh = Deadline::after(if failing {
+                interval.min(REFRESH_RETRY)
+            } else {
+                interval
+            });
+            next_check = Deadline::after(Duration::ZERO);
+        }
+        if next_check.has_passed() {
+            if let Err(error) = core.keep_min(&call)
+                && !stop.is_cancelled()
+            {
+                log::debug!(target: "quorate", "the least number of connections cannot be kept: {error}");
+            }
+            next_check = Deadline::after(core.config.pool.health_check_period);
+        }
+        if asked {
+            // Many errors at once ask for one reading.
+            let call = call.at_most(Deadline::after(REFRESH_PAUSE));
+            while call.wait(&waker).is_ok() {}
+        }
+        let call = Call {
+            deadline: next_refresh.min(next_check),
+            cancel: Some(stop),
+        };
+        while !core.signal.asked.load(Ordering::Acquire) && call.wait(&waker).is_ok() {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_is_taken_once() {
+        let signal = Signal::default();
+        signal.poke();
+        signal.poke();
+        assert!(signal.take());
+        assert!(!signal.take());
+    }
+}

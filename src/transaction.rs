@@ -1,0 +1,300 @@
+//! Transactions, savepoints, and the helper that repeats a whole transaction.
+
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+use crate::connection::Connection;
+use crate::error::{Error, ErrorKind, Outcome, Result};
+use crate::net::backoff::Backoff;
+use crate::rows::Held;
+
+/// When a transaction takes its locks (SQLite, "BEGIN TRANSACTION").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TransactionMode {
+    /// At its first read or write. A transaction that reads first may find itself unable to write later
+    /// (busy snapshot), and must then be repeated as a whole.
+    #[default]
+    Deferred,
+    /// The write lock at once.
+    Immediate,
+    /// As `Immediate`; in SQLite's journal modes other than WAL it also keeps readers out.
+    Exclusive,
+}
+
+impl TransactionMode {
+    fn statement(self) -> &'static str {
+        match self {
+            TransactionMode::Deferred => "BEGIN",
+            TransactionMode::Immediate => "BEGIN IMMEDIATE",
+            TransactionMode::Exclusive => "BEGIN EXCLUSIVE",
+        }
+    }
+}
+
+/// A transaction. It can do what a [`Connection`] can, and is rolled back when it is dropped without
+/// [`commit`](Transaction::commit).
+///
+/// When the connection breaks or the leader changes, the transaction is lost: nothing of it was applied, its
+/// statements fail, and a new one has to be begun ([`Pool::transaction`](crate::Pool::transaction) does).
+#[derive(Debug)]
+pub struct Transaction<'c> {
+    connection: Held<'c>,
+    open: bool,
+}
+
+impl std::fmt::Debug for Held<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+pub(crate) fn begin(connection: &mut Connection, mode: TransactionMode) -> Result<()> {
+    if connection.in_transaction() && !connection.has_lost_transaction() {
+        return Err(Error::new(
+            ErrorKind::Misuse,
+            "a transaction is open already; use a savepoint",
+        ));
+    }
+    connection.exec(mode.statement(), ()).map(|_| ())
+}
+
+impl Transaction<'static> {
+    pub(crate) fn owned(connection: Connection) -> Self {
+        Transaction {
+            connection: Held::Owned(Box::new(connection)),
+            open: true,
+        }
+    }
+}
+
+impl<'c> Transaction<'c> {
+    pub(crate) fn borrowed(connection: &'c mut Connection) -> Self {
+        Transaction {
+            connection: Held::Borrowed(connection),
+            open: true,
+        }
+    }
+
+    /// Commits.
+    ///
+    /// # Errors
+    ///
+    /// With the outcome `Rejected` or `NotSent` nothing was applied. With `Unknown` (the connection broke,
+    /// the deadline passed, leadership was lost) everything may have been, or nothing.
+    pub fn commit(mut self) -> Result<()> {
+        self.open = false;
+        let committed = commit(&mut self.connection);
+        if committed.is_err() {
+            self.connection.roll_back();
+        }
+        committed
+    }
+
+    /// Rolls back. What the transaction did is undone whatever this call answers: a connection that does
+    /// not answer is closed, and the server then rolls back.
+    ///
+    /// # Errors
+    ///
+    /// What kept the server from answering.
+    pub fn rollback(mut self) -> Result<()> {
+        self.open = false;
+        let rolled_back = self.connection.exec("ROLLBACK", ()).map(|_| ());
+        if rolled_back.is_err() {
+            self.connection.roll_back();
+        }
+        rolled_back
+    }
+
+    /// Sets a savepoint: a part of the transaction that can be undone alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::exec`].
+    pub fn savepoint(&mut self) -> Result<Savepoint<'_>> {
+        Savepoint::set(&mut self.connection, 1)
+    }
+}
+
+impl Deref for Transaction<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Transaction<'_> {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        if self.open {
+            self.connection.roll_back();
+        }
+    }
+}
+
+/// A savepoint within a transaction. It can do what a [`Connection`] can, and is undone when it is dropped
+/// without [`release`](Savepoint::release).
+#[derive(Debug)]
+pub struct Savepoint<'t> {
+    connection: &'t mut Connection,
+    depth: u32,
+    open: bool,
+}
+
+impl<'t> Savepoint<'t> {
+    fn set(connection: &'t mut Connection, depth: u32) -> Result<Self> {
+        connection.exec(format!("SAVEPOINT quorate_{depth}"), ())?;
+        Ok(Savepoint {
+            connection,
+            depth,
+            open: true,
+        })
+    }
+
+    /// Sets a savepoint within this one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::exec`].
+    pub fn savepoint(&mut self) -> Result<Savepoint<'_>> {
+        Savepoint::set(self.connection, self.depth + 1)
+    }
+
+    /// Keeps what was done since the savepoint, as part of the transaction.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::exec`].
+    pub fn release(mut self) -> Result<()> {
+        self.open = false;
+        let sql = format!("RELEASE quorate_{}", self.depth);
+        self.connection.exec(sql, ()).map(|_| ())
+    }
+
+    /// Undoes what was done since the savepoint.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::exec`].
+    pub fn rollback(mut self) -> Result<()> {
+        self.undo()
+    }
+
+    fn undo(&mut self) -> Result<()> {
+        self.open = false;
+        let depth = self.depth;
+        self.connection
+            .exec(format!("ROLLBACK TO quorate_{depth}"), ())?;
+        self.connection
+            .exec(format!("RELEASE quorate_{depth}"), ())?;
+        Ok(())
+    }
+}
+
+impl Deref for Savepoint<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection
+    }
+}
+
+impl DerefMut for Savepoint<'_> {
+    fn deref_mut(&mut self) -> &mut Connection {
+        self.connection
+    }
+}
+
+impl Drop for Savepoint<'_> {
+    fn drop(&mut self) {
+        if self.open && !self.connection.has_lost_transaction() && self.undo().is_err() {
+            // The transaction cannot be brought back to where the savepoint was: it must not be committed.
+            self.connection.lose_transaction();
+        }
+    }
+}
+
+fn commit(connection: &mut Connection) -> Result<()> {
+    connection.exec("COMMIT", ()).map(|_| ())
+}
+
+/// The first pause after a busy database, and the longest.
+const BUSY_PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(250));
+
+pub(crate) fn run<T>(
+    connection: &mut Connection,
+    mode: TransactionMode,
+    mut body: impl FnMut(&mut Connection) -> Result<T>,
+) -> Result<T> {
+    let deadline = connection.call_deadline();
+    let outer = connection.explicit_deadline();
+    connection.set_deadline(Some(deadline));
+    let mut backoff = Backoff::new(BUSY_PAUSE.0, BUSY_PAUSE.1);
+    let result = loop {
+        let error = match attempt(connection, mode, &mut body) {
+            Ok(value) => break Ok(value),
+            Err(Attempt::Final(error)) => break Err(error),
+            Err(Attempt::Again(error)) => error,
+        };
+        if connection.pause(&mut backoff, deadline).is_err() {
+            break Err(error);
+        }
+        log::debug!(target: "quorate", "repeating the transaction: {error}");
+    };
+    connection.set_deadline(outer);
+    result
+}
+
+enum Attempt {
+    /// Nothing was applied, and the next attempt may succeed.
+    Again(Error),
+    Final(Error),
+}
+
+fn attempt<T>(
+    connection: &mut Connection,
+    mode: TransactionMode,
+    body: &mut impl FnMut(&mut Connection) -> Result<T>,
+) -> Result<T, Attempt> {
+    begin(connection, mode).map_err(|error| {
+        if error.kind() == ErrorKind::Busy {
+            Attempt::Again(error)
+        } else {
+            Attempt::Final(error)
+        }
+    })?;
+    let mut transaction = Transaction::borrowed(connection);
+    match body(&mut transaction) {
+        Ok(value) => match transaction.commit() {
+            Ok(()) => Ok(value),
+            Err(error) if error.outcome() != Outcome::Unknown && passes(&error) => {
+                Err(Attempt::Again(error))
+            }
+            Err(error) => Err(Attempt::Final(error)),
+        },
+        Err(error) => {
+            // The body may have ended the transaction itself; what it did after that is not undone.
+            let undone = transaction.in_transaction();
+            drop(transaction);
+            if undone && passes(&error) {
+                Err(Attempt::Again(error))
+            } else {
+                Err(Attempt::Final(error))
+            }
+        }
+    }
+}
+
+/// Whether the reason is one that passes. In a transaction that was not committed it does not matter that
+/// the outcome of one statement is unknown.
+fn passes(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Busy | ErrorKind::NotLeader | ErrorKind::Disconnected
+    )
+}
