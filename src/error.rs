@@ -372,7 +372,11 @@ mod tests {
 
     #[test]
     fn primary_code_is_the_low_byte_of_sqlites_own_codes_alone() {
-        let code = |code| Error::new(ErrorKind::Database, "").with_code(code).primary_code();
+        let code = |code| {
+            Error::new(ErrorKind::Database, "")
+                .with_code(code)
+                .primary_code()
+        };
         assert_eq!(code(2067), Some(19));
         assert_eq!(code(10 | 40 << 8), Some(10));
         assert_eq!(code(1001), Some(1001));

@@ -1,0 +1,3 @@
+//! dqlite: replicated SQLite over its own wire protocol.
+
+pub mod node;
