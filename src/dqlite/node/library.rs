@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 
+use super::vfs::Sqlite;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The name under which the dynamic linker knows libdqlite 1.x.
@@ -67,9 +68,13 @@ pub(super) struct Functions {
 pub(super) struct Library {
     name: PathBuf,
     pub(super) functions: Functions,
+    /// The SQLite under it, where its functions could be found.
+    pub(super) sqlite: Option<Sqlite>,
     /// Held from the check of a node's address to the end of its start: libdqlite numbers its nodes without
     /// a lock, and two that listen on one address at the same moment would hang in `dqlite_node_start`.
     pub(super) setup: Mutex<()>,
+    /// Held while a node is created and while one is destroyed, which change SQLite's list of file systems.
+    pub(super) file_systems: Mutex<()>,
 }
 
 /// The library of this process, once it is open.
@@ -137,7 +142,9 @@ impl Library {
         Ok(Library {
             name,
             functions,
+            sqlite: Sqlite::look_up(library),
             setup: Mutex::new(()),
+            file_systems: Mutex::new(()),
         })
     }
 

@@ -25,6 +25,7 @@ mod directory;
 mod library;
 mod listener;
 mod raw;
+mod vfs;
 
 use std::ffi::CString;
 use std::fmt;

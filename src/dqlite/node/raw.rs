@@ -9,6 +9,7 @@ use std::ptr::{self, NonNull};
 
 use super::connect;
 use super::library::{Library, RawHandle, RoleSetter, Setter, SnapshotSetter};
+use super::vfs;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The codes of `dqlite.h` and what they mean here.
@@ -45,6 +46,8 @@ impl RawNode {
         address: &CStr,
         directory: &CStr,
     ) -> Result<RawNode> {
+        let creating = library.file_systems.lock();
+        let before = vfs::Before::take(library);
         let mut handle = ptr::null_mut();
         // SAFETY: both texts end in NUL and are copied before the call returns; `handle` is a place to
         // write to.
@@ -52,6 +55,9 @@ impl RawNode {
             (library.functions.create)(id, address.as_ptr(), directory.as_ptr(), &raw mut handle)
         };
         let Some(handle) = NonNull::new(handle) else {
+            if let Some(before) = before {
+                before.restore();
+            }
             return Err(failed(
                 "create the node",
                 code,
@@ -61,9 +67,10 @@ impl RawNode {
         if code != 0 {
             // The object is not destroyed but given up: on every path of a failed create libdqlite leaves
             // a VFS inside of it registered with SQLite, which would then walk freed memory at the next
-            // open of any database. Versions before 1.12 free it themselves.
+            // open of any database. Versions before 1.12 free it themselves, which is the case above.
             return Err(failed("create the node", code, &message(library, handle)));
         }
+        drop(creating);
         let mut node = RawNode {
             library,
             handle,
@@ -203,6 +210,7 @@ impl Drop for RawNode {
             }
             return;
         }
+        let _destroying = self.library.file_systems.lock();
         // SAFETY: the node's thread has ended or was never started (a start that failed ends it), and the
         // handle is not used again.
         unsafe { (self.library.functions.destroy)(self.handle.as_ptr()) }
