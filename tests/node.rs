@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 use std::io::{ErrorKind as IoKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -321,8 +321,10 @@ fn libdqlites_threads_take_no_signals_and_its_sockets_are_not_inherited() {
 /// Another test that starts a process at this moment holds copies of all sockets until that process runs its
 /// own program, so the refusal may come a little late.
 fn wait_until_refused(address: &str) {
+    let address: SocketAddr = address.parse().unwrap();
     wait_for("a connection is refused", DEADLINE, || {
-        let error = TcpStream::connect(address).err()?;
+        // A listener that nobody serves takes connections until its queue is full, and then none.
+        let error = TcpStream::connect_timeout(&address, Duration::from_millis(100)).err()?;
         (error.kind() == IoKind::ConnectionRefused).then_some(())
     });
 }
