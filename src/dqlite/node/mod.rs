@@ -14,7 +14,7 @@
 //!   the host has used libuv's thread pool before, its threads keep their mask, and such a host has to ignore
 //!   SIGPIPE.
 //! - After a `fork` the child has the object but not the thread. There, [`Node::stop`] answers
-//!   [`ErrorKind::Forked`](crate::error::ErrorKind::Forked) and a drop does nothing; the parent's node goes on.
+//!   [`ErrorKind::Forked`] and a drop does nothing; the parent's node goes on.
 //! - libdqlite checks its own invariants with assertions, and one that fails ends the process.
 //! - A create or start that fails inside of libdqlite leaves some memory and a few descriptors behind, since
 //!   libdqlite cannot take down a node that never ran. What is known to fail is refused before it gets there.
