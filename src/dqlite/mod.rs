@@ -5,6 +5,7 @@ mod channel;
 mod cluster;
 mod failure;
 mod lookup;
+pub mod node;
 mod probe;
 mod reading;
 mod session;
