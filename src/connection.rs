@@ -11,7 +11,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::net::wait::Call;
 use crate::params::{Params, ParamsRef};
-use crate::pool::core::{Core, is_passing, pause, retry_backoff};
+use crate::pool::core::{Core, is_passing, retry_backoff};
 use crate::pool::endpoint::Lease;
 use crate::row::{Columns, Row};
 use crate::rows::Rows;
@@ -391,10 +391,6 @@ impl Connection {
         self.line.lost_transaction
     }
 
-    pub(crate) fn config(&self) -> &crate::config::Config {
-        &self.line.core.config
-    }
-
     /// The moment by which a call that begins now ends.
     pub(crate) fn call_deadline(&self) -> Deadline {
         self.bounds().deadline
@@ -411,7 +407,7 @@ impl Connection {
         deadline: Deadline,
     ) -> Result<()> {
         let _running = self.cancel.enter()?;
-        pause(backoff, &self.bounds().at_most(deadline))
+        backoff.pause(&self.bounds().at_most(deadline))
     }
 }
 
@@ -451,7 +447,7 @@ impl Line {
                 self.lost_transaction = gone;
                 return Err(error);
             }
-            if !gone || !is_passing(&error) || pause(&mut backoff, call).is_err() {
+            if !gone || !is_passing(&error) || backoff.pause(call).is_err() {
                 return Err(error);
             }
             log::debug!(target: "quorate", "{error}; repeating the statement, which was not applied");

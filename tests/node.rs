@@ -14,8 +14,8 @@ use common::proxy::{Direction, Proxy};
 use common::raw::{Cell, Raw, RawError, VOTER, frame};
 use common::scripted::{ScriptedServer, Step};
 use common::{TempDir, loopback, unique, wait_for};
+use quorate::ErrorKind;
 use quorate::dqlite::node::{self, BOOTSTRAP_ID, Node};
-use quorate::error::ErrorKind;
 
 /// An address on which nobody else listens.
 fn free_address() -> String {

@@ -12,6 +12,7 @@ use crate::backend::Backend;
 use crate::deadline::Deadline;
 use crate::dqlite::store::NodeStore;
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::backoff::Backoff;
 use crate::net::dial::DialFn;
 use crate::net::tls::{TlsConfig, TlsMode};
 use crate::sql::Dialect;
@@ -132,8 +133,8 @@ impl Config {
                 attempt_timeout: Duration::from_secs(15),
                 probe_limit: 10,
                 probe_delay: Duration::from_millis(250),
-                backoff_factor: Duration::from_millis(100),
-                backoff_cap: Duration::from_secs(1),
+                backoff_factor: Backoff::DEFAULT_FACTOR,
+                backoff_cap: Backoff::DEFAULT_CAP,
                 retry_limit: 0,
             },
         }

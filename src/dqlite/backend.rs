@@ -27,6 +27,12 @@ pub(crate) struct DqliteBackend {
     leader_changes: AtomicU64,
 }
 
+/// The leader, and the session that a lookup has opened on it.
+struct Leader {
+    address: Arc<str>,
+    session: Option<Box<dyn Session>>,
+}
+
 #[derive(Default)]
 struct State {
     /// The leader, until something speaks against it.
@@ -61,13 +67,16 @@ impl DqliteBackend {
     }
 
     /// The leader, looked up if need be; one thread looks, the others wait for it.
-    fn leader(&self, call: &Call<'_>) -> Result<(Arc<str>, Option<Box<dyn Session>>)> {
+    fn leader(&self, call: &Call<'_>) -> Result<Leader> {
         let waker = Waker::current()?;
         let last = loop {
             {
                 let mut state = self.state.lock();
                 if let Some(leader) = &state.leader {
-                    return Ok((Arc::clone(leader), None));
+                    return Ok(Leader {
+                        address: Arc::clone(leader),
+                        session: None,
+                    });
                 }
                 if !state.looking {
                     state.looking = true;
@@ -97,13 +106,15 @@ impl DqliteBackend {
         looking.found = Some(Arc::clone(&found.leader));
         drop(looking);
         let Found { leader, session } = found;
-        Ok((leader, Some(session)))
+        Ok(Leader {
+            address: leader,
+            session: Some(session),
+        })
     }
 
     /// Opens a conversation with the leader.
     pub(crate) fn leader_channel(&self, call: &Call<'_>) -> Result<(Arc<str>, Channel)> {
-        let (leader, session) = self.leader(call)?;
-        drop(session);
+        let leader = self.leader(call)?.address;
         match self.prober.channel(&leader, call) {
             Ok(channel) => Ok((leader, channel)),
             Err(error) => {
@@ -167,10 +178,10 @@ impl Drop for Looking<'_> {
 
 impl Backend for DqliteBackend {
     fn route(&self, call: &Call<'_>) -> Result<Route> {
-        let (endpoint, session) = self.leader(call)?;
+        let leader = self.leader(call)?;
         Ok(Route {
-            endpoint,
-            session,
+            endpoint: leader.address,
+            session: leader.session,
             exclusive: true,
         })
     }

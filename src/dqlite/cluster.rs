@@ -13,7 +13,7 @@ use crate::dqlite::wire::response::Response;
 use crate::dqlite::wire::{DESCRIBE_FORMAT, RESPONSE_EMPTY};
 use crate::error::Result;
 use crate::net::wait::Call;
-use crate::pool::core::{is_passing, pause, retry_backoff};
+use crate::pool::core::{is_passing, retry_backoff};
 
 /// Administers a dqlite cluster: adds, promotes and removes nodes, passes the leadership on.
 ///
@@ -241,7 +241,7 @@ impl ClusterClient {
             if let Some(node) = error.node() {
                 self.backend.report(node, &error);
             }
-            if !is_passing(&error) || pause(&mut backoff, &call).is_err() {
+            if !is_passing(&error) || backoff.pause(&call).is_err() {
                 return Err(error);
             }
         }

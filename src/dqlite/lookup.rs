@@ -50,6 +50,9 @@ impl Lookup {
     /// mends (TLS, a configuration) on every node comes back at once.
     pub(crate) fn find(&self, hint: Option<&str>, call: &Call<'_>) -> Result<Found> {
         let mut backoff = Backoff::new(self.config.backoff_factor, self.config.backoff_cap);
+        if self.config.retry_limit > 0 {
+            backoff = backoff.with_retry_limit(self.config.retry_limit);
+        }
         let mut hint = hint;
         let mut patience = self.config.probe_delay;
         let mut rounds = 0;
@@ -72,10 +75,8 @@ impl Lookup {
                 );
                 return Err(Error::new(cause.error.kind(), text).with_causes(causes));
             }
-            let limited = self.config.retry_limit > 0 && rounds > self.config.retry_limit;
-            let delay = backoff.next_delay().unwrap_or(self.config.backoff_cap);
-            match sleep(delay, call) {
-                Ok(()) if !limited => {}
+            match backoff.pause(call) {
+                Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::Cancelled => {
                     return Err(error.with_causes(causes));
                 }
@@ -247,17 +248,4 @@ fn no_leader(rounds: u32, causes: Vec<NodeCause>) -> Error {
         _ => format!("all nodes were asked {rounds} {times}"),
     };
     Error::new(ErrorKind::NoLeader, text).with_causes(causes)
-}
-
-fn sleep(delay: Duration, call: &Call<'_>) -> Result<()> {
-    let waker = Waker::current()?;
-    let until = Deadline::after(delay);
-    loop {
-        if let Err(error) = call.at_most(until).wait(&waker) {
-            if error.kind() == ErrorKind::Timeout {
-                return call.check();
-            }
-            return Err(error);
-        }
-    }
 }

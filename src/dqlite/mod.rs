@@ -11,6 +11,10 @@ mod reading;
 mod session;
 mod statements;
 pub mod store;
+#[allow(
+    dead_code,
+    reason = "the protocol is written down whole; a client sends and names less of it"
+)]
 pub(crate) mod wire;
 
 use crate::backend::Backend;

@@ -284,14 +284,11 @@ mod tests {
             },
         )
         .unwrap();
-        let cases: [(&str, &[(&str, ValueRef<'_>)], &str); 3] = [
-            ("SELECT :a", &named, "b"),
+        let twice = [(":a", ValueRef::Null), ("a", ValueRef::Null)];
+        let cases = [
+            ("SELECT :a", &named[..], "b"),
             ("SELECT :a, :c", &named[1..], "(:c) was not given"),
-            (
-                "SELECT :a",
-                &[(":a", ValueRef::Null), ("a", ValueRef::Null)],
-                "twice",
-            ),
+            ("SELECT :a", &twice[..], "twice"),
         ];
         for (text, named, part) in cases {
             let error = bind(text, None, ParamsRef::Named(named), |_| Ok(())).unwrap_err();

@@ -28,7 +28,7 @@ const MAX_LABEL: usize = 63;
 /// their shortest form; a name is never equal to the IP address it stands for. `Display` writes that form, and
 /// [`parse`](Address::parse) reads it back.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Address(Place);
+pub(crate) struct Address(Place);
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) enum Place {
@@ -49,7 +49,7 @@ impl Address {
     /// # Errors
     /// [`ErrorKind::Config`], with a message that names the cause. Text that may hold a password (a URL, or
     /// something before an `@`) is not repeated in it.
-    pub fn parse(text: &str, default_port: Option<u16>) -> Result<Self> {
+    pub(crate) fn parse(text: &str, default_port: Option<u16>) -> Result<Self> {
         if text.is_empty() {
             return Err(bad("the address is empty"));
         }
@@ -93,7 +93,7 @@ impl Address {
     ///
     /// # Errors
     /// [`ErrorKind::Config`]: the host is neither, or the port is 0.
-    pub fn tcp(host: &str, port: u16) -> Result<Self> {
+    pub(crate) fn tcp(host: &str, port: u16) -> Result<Self> {
         if port == 0 {
             return Err(bad("port 0 cannot be connected to: use 1 to 65535"));
         }
@@ -112,15 +112,16 @@ impl Address {
     }
 
     /// The host that TLS verifies, without brackets; `None` for a Unix socket, which has none.
-    pub fn host(&self) -> Option<&str> {
+    pub(crate) fn host(&self) -> Option<&str> {
         match &self.0 {
             Place::Tcp { host, .. } => Some(host),
             Place::Unix(_) | Place::Abstract(_) => None,
         }
     }
 
+    #[cfg(test)]
     /// The TCP port; `None` for a Unix socket.
-    pub fn port(&self) -> Option<u16> {
+    pub(crate) fn port(&self) -> Option<u16> {
         match &self.0 {
             Place::Tcp { port, .. } => Some(*port),
             Place::Unix(_) | Place::Abstract(_) => None,

@@ -4,15 +4,19 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::wait::{Call, Waker};
+
 /// Capped exponential delays with jitter, for one caller's series of attempts.
 ///
 /// The delay before the n-th repetition is drawn evenly from between `(1 - jitter) × d` and `d`, where `d` is
 /// `factor × 2^(n-1)`, `cap` at most. Jitter only shortens, so a delay is never longer than the cap. By default
 /// it is half: clients that lost the same leader at the same time do not come back at the same time.
 ///
-/// It does not sleep: the caller waits, within its own deadline.
+/// [`pause`](Backoff::pause) sleeps for the next delay within the bounds of a call.
 #[derive(Debug, Clone)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     factor: Duration,
     cap: Duration,
     jitter: f64,
@@ -23,17 +27,17 @@ pub struct Backoff {
 
 impl Backoff {
     /// The first delay unless set: 100 ms, as in go-dqlite.
-    pub const DEFAULT_FACTOR: Duration = Duration::from_millis(100);
+    pub(crate) const DEFAULT_FACTOR: Duration = Duration::from_millis(100);
 
     /// The longest delay unless set: 1 s, as in go-dqlite.
-    pub const DEFAULT_CAP: Duration = Duration::from_secs(1);
+    pub(crate) const DEFAULT_CAP: Duration = Duration::from_secs(1);
 
     /// The jitter unless set.
-    pub const DEFAULT_JITTER: f64 = 0.5;
+    pub(crate) const DEFAULT_JITTER: f64 = 0.5;
 
     /// Delays that begin at `factor`, double, and stay at `cap`. A cap below the factor holds from the first
     /// delay. A factor of zero means no delay at all; it is for tests and with a retry limit.
-    pub fn new(factor: Duration, cap: Duration) -> Self {
+    pub(crate) fn new(factor: Duration, cap: Duration) -> Self {
         Backoff {
             factor,
             cap,
@@ -44,9 +48,10 @@ impl Backoff {
         }
     }
 
+    #[cfg(test)]
     /// Sets the part of a delay that is left to chance: 0 for none, 1 for all of it. A value outside is taken
     /// as the nearer end, and one that is not a number as the default.
-    pub fn with_jitter(mut self, jitter: f64) -> Self {
+    pub(crate) fn with_jitter(mut self, jitter: f64) -> Self {
         self.jitter = if jitter.is_nan() {
             Self::DEFAULT_JITTER
         } else {
@@ -57,19 +62,20 @@ impl Backoff {
 
     /// Sets how many delays there are before [`next_delay`](Backoff::next_delay) answers `None`; unless it is
     /// set, there is no limit. 0 means that nothing is repeated.
-    pub fn with_retry_limit(mut self, limit: u32) -> Self {
+    pub(crate) fn with_retry_limit(mut self, limit: u32) -> Self {
         self.retry_limit = Some(limit);
         self
     }
 
+    #[cfg(test)]
     /// Makes the delays repeatable: the same seed gives the same series.
-    pub fn with_seed(mut self, seed: u64) -> Self {
+    pub(crate) fn with_seed(mut self, seed: u64) -> Self {
         self.random = Rng::with_seed(seed);
         self
     }
 
     /// The delay before the next repetition; `None` when the retry limit is reached.
-    pub fn next_delay(&mut self) -> Option<Duration> {
+    pub(crate) fn next_delay(&mut self) -> Option<Duration> {
         if self.retry_limit.is_some_and(|limit| self.retries >= limit) {
             return None;
         }
@@ -82,13 +88,36 @@ impl Backoff {
         Some(delay.min(longest))
     }
 
+    /// Sleeps for the next delay.
+    ///
+    /// # Errors
+    ///
+    /// The call ends first, or no repetition is left.
+    pub(crate) fn pause(&mut self, call: &Call<'_>) -> Result<()> {
+        let Some(delay) = self.next_delay() else {
+            return Err(Error::new(ErrorKind::Timeout, "no repetition is left"));
+        };
+        let until = Deadline::after(delay);
+        let waker = Waker::current()?;
+        loop {
+            match call.at_most(until).wait(&waker) {
+                Err(error) if error.kind() == ErrorKind::Timeout => return call.check(),
+                Err(error) => return Err(error),
+                // Somebody woke this thread for another reason.
+                Ok(()) => {}
+            }
+        }
+    }
+
+    #[cfg(test)]
     /// How many delays were given since the beginning or the last [`reset`](Backoff::reset).
-    pub fn retries(&self) -> u32 {
+    pub(crate) fn retries(&self) -> u32 {
         self.retries
     }
 
+    #[cfg(test)]
     /// Begins again at the factor, with the whole retry limit: an attempt has succeeded.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.retries = 0;
     }
 }

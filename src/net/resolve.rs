@@ -20,7 +20,7 @@ const MAX_LOOKUPS: usize = 16;
 
 /// What a socket can connect to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum SocketAddress {
+pub(crate) enum SocketAddress {
     /// An IP address and a TCP port.
     Ip(SocketAddr),
     /// The path of a Unix socket.
@@ -41,7 +41,7 @@ pub enum SocketAddress {
 /// A clone is cheap and shares the helpers. Any thread may use it. A process that forks makes a new one in the
 /// child, where the helpers do not exist.
 #[derive(Clone)]
-pub struct Resolver {
+pub(crate) struct Resolver {
     shared: Arc<Shared>,
 }
 
@@ -61,7 +61,7 @@ struct Flight {
 
 impl Resolver {
     /// A resolver with no lookup under way. No thread is started before one is needed.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // The port is put in later: lookups of one host are shared whatever the port.
         Self::with_lookup(|host| (host, 0).to_socket_addrs().map(Iterator::collect))
     }
@@ -88,7 +88,7 @@ impl Resolver {
     /// # Errors
     /// [`ErrorKind::Timeout`]: the deadline passed. [`ErrorKind::Connect`]: the name does not exist, has no
     /// address, or could not be looked up.
-    pub fn resolve(
+    pub(crate) fn resolve(
         &self,
         address: &Address,
         deadline: Option<Instant>,

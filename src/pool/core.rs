@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::net::backoff::Backoff;
-use crate::net::wait::{Call, Waker};
+use crate::net::wait::Call;
 use crate::pool::endpoint::{Endpoint, Lease, Unavailable};
 use crate::pool::stats::{Counters, Stats};
 use crate::pool::worker::Signal;
@@ -99,7 +99,8 @@ impl Core {
                     if !is_passing(&error) || call.check().is_err() {
                         return Err(error.with_node(&**endpoint.address()));
                     }
-                    pause(&mut backoff, &call)
+                    backoff
+                        .pause(&call)
                         .map_err(|_| error.with_node(&**endpoint.address()))?;
                 }
             }
@@ -263,20 +264,4 @@ pub(crate) fn is_passing(error: &Error) -> bool {
 /// The pauses between the repetitions of a call that failed for a passing reason.
 pub(crate) fn retry_backoff() -> Backoff {
     Backoff::new(Duration::from_millis(5), Duration::from_millis(200))
-}
-
-/// Sleeps for the next pause of `backoff`; fails if the call ends meanwhile.
-pub(crate) fn pause(backoff: &mut Backoff, call: &Call<'_>) -> Result<()> {
-    let Some(delay) = backoff.next_delay() else {
-        return Err(Error::new(ErrorKind::Internal, "no repetition is left"));
-    };
-    let until = Deadline::after(delay);
-    let waker = Waker::current()?;
-    loop {
-        match call.at_most(until).wait(&waker) {
-            Err(error) if error.kind() == ErrorKind::Timeout => return call.check(),
-            Err(error) => return Err(error),
-            Ok(()) => {}
-        }
-    }
 }

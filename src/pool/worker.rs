@@ -171,7 +171,11 @@ fn run(core: &Core, stop: &CancelHandle) {
             deadline: next_refresh.min(next_check),
             cancel: Some(stop),
         };
-        while !core.signal.asked.load(Ordering::Acquire) && call.wait(&waker).is_ok() {}
+        while !core.signal.asked.load(Ordering::Acquire) {
+            if call.wait(&waker).is_err() {
+                break;
+            }
+        }
     }
 }
 

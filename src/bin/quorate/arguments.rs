@@ -12,7 +12,7 @@ pub(crate) enum Stop {
     /// The arguments are wrong: exit status 2.
     Usage(String),
     /// The work failed: exit status 1.
-    Failure(quorate::error::Error),
+    Failure(quorate::Error),
 }
 
 impl From<lexopt::Error> for Stop {
@@ -21,8 +21,8 @@ impl From<lexopt::Error> for Stop {
     }
 }
 
-impl From<quorate::error::Error> for Stop {
-    fn from(error: quorate::error::Error) -> Self {
+impl From<quorate::Error> for Stop {
+    fn from(error: quorate::Error) -> Self {
         Stop::Failure(error)
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 use quorate::dqlite::node::{Node, NodeBuilder, library_version};
-use quorate::error::{Error, ErrorKind};
+use quorate::{Error, ErrorKind};
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;

@@ -21,5 +21,5 @@ mod testing;
 mod tests;
 
 pub use config::{TlsConfig, TlsMode};
-pub use connector::TlsConnector;
-pub use session::{TlsRead, TlsSession};
+pub(crate) use connector::TlsConnector;
+pub(crate) use session::{TlsRead, TlsSession};
