@@ -40,6 +40,8 @@ pub struct Connection {
     cancel: CancelHandle,
     deadline: Option<Deadline>,
     timeout: Option<Option<Duration>>,
+    /// The deadline of the call on the pool that took the connection out; its one statement shares it.
+    pool_call: Option<Deadline>,
     /// The deadline of the call whose rows or results are being read.
     reading: Option<Deadline>,
 }
@@ -76,12 +78,27 @@ impl Connection {
             cancel,
             deadline,
             timeout: None,
+            pool_call: None,
             reading: None,
         })
     }
 
+    /// Takes a connection out for one call on the pool, which has one deadline for all it does.
+    pub(crate) fn acquire_for_call(
+        core: Arc<Core>,
+        deadline: Option<Deadline>,
+        cancel: Option<CancelHandle>,
+    ) -> Result<Self> {
+        let pool_call = deadline.unwrap_or_else(|| core.config.deadline());
+        let mut connection = Connection::acquire(core, Some(pool_call), cancel)?;
+        connection.deadline = deadline;
+        connection.pool_call = Some(pool_call);
+        Ok(connection)
+    }
+
     fn bounds(&self) -> Call<'_> {
-        bounds(&self.line.core, self.deadline, self.timeout, &self.cancel)
+        let deadline = self.deadline.or(self.pool_call);
+        bounds(&self.line.core, deadline, self.timeout, &self.cancel)
     }
 
     /// Sets one deadline for all following calls, or with `None` goes back to one timeout for each call.
@@ -269,7 +286,8 @@ impl Connection {
             return Err(lost_transaction());
         }
         let _running = self.cancel.enter()?;
-        let call = bounds(&self.line.core, self.deadline, self.timeout, &self.cancel);
+        let deadline = self.deadline.or(self.pool_call.take());
+        let call = bounds(&self.line.core, deadline, self.timeout, &self.cancel);
         self.line.attempt(&call, operation)
     }
 

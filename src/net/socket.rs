@@ -27,6 +27,7 @@ pub(crate) enum Idle {
 pub(crate) struct Socket {
     raw: Raw,
     tls: Option<Box<TlsSession>>,
+    process: u32,
 }
 
 /// The file descriptor, as TLS reads and writes it.
@@ -67,6 +68,7 @@ impl Socket {
         Ok(Socket {
             raw: Raw(fd),
             tls: None,
+            process: std::process::id(),
         })
     }
 
@@ -202,7 +204,10 @@ impl AsFd for Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if let Some(tls) = &mut self.tls {
+        // A forked child must not end the parent's session.
+        if let Some(tls) = &mut self.tls
+            && self.process == std::process::id()
+        {
             tls.send_close_notify();
             let _ = tls.write_tls(&mut self.raw);
         }

@@ -137,6 +137,10 @@ impl Pool {
         Connection::acquire(Arc::clone(self.core()), self.deadline, self.cancel.clone())
     }
 
+    fn acquire_for_call(&self) -> Result<Connection> {
+        Connection::acquire_for_call(Arc::clone(self.core()), self.deadline, self.cancel.clone())
+    }
+
     /// Runs statements that answer no rows, and says how many rows they changed.
     ///
     /// Several statements in one text run one after the other, without parameters, up to the first that
@@ -148,7 +152,7 @@ impl Pool {
     /// What the server answers, or what kept the statement from it; [`Error::outcome`](crate::Error::outcome)
     /// says whether it may have been applied.
     pub fn exec(&self, sql: impl AsRef<str>, params: impl Params) -> Result<ExecResult> {
-        self.acquire()?.exec(sql, params)
+        self.acquire_for_call()?.exec(sql, params)
     }
 
     /// Runs one statement and gives its rows, one at a time, as they arrive.
@@ -159,7 +163,7 @@ impl Pool {
     ///
     /// As [`exec`](Pool::exec).
     pub fn query(&self, sql: impl AsRef<str>, params: impl Params) -> Result<Rows<'static>> {
-        self.acquire()?.into_query(sql, params)
+        self.acquire_for_call()?.into_query(sql, params)
     }
 
     /// Runs one statement and gives its first row, converted; further rows are dropped.
@@ -172,7 +176,7 @@ impl Pool {
     where
         T: for<'r> FromRow<'r>,
     {
-        self.acquire()?.query_row(sql, params)
+        self.acquire_for_call()?.query_row(sql, params)
     }
 
     /// Sends all statements of a batch at once and gives the results one at a time.
@@ -184,7 +188,7 @@ impl Pool {
     ///
     /// What kept the batch from being sent; nothing was applied then, unless the outcome says otherwise.
     pub fn send_batch(&self, batch: &Batch) -> Result<BatchResults<'static>> {
-        self.acquire()?.into_batch(batch)
+        self.acquire_for_call()?.into_batch(batch)
     }
 
     /// Begins a transaction on a connection of its own. Dropping it rolls it back.
@@ -193,7 +197,7 @@ impl Pool {
     ///
     /// As [`exec`](Pool::exec).
     pub fn begin(&self, mode: TransactionMode) -> Result<Transaction<'static>> {
-        self.acquire()?.into_transaction(mode)
+        self.acquire_for_call()?.into_transaction(mode)
     }
 
     /// Runs `body` in a transaction and commits it; repeats the whole when the database was busy or the
@@ -208,7 +212,7 @@ impl Pool {
         mode: TransactionMode,
         body: impl FnMut(&mut Connection) -> Result<T>,
     ) -> Result<T> {
-        self.acquire()?.transaction(mode, body)
+        self.acquire_for_call()?.transaction(mode, body)
     }
 
     /// Asks a server for an answer, over a connection of the pool.
@@ -217,11 +221,16 @@ impl Pool {
     ///
     /// As [`acquire`](Pool::acquire), and what the server answers.
     pub fn ping(&self) -> Result<()> {
-        self.acquire()?.ping()
+        self.acquire_for_call()?.ping()
     }
 
     /// The state of the pool and what it has counted. Never blocks on the network.
+    ///
+    /// In a forked child all figures are 0.
     pub fn stats(&self) -> Stats {
+        if self.core().is_forked() {
+            return Stats::default();
+        }
         self.core().stats()
     }
 
