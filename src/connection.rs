@@ -515,8 +515,9 @@ fn bounds<'a>(
 
 fn lost_transaction() -> Error {
     Error::new(
-        ErrorKind::Misuse,
-        "the transaction was lost with its connection; roll it back before anything else",
+        ErrorKind::Disconnected,
+        "the transaction was lost with its connection, and nothing of it was applied; \
+         roll it back before anything else",
     )
 }
 
