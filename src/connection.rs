@@ -38,6 +38,8 @@ const CANCEL_TIMEOUT: Duration = Duration::from_millis(100);
 pub struct Connection {
     line: Line,
     cancel: CancelHandle,
+    /// The connection's own handle, while that of a caller stands in `cancel`.
+    own_cancel: Option<CancelHandle>,
     deadline: Option<Deadline>,
     timeout: Option<Option<Duration>>,
     /// The deadline of the call on the pool that took the connection out; its one statement shares it.
@@ -76,6 +78,7 @@ impl Connection {
                 lost_transaction: false,
             },
             cancel,
+            own_cancel: None,
             deadline,
             timeout: None,
             pool_call: None,
@@ -101,6 +104,29 @@ impl Connection {
         bounds(&self.line.core, deadline, self.timeout, &self.cancel)
     }
 
+    /// Gives the calls from here on, and the rows they answer, other bounds: a deadline, or with `None` one
+    /// timeout each; a caller's cancel handle, or with `None` the connection's own.
+    pub(crate) fn set_bounds(&mut self, deadline: Option<Deadline>, cancel: Option<&CancelHandle>) {
+        self.deadline = deadline;
+        match cancel {
+            Some(cancel) => {
+                let before = std::mem::replace(&mut self.cancel, cancel.clone());
+                self.own_cancel.get_or_insert(before);
+            }
+            None => {
+                if let Some(own) = self.own_cancel.take() {
+                    self.cancel = own;
+                }
+            }
+        }
+    }
+
+    /// Lets go of the bounds that the connection was acquired within.
+    pub(crate) fn release_bounds(&mut self) {
+        self.deadline = None;
+        self.cancel = CancelHandle::for_connection();
+    }
+
     /// Sets one deadline for all following calls, or with `None` goes back to one timeout for each call.
     pub fn set_deadline(&mut self, deadline: Option<Deadline>) {
         self.deadline = deadline;
@@ -115,7 +141,7 @@ impl Connection {
     ///
     /// A connection that was taken out with [`Pool::cancel_with`](crate::Pool::cancel_with) gives that handle.
     pub fn cancel_handle(&self) -> CancelHandle {
-        self.cancel.clone()
+        self.own_cancel.as_ref().unwrap_or(&self.cancel).clone()
     }
 
     /// The address of the node that the connection goes to; empty while it goes to none, after a failure.
@@ -171,7 +197,7 @@ impl Connection {
         Ok(Rows::owned(self))
     }
 
-    fn start_query(&mut self, sql: &str, params: impl Params) -> Result<()> {
+    pub(crate) fn start_query(&mut self, sql: &str, params: impl Params) -> Result<()> {
         params.with_values(|params: ParamsRef<'_>| {
             self.start_reading(|session, call| session.query(sql, params, call))
         })
@@ -226,7 +252,7 @@ impl Connection {
         Ok(BatchResults::owned(self, batch.len()))
     }
 
-    fn start_batch(&mut self, batch: &Batch) -> Result<()> {
+    pub(crate) fn start_batch(&mut self, batch: &Batch) -> Result<()> {
         self.start_reading(|session, call| session.start_batch(batch.items(), call))
     }
 
@@ -375,18 +401,20 @@ impl Connection {
             return;
         };
         let call = Call::until(Deadline::after(timeout));
+        let was_in_transaction = lease.peek().is_some_and(|session| session.in_transaction());
         match lease.session().and_then(|session| clean_up(session, &call)) {
             Ok(()) => self.line.lease = Some(lease),
             Err(error) => {
                 log::debug!(target: "quorate", "{}: closing the connection: {error}", lease.endpoint());
                 lease.discard();
+                // What follows must not run outside of the transaction that it was meant for.
+                self.line.lost_transaction |= was_in_transaction;
             }
         }
     }
 
     /// Rolls an open transaction back, within a short time; closes the connection if that fails.
     pub(crate) fn roll_back(&mut self) {
-        self.line.lost_transaction = false;
         if self.is_open_on_server() {
             self.clean_up(|session, call| {
                 session
@@ -394,6 +422,7 @@ impl Connection {
                     .map(|_| ())
             });
         }
+        self.line.lost_transaction = false;
     }
 
     /// Gives the connection up, with the transaction that is open on it.
