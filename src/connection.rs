@@ -9,6 +9,7 @@ use crate::cancel::CancelHandle;
 use crate::convert::FromRow;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Outcome, Result};
+use crate::logging::Logger;
 use crate::net::wait::Call;
 use crate::params::{Params, ParamsRef};
 use crate::pool::core::{Core, is_passing, retry_backoff};
@@ -346,6 +347,24 @@ impl Connection {
         advanced
     }
 
+    /// Gives rows to `take`, within the bounds of one call, for as long as it answers true. False where the
+    /// rows have ended.
+    pub(crate) fn advance_while(&mut self, take: &mut dyn FnMut(&Row<'_>) -> bool) -> Result<bool> {
+        let advanced = self.read(|session, call| {
+            while session.next_row(call)? {
+                let (cells, data) = session.row();
+                if !take(&Row::new(session.columns(), cells, data)) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        });
+        if advanced.is_err() {
+            self.clean_up_within(CANCEL_TIMEOUT, |session, call| session.close_rows(call));
+        }
+        advanced
+    }
+
     pub(crate) fn columns(&self) -> &Columns {
         static NONE: std::sync::LazyLock<Columns> = std::sync::LazyLock::new(Columns::default);
         self.line
@@ -405,7 +424,10 @@ impl Connection {
         match lease.session().and_then(|session| clean_up(session, &call)) {
             Ok(()) => self.line.lease = Some(lease),
             Err(error) => {
-                log::debug!(target: "quorate", "{}: closing the connection: {error}", lease.endpoint());
+                self.line.core.config.logger.debug(format_args!(
+                    "{}: closing the connection: {error}",
+                    lease.endpoint()
+                ));
                 lease.discard();
                 // What follows must not run outside of the transaction that it was meant for.
                 self.line.lost_transaction |= was_in_transaction;
@@ -441,6 +463,10 @@ impl Connection {
     /// The moment by which a call that begins now ends.
     pub(crate) fn call_deadline(&self) -> Deadline {
         self.bounds().deadline
+    }
+
+    pub(crate) fn logger(&self) -> &Logger {
+        &self.line.core.config.logger
     }
 
     pub(crate) fn explicit_deadline(&self) -> Option<Deadline> {
@@ -497,7 +523,9 @@ impl Line {
             if !gone || !is_passing(&error) || backoff.pause(call).is_err() {
                 return Err(error);
             }
-            log::debug!(target: "quorate", "{error}; repeating the statement, which was not applied");
+            self.core.config.logger.debug(format_args!(
+                "{error}; repeating the statement, which was not applied"
+            ));
         }
     }
 

@@ -32,7 +32,6 @@
 //! pools, which ends with the last; no signal handler is installed, and no write raises SIGPIPE. After a fork the
 //! child's calls fail with [`ErrorKind::Forked`]; it opens a pool of its own.
 
-
 mod backend;
 mod batch;
 mod cancel;
@@ -42,9 +41,18 @@ mod convert;
 mod deadline;
 pub mod dqlite;
 mod error;
+#[allow(
+    unsafe_code,
+    unreachable_pub,
+    non_camel_case_types,
+    clippy::missing_safety_doc,
+    reason = "the C ABI: pointers come in, C names go out, and the header says what callers owe"
+)]
+mod ffi;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod logging;
 mod net;
 mod params;
 mod pool;
@@ -69,6 +77,7 @@ pub use connection::Connection;
 pub use convert::{FromRow, FromValue};
 pub use deadline::Deadline;
 pub use error::{Error, ErrorKind, NodeCause, Outcome, Result};
+pub use logging::{Event, LogLevel};
 pub use net::dial::DialFn;
 pub use net::tls::{TlsConfig, TlsMode};
 pub use params::{Params, ParamsRef, ToValue};

@@ -83,11 +83,7 @@ impl<'c> Transaction<'c> {
     /// the deadline passed, leadership was lost) everything may have been, or nothing.
     pub fn commit(mut self) -> Result<()> {
         self.open = false;
-        let committed = commit(&mut self.connection);
-        if committed.is_err() {
-            self.connection.roll_back();
-        }
-        committed
+        commit(&mut self.connection)
     }
 
     /// Rolls back. What the transaction did is undone whatever this call answers: a connection that does
@@ -98,11 +94,7 @@ impl<'c> Transaction<'c> {
     /// What kept the server from answering.
     pub fn rollback(mut self) -> Result<()> {
         self.open = false;
-        let rolled_back = self.connection.exec("ROLLBACK", ()).map(|_| ());
-        if rolled_back.is_err() {
-            self.connection.roll_back();
-        }
-        rolled_back
+        rollback(&mut self.connection)
     }
 
     /// Sets a savepoint: a part of the transaction that can be undone alone.
@@ -148,7 +140,7 @@ pub struct Savepoint<'t> {
 
 impl<'t> Savepoint<'t> {
     fn set(connection: &'t mut Connection, depth: u32) -> Result<Self> {
-        connection.exec(format!("SAVEPOINT quorate_{depth}"), ())?;
+        set_savepoint(connection, depth)?;
         Ok(Savepoint {
             connection,
             depth,
@@ -172,8 +164,7 @@ impl<'t> Savepoint<'t> {
     /// As [`Connection::exec`].
     pub fn release(mut self) -> Result<()> {
         self.open = false;
-        let sql = format!("RELEASE quorate_{}", self.depth);
-        self.connection.exec(sql, ()).map(|_| ())
+        release_savepoint(self.connection, self.depth)
     }
 
     /// Undoes what was done since the savepoint.
@@ -187,12 +178,7 @@ impl<'t> Savepoint<'t> {
 
     fn undo(&mut self) -> Result<()> {
         self.open = false;
-        let depth = self.depth;
-        self.connection
-            .exec(format!("ROLLBACK TO quorate_{depth}"), ())?;
-        self.connection
-            .exec(format!("RELEASE quorate_{depth}"), ())?;
-        Ok(())
+        undo_savepoint(self.connection, self.depth)
     }
 }
 
@@ -219,8 +205,42 @@ impl Drop for Savepoint<'_> {
     }
 }
 
-fn commit(connection: &mut Connection) -> Result<()> {
-    connection.exec("COMMIT", ()).map(|_| ())
+/// Commits; a transaction that could not be committed is rolled back.
+pub(crate) fn commit(connection: &mut Connection) -> Result<()> {
+    let committed = connection.exec("COMMIT", ()).map(|_| ());
+    if committed.is_err() {
+        connection.roll_back();
+    }
+    committed
+}
+
+/// Rolls back, and closes a connection that does not answer.
+pub(crate) fn rollback(connection: &mut Connection) -> Result<()> {
+    let rolled_back = connection.exec("ROLLBACK", ()).map(|_| ());
+    if rolled_back.is_err() {
+        connection.roll_back();
+    }
+    rolled_back
+}
+
+/// Sets the savepoint number `depth`.
+pub(crate) fn set_savepoint(connection: &mut Connection, depth: u32) -> Result<()> {
+    connection
+        .exec(format!("SAVEPOINT quorate_{depth}"), ())
+        .map(|_| ())
+}
+
+/// Keeps what was done since the savepoint number `depth`.
+pub(crate) fn release_savepoint(connection: &mut Connection, depth: u32) -> Result<()> {
+    connection
+        .exec(format!("RELEASE quorate_{depth}"), ())
+        .map(|_| ())
+}
+
+/// Undoes what was done since the savepoint number `depth`, and forgets it.
+pub(crate) fn undo_savepoint(connection: &mut Connection, depth: u32) -> Result<()> {
+    connection.exec(format!("ROLLBACK TO quorate_{depth}"), ())?;
+    release_savepoint(connection, depth)
 }
 
 /// The first pause after a busy database, and the longest.
@@ -244,7 +264,9 @@ pub(crate) fn run<T>(
         if connection.pause(&mut backoff, deadline).is_err() {
             break Err(error);
         }
-        log::debug!(target: "quorate", "repeating the transaction: {error}");
+        connection
+            .logger()
+            .debug(format_args!("repeating the transaction: {error}"));
     };
     connection.set_deadline(outer);
     result

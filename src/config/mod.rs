@@ -4,6 +4,8 @@ mod duration;
 mod options;
 mod url;
 
+pub(crate) use duration::parse_duration;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +14,7 @@ use crate::backend::Backend;
 use crate::deadline::Deadline;
 use crate::dqlite::store::NodeStore;
 use crate::error::{Error, ErrorKind, Result};
+use crate::logging::{Event, LogLevel, Logger};
 use crate::net::backoff::Backoff;
 use crate::net::dial::DialFn;
 use crate::net::tls::{TlsConfig, TlsMode};
@@ -103,6 +106,7 @@ pub struct Config {
     pub(crate) store_path: Option<String>,
     pub(crate) store: Option<Arc<dyn NodeStore>>,
     pub(crate) lookup: LookupConfig,
+    pub(crate) logger: Logger,
 }
 
 impl Config {
@@ -137,6 +141,7 @@ impl Config {
                 backoff_cap: Backoff::DEFAULT_CAP,
                 retry_limit: 0,
             },
+            logger: Logger::default(),
         }
     }
 
@@ -189,6 +194,24 @@ impl Config {
         dial: impl Fn(&str, Deadline) -> std::io::Result<std::os::fd::OwnedFd> + Send + Sync + 'static,
     ) -> &mut Self {
         self.dial = Some(Arc::new(dial));
+        self
+    }
+
+    /// Sets the function that is told what the library would otherwise tell the `log` facade.
+    ///
+    /// It is called on the thread that has something to say: that of a call, the pool's own, or a short-lived
+    /// one of a leader lookup, and by several at once. It should return soon, and must not call the pool.
+    pub fn set_log(&mut self, log: impl Fn(LogLevel, &str) + Send + Sync + 'static) -> &mut Self {
+        self.logger.set_log(log);
+        self
+    }
+
+    /// Sets the function that is told when the leader or the list of nodes changes.
+    ///
+    /// It is called on the thread that has noticed, and by several at once. It should return soon, and may
+    /// ask the pool for its [`stats`](crate::Pool::stats), but must make no call that takes a connection.
+    pub fn set_event(&mut self, event: impl Fn(Event<'_>) + Send + Sync + 'static) -> &mut Self {
+        self.logger.set_event(event);
         self
     }
 

@@ -15,6 +15,7 @@ use crate::dqlite::wire::{
     ERROR_PARSE, PARAMS_SCHEMA_U8, PREPARE_SCHEMA_OFFSET, PREPARE_SCHEMA_SINGLE, RESPONSE_EMPTY,
 };
 use crate::error::{Error, ErrorKind, Outcome, Result};
+use crate::logging::Logger;
 use crate::net::socket::Idle;
 use crate::net::wait::Call;
 use crate::params::{Params, ParamsRef};
@@ -27,6 +28,7 @@ const DB: u32 = 0;
 pub(crate) struct DqliteSession {
     channel: Channel,
     address: String,
+    logger: Logger,
     statements: StatementCache,
     prepare_schema: u8,
     /// Whether the server replicates what a QUERY writes, which 1.15 and later do. Known after the first
@@ -81,6 +83,7 @@ impl DqliteSession {
         Ok(DqliteSession {
             channel,
             address: address.to_owned(),
+            logger: Logger::default(),
             statements: StatementCache::new(statement_cache),
             prepare_schema: PREPARE_SCHEMA_OFFSET,
             replicates_queries: false,
@@ -89,6 +92,11 @@ impl DqliteSession {
             steps: VecDeque::new(),
             finalizing: 0,
         })
+    }
+
+    pub(crate) fn with_logger(mut self, logger: Logger) -> Self {
+        self.logger = logger;
+        self
     }
 
     /// Sends one request, together with the FINALIZE of statements that nobody wants any more, and receives
@@ -127,7 +135,10 @@ impl DqliteSession {
             if self.channel.kind() != RESPONSE_EMPTY {
                 // A statement that the server no longer knows needs no dropping.
                 let error = self.channel.unexpected("EMPTY");
-                log::debug!(target: "quorate", "{}: dropping a statement: {error}", self.address);
+                self.logger.debug(format_args!(
+                    "{}: dropping a statement: {error}",
+                    self.address
+                ));
             }
         }
         self.channel.receive(call)
