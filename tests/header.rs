@@ -30,6 +30,10 @@ const GROUPS: &[&str] = &[
     "version",
 ];
 
+/// A number that only C can write.
+const NUL_TERMINATED: &str = "/**\n * The length of a text that ends at its first NUL. It may be given wherever a \
+    function takes a text with its\n * length.\n */\n#define QUORATE_NUL_TERMINATED ((size_t)-1)";
+
 /// Machinery, which has names in the header but no group.
 const MACHINERY: &[&str] = &["view", "callback"];
 
@@ -115,7 +119,7 @@ fn with_heading(header: &str, name: &str) -> String {
 fn after_includes() -> String {
     let arrow = fs::read_to_string(root().join("src/ffi/arrow/arrow.h")).unwrap();
     format!(
-        "#include <stdbool.h>\n#include <stddef.h>\n#include <stdint.h>\n\n{}",
+        "#include <stdbool.h>\n#include <stddef.h>\n#include <stdint.h>\n\n{}\n\n{NUL_TERMINATED}",
         arrow.trim_end()
     )
 }
