@@ -12,7 +12,10 @@ fn main() {
     println!("cargo::rerun-if-changed=include/quorate.h");
     println!("cargo::rerun-if-env-changed=QUORATE_UPDATE_HEADER");
     let version = |part: &str| env::var(format!("CARGO_PKG_VERSION_{part}")).unwrap_or_default();
-    println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libquorate.so.{}", version("MAJOR"));
+    println!(
+        "cargo::rustc-cdylib-link-arg=-Wl,-soname,libquorate.so.{}",
+        version("MAJOR")
+    );
 
     let Ok(header) = fs::read_to_string("include/quorate.h") else {
         return;

@@ -22,12 +22,12 @@ int main(void)
 
     export_rows("WITH RECURSIVE t(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM t LIMIT 1000) "
                 "SELECT n AS number, n / 2.0 AS half, CASE n % 2 WHEN 0 THEN NULL ELSE 'n' || n END AS name, "
-                "x'0001' AS bytes, NULL AS nothing, CASE n % 2 WHEN 0 THEN n ELSE 0.5 END AS mixed FROM t",
+                "x'0001' AS bytes, NULL AS nil, CASE n % 2 WHEN 0 THEN n ELSE 0.5 END AS mixed FROM t",
                 300, NULL, 0, &stream);
     CHECK(stream.get_schema(&stream, &schema) == 0);
     CHECK(strcmp(schema.format, "+s") == 0 && schema.n_children == 6);
     const char *formats[] = {"l", "g", "U", "Z", "U", "g"};
-    const char *names[] = {"number", "half", "name", "bytes", "nothing", "mixed"};
+    const char *names[] = {"number", "half", "name", "bytes", "nil", "mixed"};
     for (int i = 0; i < 6; i++) {
         CHECK(strcmp(schema.children[i]->format, formats[i]) == 0);
         CHECK(strcmp(schema.children[i]->name, names[i]) == 0);

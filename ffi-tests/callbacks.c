@@ -39,7 +39,7 @@ static int32_t dial(void *user_data, const char *address, size_t len, int64_t ti
     char *port = strrchr(host, ':');
     *port++ = 0;
     to.sin_port = htons((uint16_t)atoi(port));
-    CHECK(inet_pton(AF_INET, host, &to.sin_addr) == 1);
+    if (inet_pton(AF_INET, host, &to.sin_addr) != 1) return -EHOSTUNREACH;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0) {
         int failure = errno;

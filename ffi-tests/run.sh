@@ -33,6 +33,7 @@ libs="$(pkg-config --libs quorate) -lpthread -ldl"
 # A loopback address that no other run has, so that the ports are free.
 host=127.$((1 + $$ / 65536 % 250)).$(($$ / 256 % 256)).$((1 + $$ % 255 % 254))
 start_node() {
+    : >"$work/node-$1.out"
     target/release/quorate node --id "$1" --address "$host:$((9200 + $1))" --dir "$work/node-$1" \
         --network-latency 30 >"$work/node-$1.out" 2>"$work/node-$1.err" &
     nodes="$nodes $!"
@@ -72,7 +73,7 @@ run() { # name, command…
 build setup "$work/setup"
 run setup "$work/setup" "$host:9201" "$host:9202" "$host:9203"
 
-programs="values errors misuse bulk arrow batch callbacks null threads node unload"
+programs=${QUORATE_PROGRAMS:-values errors misuse bulk arrow batch callbacks null threads node unload}
 
 for mode in $modes; do
     case $mode in

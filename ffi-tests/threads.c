@@ -8,7 +8,7 @@
 static quorate_pool *pool;
 static int rounds = 200;
 
-#define SLOW "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t LIMIT 200000000) SELECT count(*) FROM t"
+#define SLOW "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t LIMIT 8000000) SELECT count(*) FROM t"
 
 static void *work(void *unused)
 {
@@ -32,7 +32,7 @@ static void *work(void *unused)
 
 static quorate_connection *shared;
 static quorate_rows *shared_rows;
-static atomic_bool started, freed;
+static atomic_bool started;
 
 static void *slow(void *cancel)
 {

@@ -26,7 +26,7 @@ int main(void)
     OK(quorate_params_add_bool(params, TEXT("o"), false, &error));
     OK(quorate_params_add_bool(params, TEXT("o"), true, &error));
     OK(quorate_params_add_timestamp(params, TEXT("d"), time, &error));
-    OK(quorate_params_add_uuid(params, TEXT("u"), (const uint8_t (*)[16])(void *)&uuid, &error));
+    OK(quorate_params_add_uuid(params, TEXT("u"), uuid, &error));
     const quorate_value *values = quorate_params_values(params, &len);
     CHECK(len == 8);
     OK(quorate_pool_exec(pool, TEXT("INSERT INTO c_values VALUES (:i, :f, :t, :b, :n, :o, :d, :u)"), values, len, DEFAULT,
@@ -68,7 +68,7 @@ int main(void)
     OK(quorate_rows_get_timestamp(rows, 6, &read, &error));
     CHECK(read.seconds == time.seconds && read.nanoseconds == time.nanoseconds);
     uint8_t again[16];
-    OK(quorate_rows_get_uuid(rows, 7, (uint8_t (*)[16])&again, &error));
+    OK(quorate_rows_get_uuid(rows, 7, again, &error));
     CHECK(memcmp(uuid, again, 16) == 0);
     int64_t day = 0;
     OK(quorate_rows_get_timestamp(rows, 8, &read, &error));

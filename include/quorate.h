@@ -877,6 +877,81 @@ typedef int32_t (*quorate_store_get_fn)(void *user_data,
 typedef int32_t (*quorate_store_set_fn)(void *user_data,
                                         const struct quorate_nodes *nodes);
 
+/* ======
+ * Values
+ * ======
+ *
+ * A parameter is a `quorate_value`, and `quorate_rows_get_value` and `quorate_rows_fetch_values` answer such.
+ * Its layout is part of the interface: on machines with 64-bit pointers it is 32 bytes long, the member
+ * `data` at byte 16. Fill one by hand or with the `quorate_make_…` functions below.
+ */
+
+/* Values of parameters, made by hand. Texts and bytes are pointed to, not copied. */
+
+static inline quorate_value quorate_make_null(void)
+{
+    quorate_value value = {0, 0, NULL, {0}};
+    return value;
+}
+
+static inline quorate_value quorate_make_bool(bool truth)
+{
+    quorate_value value = quorate_make_null();
+    value.kind = QUORATE_TYPE_BOOL;
+    value.data.integer = truth;
+    return value;
+}
+
+static inline quorate_value quorate_make_int64(int64_t integer)
+{
+    quorate_value value = quorate_make_null();
+    value.kind = QUORATE_TYPE_INT64;
+    value.data.integer = integer;
+    return value;
+}
+
+static inline quorate_value quorate_make_double(double real)
+{
+    quorate_value value = quorate_make_null();
+    value.kind = QUORATE_TYPE_DOUBLE;
+    value.data.real = real;
+    return value;
+}
+
+static inline quorate_value quorate_make_text(const char *text, size_t length)
+{
+    quorate_value value = quorate_make_null();
+    value.kind = QUORATE_TYPE_TEXT;
+    value.data.bytes.pointer = text;
+    value.data.bytes.length = length;
+    return value;
+}
+
+static inline quorate_value quorate_make_blob(const void *bytes, size_t length)
+{
+    quorate_value value = quorate_make_null();
+    value.kind = QUORATE_TYPE_BLOB;
+    value.data.bytes.pointer = (const char *)bytes;
+    value.data.bytes.length = length;
+    return value;
+}
+
+static inline quorate_value quorate_make_timestamp(quorate_timestamp timestamp)
+{
+    quorate_value value = quorate_make_null();
+    value.kind = QUORATE_TYPE_TIMESTAMP;
+    value.data.timestamp = timestamp;
+    return value;
+}
+
+/* The same value with the name of a parameter. */
+static inline quorate_value quorate_make_named(const char *name, uint32_t length, quorate_value value)
+{
+    value.name = name;
+    value.name_length = length;
+    return value;
+}
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -1625,7 +1700,7 @@ quorate_status quorate_params_add_date(const struct quorate_params *params,
 quorate_status quorate_params_add_uuid(const struct quorate_params *params,
                                        const char *name,
                                        size_t name_len,
-                                       const uint8_t (*value)[16],
+                                       const uint8_t *value,
                                        struct quorate_error **out_error);
 
 /**
@@ -1748,10 +1823,10 @@ quorate_status quorate_rows_get_value(const struct quorate_rows *rows,
 /**
  * Whether a column is NULL. With dqlite, NULL in a column declared BOOLEAN arrives as false.
  */
-quorate_status quorate_rows_get_is_null(const struct quorate_rows *rows,
-                                        size_t column,
-                                        bool *out_null,
-                                        struct quorate_error **out_error);
+quorate_status quorate_rows_is_null(const struct quorate_rows *rows,
+                                    size_t column,
+                                    bool *out_null,
+                                    struct quorate_error **out_error);
 
 /**
  * A truth value, or an integer that is 0 or 1.
@@ -1816,7 +1891,7 @@ quorate_status quorate_rows_get_date(const struct quorate_rows *rows,
  */
 quorate_status quorate_rows_get_uuid(const struct quorate_rows *rows,
                                      size_t column,
-                                     uint8_t (*out_bytes)[16],
+                                     uint8_t *out_bytes,
                                      struct quorate_error **out_error);
 
 /**
@@ -2438,69 +2513,3 @@ const char *quorate_version_text(void);
 #endif  // __cplusplus
 
 #endif  /* QUORATE_H */
-
-/* Values of parameters, made by hand. Texts and bytes are pointed to, not copied. */
-
-static inline quorate_value quorate_make_null(void)
-{
-    quorate_value value = {0, 0, NULL, {0}};
-    return value;
-}
-
-static inline quorate_value quorate_make_bool(bool truth)
-{
-    quorate_value value = quorate_make_null();
-    value.kind = QUORATE_TYPE_BOOL;
-    value.data.integer = truth;
-    return value;
-}
-
-static inline quorate_value quorate_make_int64(int64_t integer)
-{
-    quorate_value value = quorate_make_null();
-    value.kind = QUORATE_TYPE_INT64;
-    value.data.integer = integer;
-    return value;
-}
-
-static inline quorate_value quorate_make_double(double real)
-{
-    quorate_value value = quorate_make_null();
-    value.kind = QUORATE_TYPE_DOUBLE;
-    value.data.real = real;
-    return value;
-}
-
-static inline quorate_value quorate_make_text(const char *text, size_t length)
-{
-    quorate_value value = quorate_make_null();
-    value.kind = QUORATE_TYPE_TEXT;
-    value.data.bytes.pointer = text;
-    value.data.bytes.length = length;
-    return value;
-}
-
-static inline quorate_value quorate_make_blob(const void *bytes, size_t length)
-{
-    quorate_value value = quorate_make_null();
-    value.kind = QUORATE_TYPE_BLOB;
-    value.data.bytes.pointer = (const char *)bytes;
-    value.data.bytes.length = length;
-    return value;
-}
-
-static inline quorate_value quorate_make_timestamp(quorate_timestamp timestamp)
-{
-    quorate_value value = quorate_make_null();
-    value.kind = QUORATE_TYPE_TIMESTAMP;
-    value.data.timestamp = timestamp;
-    return value;
-}
-
-/* The same value with the name of a parameter. */
-static inline quorate_value quorate_make_named(const char *name, uint32_t length, quorate_value value)
-{
-    value.name = name;
-    value.name_length = length;
-    return value;
-}

@@ -54,12 +54,6 @@ fn header() -> String {
             .trim_end()
             .into(),
     );
-    config.trailer = Some(
-        fs::read_to_string(root().join("src/ffi/inline.h"))
-            .unwrap()
-            .trim_end()
-            .into(),
-    );
     let mut builder = cbindgen::Builder::new().with_config(config);
     for name in MACHINERY.iter().chain(GROUPS) {
         builder = builder.with_src(source(name));
@@ -73,6 +67,12 @@ fn header() -> String {
     for name in GROUPS {
         text = with_heading(&text, name);
     }
+    // Between the types and the functions.
+    let inline = fs::read_to_string(root().join("src/ffi/inline.h")).unwrap();
+    let heading = heading(&fs::read_to_string(source("value")).unwrap());
+    let functions = "#ifdef __cplusplus\nextern \"C\" {";
+    assert_eq!(text.matches(functions).count(), 1);
+    let text = text.replace(functions, &format!("{heading}{inline}\n{functions}"));
     // cbindgen's width of lines cannot be met by every comment.
     text.lines()
         .map(str::trim_end)
@@ -81,14 +81,27 @@ fn header() -> String {
         + "\n"
 }
 
-/// Puts the opening comment of a file before its first function in the header.
-fn with_heading(header: &str, name: &str) -> String {
-    let source = fs::read_to_string(source(name)).unwrap();
+/// The opening comment of a source, as the heading of a group.
+fn heading(source: &str) -> String {
     let comment: Vec<&str> = source
         .lines()
         .take_while(|line| line.starts_with("//!"))
         .map(|line| line.trim_start_matches("//!").trim())
         .collect();
+    let title = comment.first().expect("a group has a title");
+    let rule = "=".repeat(title.len());
+    let mut heading = format!("/* {rule}\n * {title}\n * {rule}\n");
+    for line in &comment[1..] {
+        heading.push_str(format!(" * {line}").trim_end());
+        heading.push('\n');
+    }
+    heading.push_str(" */\n\n");
+    heading
+}
+
+/// Puts the opening comment of a file before its first function in the header.
+fn with_heading(header: &str, name: &str) -> String {
+    let source = fs::read_to_string(source(name)).unwrap();
     let first = source
         .split("extern \"C\" fn ")
         .nth(1)
@@ -105,14 +118,7 @@ fn with_heading(header: &str, name: &str) -> String {
     let start = header[..declaration]
         .rfind("/**")
         .expect("every function has a comment");
-    let title = comment.first().expect("a group has a title");
-    let rule = "=".repeat(title.len());
-    let mut heading = format!("/* {rule}\n * {title}\n * {rule}\n");
-    for line in &comment[1..] {
-        heading.push_str(format!(" * {line}").trim_end());
-        heading.push('\n');
-    }
-    heading.push_str(" */\n\n");
+    let heading = heading(&source);
     format!("{}{heading}{}", &header[..start], &header[start..])
 }
 

@@ -298,7 +298,7 @@ pub unsafe extern "C" fn quorate_params_add_uuid(
     params: *const quorate_params,
     name: *const c_char,
     name_len: usize,
-    value: *const [u8; 16],
+    value: *const u8,
     out_error: *mut *mut quorate_error,
 ) -> quorate_status {
     // SAFETY: the header's rules.
@@ -309,7 +309,7 @@ pub unsafe extern "C" fn quorate_params_add_uuid(
                 Added::Plain(
                     quorate_type::Uuid,
                     quorate_value_data {
-                        uuid: *borrow(value, "value")?,
+                        uuid: *borrow(value.cast::<[u8; 16]>(), "value")?,
                     },
                 ),
             )

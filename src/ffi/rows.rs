@@ -225,7 +225,7 @@ pub unsafe extern "C" fn quorate_rows_get_value(
 
 /// Whether a column is NULL. With dqlite, NULL in a column declared BOOLEAN arrives as false.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn quorate_rows_get_is_null(
+pub unsafe extern "C" fn quorate_rows_is_null(
     rows: *const quorate_rows,
     column: usize,
     out_null: *mut bool,
@@ -376,15 +376,19 @@ pub unsafe extern "C" fn quorate_rows_get_date(
 pub unsafe extern "C" fn quorate_rows_get_uuid(
     rows: *const quorate_rows,
     column: usize,
-    out_bytes: *mut [u8; 16],
+    out_bytes: *mut u8,
     out_error: *mut *mut quorate_error,
 ) -> quorate_status {
     // SAFETY: the header's rules.
     unsafe {
-        boundary(out_error, Out(out_bytes, "out_bytes"), || {
-            let inside = borrow(rows, "rows")?.enter()?;
-            Ok(inside.row()?.get::<Uuid>(column)?.into_bytes())
-        })
+        boundary(
+            out_error,
+            Out(out_bytes.cast::<[u8; 16]>(), "out_bytes"),
+            || {
+                let inside = borrow(rows, "rows")?.enter()?;
+                Ok(inside.row()?.get::<Uuid>(column)?.into_bytes())
+            },
+        )
     }
 }
 
