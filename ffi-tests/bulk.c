@@ -131,10 +131,32 @@ static void values(void)
     quorate_rows_free(rows);
 }
 
+static void one_row(void)
+{
+    quorate_value cells[2], id = quorate_make_int64(7);
+    uint8_t bytes[8];
+    size_t columns = 0;
+    quorate_connection *connection = NULL;
+    quorate_value_buffer buffer = {.values = cells, .bytes = bytes, .bytes_capacity = sizeof bytes};
+    OK(quorate_pool_query_row(pool, TEXT("SELECT ?1, 'name' UNION ALL SELECT 8, 'x'"), &id, 1, DEFAULT, &buffer, 2, &columns, &error));
+    CHECK(columns == 2 && cells[0].data.integer == 7);
+    CHECK(cells[1].data.bytes.pointer == (char *)bytes && memcmp(bytes, "name", 4) == 0 && buffer.bytes_used == 4);
+    OK(quorate_pool_acquire(pool, DEFAULT, &connection, &error));
+    EXPECT(NO_ROWS, quorate_connection_query_row(connection, TEXT("SELECT 1 WHERE 0"), NULL, 0, DEFAULT, &buffer, 2, &columns, &error));
+    EXPECT(MISUSE, quorate_connection_query_row(connection, TEXT("SELECT 1, 2, 3"), NULL, 0, DEFAULT, &buffer, 2, &columns, &error));
+    EXPECT(BUFFER_TOO_SMALL,
+           quorate_connection_query_row(connection, TEXT("SELECT 'too long for it'"), NULL, 0, DEFAULT, &buffer, 2, &columns, &error));
+    CHECK(columns == 0 && buffer.bytes_needed == 15);
+    OK(quorate_connection_query_row(connection, TEXT("SELECT NULL"), NULL, 0, DEFAULT, &buffer, 2, &columns, &error));
+    CHECK(columns == 1 && cells[0].kind == QUORATE_TYPE_NULL);
+    quorate_connection_free(connection);
+}
+
 int main(void)
 {
     pool = open_pool();
     columns();
+    one_row();
     values();
     quorate_pool_free(pool);
     return 0;

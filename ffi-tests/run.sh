@@ -103,7 +103,7 @@ for mode in $modes; do
     asan)
         for program in $programs; do
             build "$program" "$work/$program-asan" -fsanitize=address,undefined -fno-sanitize-recover=all
-            run "$program, sanitizers" env ASAN_OPTIONS=detect_leaks=1 "$work/$program-asan"
+            run "$program, sanitizers" env LSAN_OPTIONS=suppressions=ffi-tests/lsan.supp:print_suppressions=0 "$work/$program-asan"
         done
         ;;
     valgrind)
@@ -112,7 +112,7 @@ for mode in $modes; do
             [ "$program" = node ] && continue
             build "$program" "$work/$program"
             run "$program, valgrind" valgrind -q --error-exitcode=1 --leak-check=full \
-                --errors-for-leak-kinds=definite,indirect --suppressions=ffi-tests/valgrind.supp \
+                --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect --suppressions=ffi-tests/valgrind.supp \
                 "$work/$program"
         done
         ;;

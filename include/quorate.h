@@ -1961,6 +1961,42 @@ quorate_status quorate_rows_fetch_values(const struct quorate_rows *rows,
                                          bool *out_done,
                                          struct quorate_error **out_error);
 
+/**
+ * Runs one statement and puts its first row into `buffer`, which has room for `values_len` values: a query of one
+ * row in one call. Further rows are dropped. `out_columns` is how many values were put. `params` may be NULL
+ * where `params_len` is 0; `cancel` may be NULL.
+ *
+ * `QUORATE_STATUS_NO_ROWS`: there is none. `QUORATE_STATUS_BUFFER_TOO_SMALL`: the statement was run, and
+ * `bytes_needed` says how much room its row needs.
+ */
+quorate_status quorate_pool_query_row(const struct quorate_pool *pool,
+                                      const char *sql,
+                                      size_t sql_len,
+                                      const struct quorate_value *params,
+                                      size_t params_len,
+                                      int64_t timeout_ms,
+                                      const struct quorate_cancel *cancel,
+                                      struct quorate_value_buffer *buffer,
+                                      size_t values_len,
+                                      size_t *out_columns,
+                                      struct quorate_error **out_error);
+
+/**
+ * As `quorate_pool_query_row`, on a connection. Rows and results that are being read on it end.
+ * `params` may be NULL where `params_len` is 0; `cancel` may be NULL.
+ */
+quorate_status quorate_connection_query_row(const struct quorate_connection *connection,
+                                            const char *sql,
+                                            size_t sql_len,
+                                            const struct quorate_value *params,
+                                            size_t params_len,
+                                            int64_t timeout_ms,
+                                            const struct quorate_cancel *cancel,
+                                            struct quorate_value_buffer *buffer,
+                                            size_t values_len,
+                                            size_t *out_columns,
+                                            struct quorate_error **out_error);
+
 /* =======================
  * Rows as an Arrow stream
  * =======================

@@ -9,20 +9,28 @@
 //! `QUORATE_STATUS_BUFFER_TOO_SMALL` says so, and `bytes_needed` how much that row needs. A row that was kept
 //! can be passed over, or read by column, after `quorate_rows_next`. One timeout covers the whole call.
 
-use std::ffi::c_void;
+use std::ffi::{c_char, c_void};
 
 use chrono::{DateTime, FixedOffset, NaiveDate};
 use uuid::Uuid;
 
 use super::boundary::{Out, boundary};
+use super::call::bounds;
+use super::cancel::quorate_cancel;
+use super::connection::quorate_connection;
 use super::error::quorate_error;
 use super::handle::borrow;
+use super::pool::quorate_pool;
 use super::rows::quorate_rows;
 use super::seat::{Place, Taken};
 use super::status::{Answer, Failure, quorate_status};
-use super::value::{days, quorate_bytes, quorate_type, quorate_value, quorate_value_data};
-use super::view::slice_mut;
-use crate::error::{Error, Result};
+use super::value::{
+    days, quorate_bytes, quorate_type, quorate_value, quorate_value_data, with_params,
+};
+use super::view::{slice_mut, text};
+use crate::connection::Connection;
+use crate::error::{Error, ErrorKind, Outcome, Result};
+use crate::params::ParamsRef;
 use crate::row::Row;
 use crate::value::ValueRef;
 
@@ -267,11 +275,16 @@ fn answer_for(rows: usize, stopped: Option<Stopped>) -> Answer<usize> {
         _ if rows > 0 => Ok(rows),
         None => Ok(0),
         Some(Stopped::Failed(error)) => Err(error.into()),
-        Some(Stopped::Full) => Err(Failure::Status(
-            quorate_status::BufferTooSmall,
-            "the next row needs more room for bytes; bytes_needed says how much".into(),
-        )),
+        Some(Stopped::Full) => Err(too_small()),
     }
+}
+
+#[cold]
+fn too_small() -> Failure {
+    Failure::Status(
+        quorate_status::BufferTooSmall,
+        "the row needs more room for bytes; bytes_needed says how much".into(),
+    )
 }
 
 /// Reads up to `max_rows` rows into `columns`, of which there are `columns_len`, one for each column of the
@@ -399,28 +412,10 @@ pub unsafe extern "C" fn quorate_rows_fetch_values(
                     inside.take_rows(|row, number| {
                         let mut end = used;
                         let places = &mut values[count * width..][..width];
-                        for (column, place) in places.iter_mut().enumerate() {
-                            let value = row.value(column).or_else(|error| {
-                                let bytes = row.get::<&[u8]>(column).map(ValueRef::Blob);
-                                bytes.map_err(|_| error)
-                            });
-                            let value = match value {
-                                Ok(value) => value,
-                                Err(error) => {
-                                    let error = error.context(format_args!("row {number}"));
-                                    stopped = Some(Stopped::Failed(error));
-                                    return Taken::No;
-                                }
-                            };
-                            *place = quorate_value::of(value);
-                            if let ValueRef::Text(text)
-                            | ValueRef::Decimal(text)
-                            | ValueRef::Json(text) = value
-                            {
-                                copy(place, text.as_bytes(), bytes, &mut end);
-                            } else if let ValueRef::Blob(blob) = value {
-                                copy(place, blob, bytes, &mut end);
-                            }
+                        if let Err(error) = put_row(row, places, bytes, &mut end) {
+                            let error = error.context(format_args!("row {number}"));
+                            stopped = Some(Stopped::Failed(error));
+                            return Taken::No;
                         }
                         if end > bytes.len() {
                             needed = end - used;
@@ -458,5 +453,139 @@ fn copy(value: &mut quorate_value, from: &[u8], buffer: &mut [u8], end: &mut usi
                 length: room.len(),
             },
         };
+    }
+}
+
+/// Puts the values of a row to `places`, and its bytes to `end` of the buffer as far as there is room.
+fn put_row(
+    row: &Row<'_>,
+    places: &mut [quorate_value],
+    bytes: &mut [u8],
+    end: &mut usize,
+) -> Result<()> {
+    for (column, place) in places.iter_mut().enumerate() {
+        let value = row.value(column).or_else(|error| {
+            let bytes = row.get::<&[u8]>(column).map(ValueRef::Blob);
+            bytes.map_err(|_| error)
+        })?;
+        *place = quorate_value::of(value);
+        match value {
+            ValueRef::Text(text) | ValueRef::Decimal(text) | ValueRef::Json(text) => {
+                copy(place, text.as_bytes(), bytes, end);
+            }
+            ValueRef::Blob(blob) => copy(place, blob, bytes, end),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Runs a query and puts its first row into `buffer`, which has room for `values_len` values.
+///
+/// # Safety
+///
+/// The buffers of `buffer` are as the header wants them.
+unsafe fn first_row(
+    connection: &mut Connection,
+    sql: &str,
+    params: ParamsRef<'_>,
+    buffer: &mut quorate_value_buffer,
+    values_len: usize,
+) -> Answer<usize> {
+    (buffer.bytes_used, buffer.bytes_needed) = (0, 0);
+    // SAFETY: the caller's.
+    let (values, bytes) = unsafe {
+        (
+            slice_mut(buffer.values, values_len, "values")?,
+            slice_mut(buffer.bytes, buffer.bytes_capacity, "bytes")?,
+        )
+    };
+    connection.start_query(sql, params)?;
+    let mut width = connection.columns().len();
+    let mut end = 0;
+    let filled = if !connection.advance()? {
+        let error = Error::new(ErrorKind::NoRows, "the query answered no row");
+        Err(error.with_outcome(Outcome::Rejected).into())
+    } else if let Some(places) = values.get_mut(..width) {
+        put_row(&connection.row(), places, bytes, &mut end).map_err(Failure::from)
+    } else {
+        let text =
+            format!("the row has {width} columns, and there is room for {values_len} values");
+        width = 0;
+        Err(Failure::misuse(text))
+    };
+    connection.close_rows()?;
+    filled?;
+    if end > bytes.len() {
+        buffer.bytes_needed = end;
+        return Err(too_small());
+    }
+    buffer.bytes_used = end;
+    Ok(width)
+}
+
+/// Runs one statement and puts its first row into `buffer`, which has room for `values_len` values: a query of one
+/// row in one call. Further rows are dropped. `out_columns` is how many values were put. `params` may be NULL
+/// where `params_len` is 0; `cancel` may be NULL.
+///
+/// `QUORATE_STATUS_NO_ROWS`: there is none. `QUORATE_STATUS_BUFFER_TOO_SMALL`: the statement was run, and
+/// `bytes_needed` says how much room its row needs.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_pool_query_row(
+    pool: *const quorate_pool,
+    sql: *const c_char,
+    sql_len: usize,
+    params: *const quorate_value,
+    params_len: usize,
+    timeout_ms: i64,
+    cancel: *const quorate_cancel,
+    buffer: *mut quorate_value_buffer,
+    values_len: usize,
+    out_columns: *mut usize,
+    out_error: *mut *mut quorate_error,
+) -> quorate_status {
+    // SAFETY: the header's rules.
+    unsafe {
+        boundary(out_error, Out(out_columns, "out_columns"), || {
+            let pool = borrow(pool, "pool")?.pool();
+            let sql = text(sql, sql_len, "sql")?;
+            let buffer = buffer.as_mut().ok_or_else(|| Failure::null("buffer"))?;
+            let bounds = bounds(timeout_ms, cancel)?;
+            with_params(params, params_len, |params| {
+                let mut connection =
+                    pool.acquire_for_call_within(bounds.deadline, bounds.cancel)?;
+                first_row(&mut connection, sql, params, buffer, values_len)
+            })
+        })
+    }
+}
+
+/// As `quorate_pool_query_row`, on a connection. Rows and results that are being read on it end.
+/// `params` may be NULL where `params_len` is 0; `cancel` may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_connection_query_row(
+    connection: *const quorate_connection,
+    sql: *const c_char,
+    sql_len: usize,
+    params: *const quorate_value,
+    params_len: usize,
+    timeout_ms: i64,
+    cancel: *const quorate_cancel,
+    buffer: *mut quorate_value_buffer,
+    values_len: usize,
+    out_columns: *mut usize,
+    out_error: *mut *mut quorate_error,
+) -> quorate_status {
+    // SAFETY: the header's rules.
+    unsafe {
+        boundary(out_error, Out(out_columns, "out_columns"), || {
+            let mut inside = borrow(connection, "connection")?.seat().enter()?;
+            let sql = text(sql, sql_len, "sql")?;
+            let buffer = buffer.as_mut().ok_or_else(|| Failure::null("buffer"))?;
+            let bounds = bounds(timeout_ms, cancel)?;
+            with_params(params, params_len, |params| {
+                first_row(inside.begin(&bounds)?, sql, params, buffer, values_len)
+            })
+        })
     }
 }

@@ -24,11 +24,14 @@ pub struct quorate_params {
     list: Mutex<List>,
 }
 
+/// A name, and bytes.
+type Owned = (Box<[u8]>, Box<[u8]>);
+
 #[derive(Default)]
 struct List {
     values: Vec<quorate_value>,
     /// What the values point to, name and bytes, in the same order.
-    owned: Vec<(Box<[u8]>, Box<[u8]>)>,
+    owned: Vec<Owned>,
 }
 
 // SAFETY: the pointers are into boxes of the list itself, which nobody changes without its lock.

@@ -28,6 +28,12 @@ pub struct quorate_pool {
     pool: Pool,
 }
 
+impl quorate_pool {
+    pub(super) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+}
+
 /// Opens a pool from a connection string such as `dqlite://10.0.0.1:9001,10.0.0.2:9001/app?timeout=5s`.
 /// Does not block on the network.
 ///

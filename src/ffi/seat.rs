@@ -121,6 +121,14 @@ impl Seat {
         if self.pool.check_process().is_err() {
             return;
         }
+        if let Some(state) = self.state.try_lock() {
+            let mut inside = Inside {
+                seat: self,
+                state: Some(state),
+            };
+            inside.abandon(token);
+            return;
+        }
         self.abandoned.lock().push(token);
         self.has_abandoned.store(true, Ordering::SeqCst);
         // Whoever is inside instead does it when leaving.
@@ -131,17 +139,17 @@ impl Seat {
 impl Drop for Inside<'_> {
     #[inline]
     fn drop(&mut self) {
-        while self.seat.has_abandoned.load(Ordering::SeqCst) {
-            self.clean_up();
+        loop {
             self.state = None;
+            // Looked at after the lock is free: who abandons while it is not leaves a note before trying it.
+            if !self.seat.has_abandoned.load(Ordering::SeqCst) {
+                return;
+            }
             match self.seat.state.try_lock() {
                 Some(state) => self.state = Some(state),
                 None => return,
             }
-        }
-        self.state = None;
-        if self.seat.has_abandoned.load(Ordering::SeqCst) {
-            drop(self.seat.enter());
+            self.clean_up();
         }
     }
 }
@@ -403,11 +411,7 @@ impl State {
     /// The results of the batch `token`, and the connection they are read from. Rows of an earlier result
     /// end.
     pub(super) fn batch(&mut self, token: Token) -> Answer<(&mut Progress, &mut Connection)> {
-        if !self
-            .batch
-            .as_ref()
-            .is_some_and(|(batch, _)| *batch == token)
-        {
+        if self.batch.as_ref().is_none_or(|(batch, _)| *batch != token) {
             return Err(self.stale(
                 "the results have ended: their connection was used for something else since",
             ));
