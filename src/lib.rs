@@ -24,6 +24,7 @@
 //!   ([`Pool::within`]), whatever the server does, and can be cancelled from another thread ([`CancelHandle`]).
 //! - Every [`Error`] says what became of the statement ([`Outcome`]). The library repeats by itself only what
 //!   cannot have been applied, so nothing is written twice.
+//! - The same is there for C, and for every language that can call it: `include/quorate.h` (docs/c.md).
 //! - [`dqlite`] holds what that database has beyond SQL: the stores of its nodes, the cluster's administration,
 //!   and nodes of one's own.
 //!

@@ -21,16 +21,48 @@ fn sources() -> Vec<(String, String)> {
     sources
 }
 
-/// The statements of a body, without the comment and the `unsafe` around them.
+/// What may stand before the boundary, since it cannot panic: the outputs by name, and the caller's data, which
+/// has to be destroyed also where the boundary refuses the call.
+const BEFORE: [(&str, &str); 2] = [
+    ("let outputs = (", ");\n"),
+    ("let user = UserData::new(", ";\n"),
+];
+
+/// The body from its first statement that counts.
 fn first_words(body: &str) -> &str {
     let mut rest = body.trim_start();
-    while rest.starts_with("//") {
-        rest = rest
-            .split_once('\n')
-            .map_or("", |(_, rest)| rest)
-            .trim_start();
+    loop {
+        if rest.starts_with("//") {
+            rest = rest.split_once('\n').map_or("", |(_, rest)| rest);
+        } else if let Some((_, end)) = BEFORE.iter().find(|(start, _)| rest.starts_with(start)) {
+            rest = rest.split_once(end).map_or("", |(_, rest)| rest);
+        } else {
+            break;
+        }
+        rest = rest.trim_start();
     }
     rest.strip_prefix("unsafe {").unwrap_or(rest).trim_start()
+}
+
+/// What follows the call that `code` begins with.
+fn behind_call(code: &str) -> &str {
+    let (mut depth, mut quoted, mut escaped) = (0, false, false);
+    for (index, c) in code.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => {
+                depth -= 1;
+                if depth == 0 {
+                    return &code[index + 1..];
+                }
+            }
+            _ => {}
+        }
+    }
+    panic!("a call ends: {code}")
 }
 
 #[test]
@@ -55,22 +87,10 @@ fn every_exported_function_begins_with_its_boundary() {
                 "{file}: {name} begins with {:?}, so a panic in it would cross into C",
                 first.lines().next()
             );
-            let end = body.find("\n}\n").unwrap_or(body.len());
-            let inner = &body[..end];
-            let indent = if body.trim_start().starts_with("//") && inner.contains("\n    unsafe {")
-            {
-                "\n        "
-            } else {
-                "\n    "
-            };
-            let after = inner
-                .split(&format!("{indent}}})\n"))
-                .nth(1)
-                .unwrap_or("")
-                .trim();
+            let behind = behind_call(first.split("\n}\n").next().unwrap_or_default());
             assert!(
-                after.is_empty() || after == "}",
-                "{file}: {name} goes on behind its boundary: {after:?}"
+                behind.trim_matches(['}', ' ', '\n']).is_empty(),
+                "{file}: {name} goes on behind its boundary: {behind:?}"
             );
             assert!(head.contains("extern \"C\" fn quorate_"), "{file}: {name}");
             count += 1;
