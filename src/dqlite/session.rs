@@ -30,8 +30,8 @@ pub(crate) struct DqliteSession {
     statements: StatementCache,
     prepare_schema: u8,
     /// Whether the server replicates what a QUERY writes, which 1.15 and later do. Known after the first
-    /// PREPARE: these are the releases that answer its schema 1.
-    replicates_queries: bool,
+    /// PREPARE that succeeds: these are the releases that answer its schema 1.
+    replicates_queries: Option<bool>,
     in_transaction: bool,
     reading: Reading,
     steps: VecDeque<Step>,
@@ -43,6 +43,7 @@ pub(crate) struct DqliteSession {
 struct Step {
     /// The position of the end of its request.
     end: u64,
+    parameters: usize,
     kind: Kind,
     statement: Option<u32>,
 }
@@ -83,7 +84,7 @@ impl DqliteSession {
             address: address.to_owned(),
             statements: StatementCache::new(statement_cache),
             prepare_schema: PREPARE_SCHEMA_OFFSET,
-            replicates_queries: false,
+            replicates_queries: None,
             in_transaction: false,
             reading: Reading::default(),
             steps: VecDeque::new(),
@@ -139,8 +140,7 @@ impl DqliteSession {
             return Ok((prepared.kind, Some(prepared)));
         }
         let kind = Kind::of(sql)?;
-        let worthwhile = kind.preparable && self.statements.size() > 0;
-        if worthwhile || kind.writes_and_answers {
+        if kind.preparable && self.statements.size() > 0 {
             let prepared = self.prepare_text(sql, kind, call)?;
             return Ok((kind, Some(prepared)));
         }
@@ -173,9 +173,12 @@ impl DqliteSession {
     /// Takes the answer to PREPARE.
     fn take_prepared(&mut self, sql: &str, kind: Kind) -> Result<Prepared> {
         let (id, parameters) = match self.channel.response()? {
-            Response::Stmt { id, params, .. } => (id, params),
+            Response::Stmt { id, params, .. } => {
+                self.replicates_queries = Some(false);
+                (id, params)
+            }
             Response::StmtWithOffset { id, params, .. } => {
-                self.replicates_queries = true;
+                self.replicates_queries = Some(true);
                 (id, params)
             }
             _ => return Err(harmless(self.channel.unexpected("STMT"))),
@@ -190,8 +193,16 @@ impl DqliteSession {
     }
 
     /// Fails where the rows of a statement that writes would not be replicated.
-    fn check_replicates(&self, kind: Kind) -> Result<()> {
-        if !kind.writes_and_answers || self.replicates_queries {
+    fn check_replicates(&mut self, kind: Kind, call: &Call<'_>) -> Result<()> {
+        if !kind.writes_and_answers {
+            return Ok(());
+        }
+        if self.replicates_queries.is_none() {
+            // Nothing was prepared yet, or nothing could be.
+            let probe = "SELECT 1";
+            self.prepare_text(probe, Kind::of(probe)?, call)?;
+        }
+        if self.replicates_queries == Some(true) {
             return Ok(());
         }
         Err(Error::new(
@@ -341,7 +352,7 @@ impl DqliteSession {
             self.channel.set_broken();
             return Err(error.with_outcome(Outcome::Unknown));
         }
-        if !self.replicates_queries
+        if self.replicates_queries != Some(true)
             && let Some(statement) = self.reading.statement()
         {
             // 1.11 leaves an interrupted statement in the middle of its run, where it holds a read
@@ -356,7 +367,7 @@ impl DqliteSession {
         let mut missing: Vec<(&str, Kind)> = Vec::new();
         for (item, kind) in items {
             let text = item.sql.as_str();
-            if (kind.preparable || kind.writes_and_answers)
+            if kind.preparable
                 && self.statements.get(text).is_none()
                 && !missing.iter().any(|(other, _)| *other == text)
             {
@@ -397,32 +408,32 @@ impl DqliteSession {
         for (index, (item, kind)) in items.iter().enumerate() {
             let sql = item.sql.as_str();
             let prepared = self.statements.get(sql);
-            let queued = self.check_replicates(*kind).and_then(|()| {
-                let parameters = prepared.map(|prepared| prepared.parameters);
-                item.params.with_values(|params| {
-                    bind(sql, parameters, params, |params| {
-                        let db = u64::from(DB);
-                        let request = match (prepared, kind.rows) {
-                            (Some(Prepared { id: stmt, .. }), true) => Request::Query {
-                                db: DB,
-                                stmt,
-                                params,
-                            },
-                            (Some(Prepared { id: stmt, .. }), false) => Request::Exec {
-                                db: DB,
-                                stmt,
-                                params,
-                            },
-                            (None, true) => Request::QuerySql { db, sql, params },
-                            (None, false) => Request::ExecSql { db, sql, params },
-                        };
-                        self.channel.queue(&request)
-                    })
+            let parameters = prepared.map(|prepared| prepared.parameters);
+            let queued = item.params.with_values(|params| {
+                bind(sql, parameters, params, |params| {
+                    let db = u64::from(DB);
+                    let request = match (prepared, kind.rows) {
+                        (Some(Prepared { id: stmt, .. }), true) => Request::Query {
+                            db: DB,
+                            stmt,
+                            params,
+                        },
+                        (Some(Prepared { id: stmt, .. }), false) => Request::Exec {
+                            db: DB,
+                            stmt,
+                            params,
+                        },
+                        (None, true) => Request::QuerySql { db, sql, params },
+                        (None, false) => Request::ExecSql { db, sql, params },
+                    };
+                    let end = self.channel.queue(&request)?;
+                    Ok((end, params.len()))
                 })
             });
-            let end = queued.map_err(|error| in_batch(error, index))?;
+            let (end, parameters) = queued.map_err(|error| in_batch(error, index))?;
             self.steps.push_back(Step {
                 end,
+                parameters,
                 kind: *kind,
                 statement: prepared.map(|prepared| prepared.id),
             });
@@ -443,7 +454,7 @@ impl DqliteSession {
             error.with_outcome(self.channel.outcome(step.end))
         })?;
         if step.kind.rows {
-            self.begin_rows(step.kind, step.statement, 0)?;
+            self.begin_rows(step.kind, step.statement, step.parameters)?;
             return Ok(BatchStep::Rows);
         }
         match self.channel.response()? {
@@ -455,7 +466,7 @@ impl DqliteSession {
                 self.apply(step.kind.effect);
                 Ok(BatchStep::Done(result))
             }
-            _ => Err(self.statement_failure("RESULT", step.kind, 0)),
+            _ => Err(self.statement_failure("RESULT", step.kind, step.parameters)),
         }
     }
 }
@@ -506,7 +517,7 @@ impl Session for DqliteSession {
         self.reading.end();
         let (kind, prepared) = self.look_up(sql, call)?;
         one_statement(sql, kind)?;
-        self.check_replicates(kind)?;
+        self.check_replicates(kind, call)?;
         if !kind.rows {
             self.exec_kind(sql, (kind, prepared), params, call)?;
             self.reading.clear();
@@ -582,6 +593,10 @@ impl Session for DqliteSession {
             kinds.push((item, kind));
         }
         self.prepare_batch(&kinds, call)?;
+        for (index, (_, kind)) in kinds.iter().enumerate() {
+            self.check_replicates(*kind, call)
+                .map_err(|error| in_batch(error, index))?;
+        }
         let start = self.channel.queued();
         if let Err(error) = self.queue_batch(&kinds) {
             self.channel.unqueue(start);
