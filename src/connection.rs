@@ -193,7 +193,19 @@ impl Connection {
                 .with_outcome(Outcome::Rejected)),
         };
         rows.close()?;
-        row
+        row.map_err(|error| self.after_run(error))
+    }
+
+    /// The error of a statement that has run, and of whose row the caller could make nothing.
+    pub(crate) fn after_run(&self, error: Error) -> Error {
+        let session = self.line.lease.as_ref().and_then(Lease::peek);
+        match error.kind() {
+            ErrorKind::Conversion if session.is_none_or(|session| session.rows_write()) => {
+                error.with_outcome(Outcome::Unknown)
+            }
+            ErrorKind::Conversion => error.with_outcome(Outcome::Rejected),
+            _ => error,
+        }
     }
 
     /// Prepares a statement, so that a fault in it shows now and its first run is quicker.
@@ -481,7 +493,9 @@ impl Line {
             return Err(Error::new(
                 ErrorKind::Closed,
                 "the connection was closed after an earlier error",
-            ));
+            )
+            // What is read on is the answer to something that was sent.
+            .with_outcome(Outcome::Unknown));
         };
         let was_in_transaction = lease.session()?.in_transaction();
         operation(lease.session()?, call).map_err(|error| {

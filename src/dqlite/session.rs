@@ -24,14 +24,18 @@ use crate::sql::{Dialect, Effect};
 /// The id of a connection's one database (dqlite, `src/gateway.c`).
 const DB: u32 = 0;
 
+// SQLite's primary result codes (sqlite3.h, "Result Codes").
+const SQLITE_ERROR: i32 = 1;
+const SQLITE_ROW: i32 = 100;
+
 pub(crate) struct DqliteSession {
     channel: Channel,
     address: String,
     statements: StatementCache,
     prepare_schema: u8,
     /// Whether the server replicates what a QUERY writes, which 1.15 and later do. Known after the first
-    /// PREPARE: these are the releases that answer its schema 1.
-    replicates_queries: bool,
+    /// PREPARE that succeeds: these are the releases that answer its schema 1.
+    replicates_queries: Option<bool>,
     in_transaction: bool,
     reading: Reading,
     steps: VecDeque<Step>,
@@ -43,6 +47,7 @@ pub(crate) struct DqliteSession {
 struct Step {
     /// The position of the end of its request.
     end: u64,
+    parameters: usize,
     kind: Kind,
     statement: Option<u32>,
 }
@@ -83,7 +88,7 @@ impl DqliteSession {
             address: address.to_owned(),
             statements: StatementCache::new(statement_cache),
             prepare_schema: PREPARE_SCHEMA_OFFSET,
-            replicates_queries: false,
+            replicates_queries: None,
             in_transaction: false,
             reading: Reading::default(),
             steps: VecDeque::new(),
@@ -139,8 +144,7 @@ impl DqliteSession {
             return Ok((prepared.kind, Some(prepared)));
         }
         let kind = Kind::of(sql)?;
-        let worthwhile = kind.preparable && self.statements.size() > 0;
-        if worthwhile || kind.writes_and_answers {
+        if kind.preparable && self.statements.size() > 0 {
             let prepared = self.prepare_text(sql, kind, call)?;
             return Ok((kind, Some(prepared)));
         }
@@ -173,9 +177,12 @@ impl DqliteSession {
     /// Takes the answer to PREPARE.
     fn take_prepared(&mut self, sql: &str, kind: Kind) -> Result<Prepared> {
         let (id, parameters) = match self.channel.response()? {
-            Response::Stmt { id, params, .. } => (id, params),
+            Response::Stmt { id, params, .. } => {
+                self.replicates_queries = Some(false);
+                (id, params)
+            }
             Response::StmtWithOffset { id, params, .. } => {
-                self.replicates_queries = true;
+                self.replicates_queries = Some(true);
                 (id, params)
             }
             _ => return Err(harmless(self.channel.unexpected("STMT"))),
@@ -190,8 +197,16 @@ impl DqliteSession {
     }
 
     /// Fails where the rows of a statement that writes would not be replicated.
-    fn check_replicates(&self, kind: Kind) -> Result<()> {
-        if !kind.writes_and_answers || self.replicates_queries {
+    fn check_replicates(&mut self, kind: Kind, call: &Call<'_>) -> Result<()> {
+        if !kind.writes_and_answers {
+            return Ok(());
+        }
+        if self.replicates_queries.is_none() {
+            // Nothing was prepared yet, or nothing could be.
+            let probe = "SELECT 1";
+            self.prepare_text(probe, Kind::of(probe)?, call)?;
+        }
+        if self.replicates_queries == Some(true) {
             return Ok(());
         }
         Err(Error::new(
@@ -241,6 +256,9 @@ impl DqliteSession {
                 "several statements cannot share parameters; run them one by one, or in a batch",
             ));
         }
+        if kind.several {
+            none_returning(sql)?;
+        }
         let parameters = prepared.map(|prepared| prepared.parameters);
         let parameters = if kind.several { Some(0) } else { parameters };
         let count = bind(sql, parameters, params, |params| {
@@ -269,6 +287,33 @@ impl DqliteSession {
             }
             _ => Err(self.statement_failure("RESULT", kind, count)),
         }
+    }
+
+    fn query_kind(
+        &mut self,
+        sql: &str,
+        (kind, prepared): (Kind, Option<Prepared>),
+        params: ParamsRef<'_>,
+        call: &Call<'_>,
+    ) -> Result<()> {
+        self.check_replicates(kind, call)?;
+        let parameters = prepared.map(|prepared| prepared.parameters);
+        let count = bind(sql, parameters, params, |params| {
+            let request = match prepared {
+                Some(Prepared { id: stmt, .. }) => Request::Query {
+                    db: DB,
+                    stmt,
+                    params,
+                },
+                None => Request::QuerySql {
+                    db: u64::from(DB),
+                    sql,
+                    params,
+                },
+            };
+            self.converse(&request, call).map(|()| params.len())
+        })?;
+        self.begin_rows(kind, prepared.map(|prepared| prepared.id), count)
     }
 
     fn apply(&mut self, effect: Effect) {
@@ -341,7 +386,7 @@ impl DqliteSession {
             self.channel.set_broken();
             return Err(error.with_outcome(Outcome::Unknown));
         }
-        if !self.replicates_queries
+        if self.replicates_queries != Some(true)
             && let Some(statement) = self.reading.statement()
         {
             // 1.11 leaves an interrupted statement in the middle of its run, where it holds a read
@@ -356,7 +401,7 @@ impl DqliteSession {
         let mut missing: Vec<(&str, Kind)> = Vec::new();
         for (item, kind) in items {
             let text = item.sql.as_str();
-            if (kind.preparable || kind.writes_and_answers)
+            if kind.preparable
                 && self.statements.get(text).is_none()
                 && !missing.iter().any(|(other, _)| *other == text)
             {
@@ -397,32 +442,32 @@ impl DqliteSession {
         for (index, (item, kind)) in items.iter().enumerate() {
             let sql = item.sql.as_str();
             let prepared = self.statements.get(sql);
-            let queued = self.check_replicates(*kind).and_then(|()| {
-                let parameters = prepared.map(|prepared| prepared.parameters);
-                item.params.with_values(|params| {
-                    bind(sql, parameters, params, |params| {
-                        let db = u64::from(DB);
-                        let request = match (prepared, kind.rows) {
-                            (Some(Prepared { id: stmt, .. }), true) => Request::Query {
-                                db: DB,
-                                stmt,
-                                params,
-                            },
-                            (Some(Prepared { id: stmt, .. }), false) => Request::Exec {
-                                db: DB,
-                                stmt,
-                                params,
-                            },
-                            (None, true) => Request::QuerySql { db, sql, params },
-                            (None, false) => Request::ExecSql { db, sql, params },
-                        };
-                        self.channel.queue(&request)
-                    })
+            let parameters = prepared.map(|prepared| prepared.parameters);
+            let queued = item.params.with_values(|params| {
+                bind(sql, parameters, params, |params| {
+                    let db = u64::from(DB);
+                    let request = match (prepared, kind.rows) {
+                        (Some(Prepared { id: stmt, .. }), true) => Request::Query {
+                            db: DB,
+                            stmt,
+                            params,
+                        },
+                        (Some(Prepared { id: stmt, .. }), false) => Request::Exec {
+                            db: DB,
+                            stmt,
+                            params,
+                        },
+                        (None, true) => Request::QuerySql { db, sql, params },
+                        (None, false) => Request::ExecSql { db, sql, params },
+                    };
+                    let end = self.channel.queue(&request)?;
+                    Ok((end, params.len()))
                 })
             });
-            let end = queued.map_err(|error| in_batch(error, index))?;
+            let (end, parameters) = queued.map_err(|error| in_batch(error, index))?;
             self.steps.push_back(Step {
                 end,
+                parameters,
                 kind: *kind,
                 statement: prepared.map(|prepared| prepared.id),
             });
@@ -443,7 +488,7 @@ impl DqliteSession {
             error.with_outcome(self.channel.outcome(step.end))
         })?;
         if step.kind.rows {
-            self.begin_rows(step.kind, step.statement, 0)?;
+            self.begin_rows(step.kind, step.statement, step.parameters)?;
             return Ok(BatchStep::Rows);
         }
         match self.channel.response()? {
@@ -455,7 +500,7 @@ impl DqliteSession {
                 self.apply(step.kind.effect);
                 Ok(BatchStep::Done(result))
             }
-            _ => Err(self.statement_failure("RESULT", step.kind, 0)),
+            _ => Err(self.statement_failure("RESULT", step.kind, step.parameters)),
         }
     }
 }
@@ -491,48 +536,50 @@ impl Session for DqliteSession {
 
     fn exec(&mut self, sql: &str, params: ParamsRef<'_>, call: &Call<'_>) -> Result<ExecResult> {
         let (kind, prepared) = self.look_up(sql, call)?;
-        if !kind.rows || kind.several {
-            return self.exec_kind(sql, (kind, prepared), params, call);
+        if !kind.rows || kind.several || kind.pragma {
+            match self.exec_kind(sql, (kind, prepared), params, call) {
+                Err(error) if kind.pragma && !kind.several && answers_otherwise(&error) => {}
+                done => return done,
+            }
         }
-        self.query(sql, params, call)?;
+        self.query_kind(sql, (kind, prepared), params, call)?;
         let mut result = ExecResult::default();
-        while self.next_row(call)? {
-            result.rows_affected += u64::from(kind.writes_and_answers);
+        loop {
+            match self.next_row(call) {
+                Ok(true) => result.rows_affected += u64::from(kind.writes_and_answers),
+                Ok(false) => return Ok(result),
+                Err(error) => {
+                    // The call may have ended with rows under way, which nobody will read.
+                    if self.close_rows(call).is_err() {
+                        self.channel.set_broken();
+                    }
+                    return Err(error);
+                }
+            }
         }
-        Ok(result)
     }
 
     fn query(&mut self, sql: &str, params: ParamsRef<'_>, call: &Call<'_>) -> Result<()> {
         self.reading.end();
         let (kind, prepared) = self.look_up(sql, call)?;
         one_statement(sql, kind)?;
-        self.check_replicates(kind)?;
-        if !kind.rows {
-            self.exec_kind(sql, (kind, prepared), params, call)?;
-            self.reading.clear();
-            return Ok(());
+        if kind.rows || kind.pragma {
+            match self.query_kind(sql, (kind, prepared), params, call) {
+                Err(error) if kind.pragma && answers_otherwise(&error) => {}
+                done => return done,
+            }
         }
-        let parameters = prepared.map(|prepared| prepared.parameters);
-        let count = bind(sql, parameters, params, |params| {
-            let request = match prepared {
-                Some(Prepared { id: stmt, .. }) => Request::Query {
-                    db: DB,
-                    stmt,
-                    params,
-                },
-                None => Request::QuerySql {
-                    db: u64::from(DB),
-                    sql,
-                    params,
-                },
-            };
-            self.converse(&request, call).map(|()| params.len())
-        })?;
-        self.begin_rows(kind, prepared.map(|prepared| prepared.id), count)
+        self.exec_kind(sql, (kind, prepared), params, call)?;
+        self.reading.clear();
+        Ok(())
     }
 
     fn columns(&self) -> &Columns {
         self.reading.columns()
+    }
+
+    fn rows_write(&self) -> bool {
+        self.reading.writes()
     }
 
     fn next_row(&mut self, call: &Call<'_>) -> Result<bool> {
@@ -540,6 +587,11 @@ impl Session for DqliteSession {
             match self.reading.step(self.channel.body()) {
                 Ok(RowStep::Row) => return Ok(true),
                 Ok(RowStep::Done) => self.end_rows(),
+                Ok(RowStep::PartEnd) if self.reading.part_is_empty() => {
+                    // The server sends on through an interrupt: only closing the connection stops it.
+                    self.channel.set_broken();
+                    return Err(no_room());
+                }
                 Ok(RowStep::PartEnd) => self.next_part(call)?,
                 Err(error) => {
                     self.channel.set_broken();
@@ -582,6 +634,10 @@ impl Session for DqliteSession {
             kinds.push((item, kind));
         }
         self.prepare_batch(&kinds, call)?;
+        for (index, (_, kind)) in kinds.iter().enumerate() {
+            self.check_replicates(*kind, call)
+                .map_err(|error| in_batch(error, index))?;
+        }
         let start = self.channel.queued();
         if let Err(error) = self.queue_batch(&kinds) {
             self.channel.unqueue(start);
@@ -649,6 +705,46 @@ fn one_statement(sql: &str, kind: Kind) -> Result<()> {
              run several with exec, without parameters, or in a batch"
         ),
     ))
+}
+
+/// The error of a part of rows that has no row and is not the last one.
+///
+/// Each part begins with the names of the columns. Where they fill its 4 KiB the server steps to no row, and
+/// sends such parts for ever (dqlite, `src/query.c`; seen in 1.11.1 and 1.18.6).
+fn no_room() -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        "the names of the columns fill a whole message, in which the server then has no room for a row; \
+         select fewer columns, or give them shorter names",
+    )
+    .with_outcome(Outcome::Rejected)
+}
+
+/// Whether a PRAGMA may have failed because it was sent as a query and answers no rows, or the other way
+/// round. Which pragmas answer rows depends on their argument and on the release of SQLite, and only 1.15 and
+/// later take those that don't as a query. A pragma that is run twice does no harm.
+fn answers_otherwise(error: &Error) -> bool {
+    matches!(error.primary_code(), Some(SQLITE_ERROR | SQLITE_ROW))
+}
+
+/// Fails where one of several statements writes and answers rows.
+///
+/// The server runs several by EXEC alone, and one that yields a row there is left in the middle of its run,
+/// with the write lock: the connection then hangs and every other write finds the database locked (1.18.6),
+/// or the next write ends the server (1.11.1).
+fn none_returning(sql: &str) -> Result<()> {
+    let returning = crate::sql::statements(sql, Dialect::Sqlite)
+        .position(|one| crate::sql::shape(one, Dialect::Sqlite).returning);
+    match returning {
+        None => Ok(()),
+        Some(index) => Err(Error::new(
+            ErrorKind::Misuse,
+            format!(
+                "statement {} of several has RETURNING; run it by itself, or in a batch",
+                index + 1
+            ),
+        )),
+    }
 }
 
 fn in_batch(error: Error, index: usize) -> Error {
