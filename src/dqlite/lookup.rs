@@ -41,8 +41,9 @@ impl Lookup {
 
     /// Finds the leader, asking `hint` first.
     ///
-    /// A round asks all nodes, several at once; rounds follow each other with growing pauses until one finds
-    /// the leader, the retry limit is reached, or the call ends.
+    /// A round asks all nodes, several at once; rounds follow each other with growing pauses, and growing
+    /// patience with a node that does not answer, until one finds the leader, the retry limit is reached, or
+    /// the call ends.
     ///
     /// # Errors
     ///
@@ -95,7 +96,7 @@ impl Lookup {
     ) -> Result<Found, Vec<NodeCause>> {
         if let Some(hint) = hint {
             let bounded = call.at_most(Deadline::after(self.config.probe_delay));
-            match self.prober.probe(hint, &bounded) {
+            match self.prober.probe(hint, self.config.probe_delay, &bounded) {
                 Ok(found) => return Ok(found),
                 Err(error) if call.check().is_err() => return Err(vec![cause(hint, error)]),
                 // It is asked again among the others.
@@ -110,7 +111,7 @@ impl Lookup {
             )]),
             [node] => self
                 .prober
-                .probe(node, call)
+                .probe(node, patience, call)
                 .map_err(|error| vec![cause(node, error)]),
             _ => self.probe_all(nodes, patience, call),
         }
@@ -154,7 +155,7 @@ impl Lookup {
             let deadline = call.deadline;
             let spawned = std::thread::Builder::new()
                 .name("quorate-probe".into())
-                .spawn(move || round.probe_waiting(&prober, deadline));
+                .spawn(move || round.probe_waiting(&prober, patience, deadline));
             if let Err(error) = spawned {
                 log::warn!(target: "quorate", "a thread for a probe cannot be started: {error}");
                 break;
@@ -198,7 +199,7 @@ struct Round {
 }
 
 impl Round {
-    fn probe_waiting(&self, prober: &Prober, deadline: Deadline) {
+    fn probe_waiting(&self, prober: &Prober, patience: Duration, deadline: Deadline) {
         let Ok(_running) = self.cancel.enter() else {
             return;
         };
@@ -210,7 +211,7 @@ impl Round {
             let Some(node) = self.waiting.lock().pop_front() else {
                 return;
             };
-            let answer = prober.probe(&node, &call);
+            let answer = prober.probe(&node, patience, &call);
             self.answers.lock().push((node, answer));
             self.waker.wake();
         }
