@@ -98,14 +98,16 @@ impl Prober {
 
     /// Opens a conversation with the node at `address`, if it is the leader.
     pub(crate) fn channel(&self, address: &str, call: &Call<'_>) -> Result<Channel> {
-        let (channel, leader) = self.ask(address, call)?;
-        if leader == address {
-            return Ok(channel);
-        }
-        Err(Error::new(
-            ErrorKind::NotLeader,
-            format!("it names {leader} as the leader"),
-        ))
+        self.within_attempt(call, |call| {
+            let (channel, leader) = self.ask(address, call)?;
+            if leader == address {
+                return Ok(channel);
+            }
+            Err(Error::new(
+                ErrorKind::NotLeader,
+                format!("it names {leader} as the leader"),
+            ))
+        })
     }
 
     /// Opens a conversation with the node at `address`, whatever its state.

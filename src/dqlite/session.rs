@@ -94,6 +94,7 @@ impl DqliteSession {
     /// Sends one request, together with the FINALIZE of statements that nobody wants any more, and receives
     /// its answer.
     fn converse(&mut self, request: &Request<'_>, call: &Call<'_>) -> Result<()> {
+        self.check_step()?;
         let dropped = self.statements.take_dropped();
         let start = self.channel.queued();
         for stmt in &dropped {
@@ -117,6 +118,19 @@ impl DqliteSession {
             let outcome = self.channel.outcome(end);
             error.with_outcome(outcome)
         })
+    }
+
+    /// Fails, and breaks the session, where something of an earlier answer has not been read: it would be
+    /// taken for the next one.
+    fn check_step(&mut self) -> Result<()> {
+        if !self.reading.is_open() && self.steps.is_empty() && !self.channel.has_unread() {
+            return Ok(());
+        }
+        self.channel.set_broken();
+        Err(Error::new(
+            ErrorKind::Disconnected,
+            "the connection is given up: not all of an earlier answer was read, or more came than was asked for",
+        ))
     }
 
     /// Receives the answer to a request, past those to FINALIZE.
@@ -319,6 +333,23 @@ impl DqliteSession {
             .inspect_err(|_| self.channel.set_broken())
     }
 
+    /// Reads the rows that are left and counts them. An error leaves none under way.
+    fn drain(&mut self, call: &Call<'_>) -> Result<u64> {
+        let mut rows = 0;
+        loop {
+            match self.next_row(call) {
+                Ok(true) => rows += 1,
+                Ok(false) => return Ok(rows),
+                Err(error) => {
+                    if self.reading.is_open() {
+                        self.channel.set_broken();
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+
     fn end_rows(&mut self) {
         self.reading.end();
         self.channel.set_pipelined(!self.steps.is_empty());
@@ -495,15 +526,14 @@ impl Session for DqliteSession {
             return self.exec_kind(sql, (kind, prepared), params, call);
         }
         self.query(sql, params, call)?;
-        let mut result = ExecResult::default();
-        while self.next_row(call)? {
-            result.rows_affected += u64::from(kind.writes_and_answers);
-        }
-        Ok(result)
+        let rows = self.drain(call)?;
+        Ok(ExecResult {
+            rows_affected: if kind.writes_and_answers { rows } else { 0 },
+            ..ExecResult::default()
+        })
     }
 
     fn query(&mut self, sql: &str, params: ParamsRef<'_>, call: &Call<'_>) -> Result<()> {
-        self.reading.end();
         let (kind, prepared) = self.look_up(sql, call)?;
         one_statement(sql, kind)?;
         self.check_replicates(kind)?;
@@ -561,8 +591,7 @@ impl Session for DqliteSession {
         // A statement that writes is done when its last row is there, and a request that is pipelined behind
         // this one would be answered before the interrupt.
         if self.reading.writes() || !self.steps.is_empty() {
-            while self.next_row(call)? {}
-            return Ok(());
+            return self.drain(call).map(|_| ());
         }
         let closed = if is_last_part(self.channel.body()) {
             Ok(())
@@ -581,6 +610,7 @@ impl Session for DqliteSession {
                 .map_err(|error| in_batch(error, index))?;
             kinds.push((item, kind));
         }
+        self.check_step()?;
         self.prepare_batch(&kinds, call)?;
         let start = self.channel.queued();
         if let Err(error) = self.queue_batch(&kinds) {
