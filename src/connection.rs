@@ -386,9 +386,8 @@ impl Connection {
             Ok(()) => self.line.lease = Some(lease),
             Err(error) => {
                 log::debug!(target: "quorate", "{}: closing the connection: {error}", lease.endpoint());
-                self.line.lost_transaction |= lease
-                    .peek()
-                    .is_some_and(|session| session.in_transaction());
+                self.line.lost_transaction |=
+                    lease.peek().is_some_and(|session| session.in_transaction());
                 lease.discard();
             }
         }
@@ -521,6 +520,7 @@ fn bounds<'a>(
     Call {
         deadline,
         cancel: Some(cancel),
+        closing: None,
     }
 }
 

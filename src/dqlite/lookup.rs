@@ -78,7 +78,7 @@ impl Lookup {
             }
             match backoff.pause(call) {
                 Ok(()) => {}
-                Err(error) if error.kind() == ErrorKind::Cancelled => {
+                Err(error) if matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Closed) => {
                     return Err(error.with_causes(causes));
                 }
                 _ => return Err(no_leader(rounds, causes)),
@@ -177,10 +177,10 @@ impl Lookup {
                 let asked: Vec<_> = causes.iter().map(|cause| cause.node.clone()).collect();
                 let silent = nodes.iter().filter(|node| !asked.contains(node));
                 causes.extend(silent.map(|node| {
-                    let text = if error.kind() == ErrorKind::Cancelled {
-                        "cancelled before it answered"
-                    } else {
+                    let text = if error.kind() == ErrorKind::Timeout {
                         "no answer in time"
+                    } else {
+                        "given up before it answered"
                     };
                     cause(node, Error::new(ErrorKind::Connect, text))
                 }));
@@ -206,6 +206,7 @@ impl Round {
         let call = Call {
             deadline,
             cancel: Some(&self.cancel),
+            closing: None,
         };
         loop {
             let Some(node) = self.waiting.lock().pop_front() else {

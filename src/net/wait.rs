@@ -76,6 +76,8 @@ impl Waker {
 pub(crate) struct Call<'a> {
     pub(crate) deadline: Deadline,
     pub(crate) cancel: Option<&'a CancelHandle>,
+    /// Cancelled when the pool closes; for a call that waits for a connection of it.
+    pub(crate) closing: Option<&'a CancelHandle>,
 }
 
 impl<'a> Call<'a> {
@@ -84,6 +86,7 @@ impl<'a> Call<'a> {
         Call {
             deadline,
             cancel: None,
+            closing: None,
         }
     }
 
@@ -95,13 +98,21 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Fails if the call was cancelled or its deadline has passed.
+    /// Fails if the call was cancelled, the pool closed or the deadline has passed.
     pub(crate) fn check(&self) -> Result<()> {
+        self.check_cancelled()?;
+        if self.deadline.has_passed() {
+            return Err(timeout());
+        }
+        Ok(())
+    }
+
+    fn check_cancelled(&self) -> Result<()> {
         if self.cancel.is_some_and(CancelHandle::is_cancelled) {
             return Err(cancelled());
         }
-        if self.deadline.has_passed() {
-            return Err(timeout());
+        if self.closing.is_some_and(CancelHandle::is_cancelled) {
+            return Err(closed());
         }
         Ok(())
     }
@@ -116,9 +127,12 @@ impl<'a> Call<'a> {
     /// Sleeps until `fd` is ready for one of `interest`, and says for which; errors and hang-ups count as
     /// ready. Fails as [`check`](Call::check) does.
     pub(crate) fn wait_fd(&self, fd: BorrowedFd<'_>, interest: PollFlags) -> Result<PollFlags> {
-        let waker = match self.cancel {
-            Some(cancel) if cancel.is_shared() => Some(Waker::current()?),
-            _ => None,
+        let may_be_woken =
+            |handle: Option<&CancelHandle>| handle.is_some_and(|one| one.is_shared());
+        let waker = if may_be_woken(self.cancel) || may_be_woken(self.closing) {
+            Some(Waker::current()?)
+        } else {
+            None
         };
         loop {
             let ready = self.poll(Some((fd, interest)), waker.as_deref())?;
@@ -135,9 +149,7 @@ impl<'a> Call<'a> {
     ) -> Result<PollFlags> {
         let none = PollFlags::empty();
         loop {
-            if self.cancel.is_some_and(CancelHandle::is_cancelled) {
-                return Err(cancelled());
-            }
+            self.check_cancelled()?;
             let timeout = match self.deadline.remaining() {
                 Some(left) if left.is_zero() => return Err(self::timeout()),
                 // The conversion fails for more seconds than fit an i64, which is no bound at all.
@@ -172,9 +184,7 @@ impl<'a> Call<'a> {
             };
             if let (false, Some(waker)) = (woken.is_empty(), waker) {
                 waker.clear();
-                if self.cancel.is_some_and(CancelHandle::is_cancelled) {
-                    return Err(cancelled());
-                }
+                self.check_cancelled()?;
                 return Ok(ready);
             }
             if !ready.is_empty() {
@@ -208,6 +218,11 @@ pub(crate) fn cancelled() -> Error {
         ErrorKind::Cancelled,
         "the call was cancelled through its cancel handle",
     )
+}
+
+/// The error of a call on a closed pool.
+pub(crate) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the pool is closed")
 }
 
 #[cfg(test)]
@@ -264,6 +279,7 @@ mod tests {
         let call = Call {
             deadline: Deadline::after(Duration::from_secs(10)),
             cancel: Some(&handle),
+            closing: None,
         };
         let error = call.wait_fd(reader.as_fd(), PollFlags::IN).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Cancelled);
