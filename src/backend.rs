@@ -104,7 +104,8 @@ pub(crate) trait Session: Send {
     /// The current row: its cells, and the bytes that their spans lie in.
     fn row(&self) -> (&[Cell], &[u8]);
 
-    /// Ends the reading of rows, whether all were read or not.
+    /// Ends the reading of rows, whether all were read or not. An error may leave the session broken, and
+    /// never out of step.
     fn close_rows(&mut self, call: &Call<'_>) -> Result<()>;
 
     /// Sends all statements of a batch at once. Nothing is sent if it fails for a fault in a statement.

@@ -26,6 +26,9 @@ const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the clean-up after a cancelled call may take before the connection is closed instead.
 const CANCEL_TIMEOUT: Duration = Duration::from_millis(100);
 
+/// How much time a clean-up has when the deadline of its call has passed: enough for a server that answers.
+const CLEAN_UP_GRACE: Duration = Duration::from_millis(20);
+
 /// A connection out of a [`Pool`](crate::Pool). Dropping it gives it back.
 ///
 /// One thread at a time uses a connection (it is `Send`, and its calls take `&mut self`). It is not tied to
@@ -326,10 +329,30 @@ impl Connection {
     pub(crate) fn advance(&mut self) -> Result<bool> {
         let advanced = self.read(|session, call| session.next_row(call));
         if advanced.is_err() {
-            // A call that was cancelled leaves rows under way.
-            self.clean_up_within(CANCEL_TIMEOUT, |session, call| session.close_rows(call));
+            self.settle();
         }
         advanced
+    }
+
+    /// Ends the reading of rows that a cancelled call has left under way.
+    ///
+    /// A session that breaks is kept: it knows what became of the other statements of a batch. The next call
+    /// replaces it.
+    fn settle(&mut self) {
+        if self.line.core.is_forked() {
+            return;
+        }
+        let call = Call::until(clean_up_deadline(
+            CANCEL_TIMEOUT,
+            self.reading.or(self.deadline),
+        ));
+        let Some(Ok(session)) = self.line.lease.as_mut().map(Lease::session) else {
+            return;
+        };
+        if let Err(error) = session.close_rows(&call) {
+            log::debug!(target: "quorate", "the rows of a call that failed cannot be closed: {error}");
+        }
+        self.line.lost_transaction |= session.is_broken() && session.in_transaction();
     }
 
     pub(crate) fn columns(&self) -> &Columns {
@@ -367,17 +390,19 @@ impl Connection {
         self.line.read(&call, operation)
     }
 
-    /// Does `clean_up` within a short time, and closes the connection if that fails.
+    /// Does `clean_up` after reading within a short time, and closes the connection if that fails. A
+    /// transaction that is open on it is then lost.
     pub(crate) fn clean_up(
         &mut self,
         clean_up: impl FnOnce(&mut dyn Session, &Call<'_>) -> Result<()>,
     ) {
-        self.clean_up_within(DROP_TIMEOUT, clean_up);
+        let deadline = clean_up_deadline(DROP_TIMEOUT, self.reading.or(self.deadline));
+        self.clean_up_until(deadline, clean_up);
     }
 
-    fn clean_up_within(
+    fn clean_up_until(
         &mut self,
-        timeout: Duration,
+        deadline: Deadline,
         clean_up: impl FnOnce(&mut dyn Session, &Call<'_>) -> Result<()>,
     ) {
         if self.line.core.is_forked() {
@@ -386,11 +411,13 @@ impl Connection {
         let Some(mut lease) = self.line.lease.take() else {
             return;
         };
-        let call = Call::until(Deadline::after(timeout));
+        let call = Call::until(deadline);
         match lease.session().and_then(|session| clean_up(session, &call)) {
             Ok(()) => self.line.lease = Some(lease),
             Err(error) => {
                 log::debug!(target: "quorate", "{}: closing the connection: {error}", lease.endpoint());
+                self.line.lost_transaction |=
+                    lease.peek().is_some_and(|session| session.in_transaction());
                 lease.discard();
             }
         }
@@ -398,14 +425,15 @@ impl Connection {
 
     /// Rolls an open transaction back, within a short time; closes the connection if that fails.
     pub(crate) fn roll_back(&mut self) {
-        self.line.lost_transaction = false;
         if self.is_open_on_server() {
-            self.clean_up(|session, call| {
+            let deadline = clean_up_deadline(DROP_TIMEOUT, self.deadline);
+            self.clean_up_until(deadline, |session, call| {
                 session
                     .exec("ROLLBACK", ParamsRef::Positional(&[]), call)
                     .map(|_| ())
             });
         }
+        self.line.lost_transaction = false;
     }
 
     /// Gives the connection up, with the transaction that is open on it.
@@ -524,6 +552,16 @@ fn bounds<'a>(
     Call {
         deadline,
         cancel: Some(cancel),
+        closing: None,
+    }
+}
+
+/// The moment by which a clean-up ends that has `timeout` and belongs to a call that ends at `deadline`.
+fn clean_up_deadline(timeout: Duration, deadline: Option<Deadline>) -> Deadline {
+    let own = Deadline::after(timeout);
+    match deadline.and_then(Deadline::remaining) {
+        Some(left) => own.min(Deadline::after(left.max(CLEAN_UP_GRACE))),
+        None => own,
     }
 }
 

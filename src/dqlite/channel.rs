@@ -61,6 +61,11 @@ impl Channel {
         self.stream.idle()
     }
 
+    /// Whether something has been received that nobody has asked for yet.
+    pub(crate) fn has_unread(&self) -> bool {
+        !self.stream.unread().is_empty()
+    }
+
     /// Says whether several requests are under way at once; see
     /// [`Socket::acknowledge_at_once`](crate::net::socket::Socket::acknowledge_at_once).
     pub(crate) fn set_pipelined(&mut self, pipelined: bool) {

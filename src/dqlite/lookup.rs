@@ -41,8 +41,9 @@ impl Lookup {
 
     /// Finds the leader, asking `hint` first.
     ///
-    /// A round asks all nodes, several at once; rounds follow each other with growing pauses until one finds
-    /// the leader, the retry limit is reached, or the call ends.
+    /// A round asks all nodes, several at once; rounds follow each other with growing pauses, and growing
+    /// patience with a node that does not answer, until one finds the leader, the retry limit is reached, or
+    /// the call ends.
     ///
     /// # Errors
     ///
@@ -77,7 +78,7 @@ impl Lookup {
             }
             match backoff.pause(call) {
                 Ok(()) => {}
-                Err(error) if error.kind() == ErrorKind::Cancelled => {
+                Err(error) if matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Closed) => {
                     return Err(error.with_causes(causes));
                 }
                 _ => return Err(no_leader(rounds, causes)),
@@ -95,7 +96,7 @@ impl Lookup {
     ) -> Result<Found, Vec<NodeCause>> {
         if let Some(hint) = hint {
             let bounded = call.at_most(Deadline::after(self.config.probe_delay));
-            match self.prober.probe(hint, &bounded) {
+            match self.prober.probe(hint, self.config.probe_delay, &bounded) {
                 Ok(found) => return Ok(found),
                 Err(error) if call.check().is_err() => return Err(vec![cause(hint, error)]),
                 // It is asked again among the others.
@@ -110,7 +111,7 @@ impl Lookup {
             )]),
             [node] => self
                 .prober
-                .probe(node, call)
+                .probe(node, patience, call)
                 .map_err(|error| vec![cause(node, error)]),
             _ => self.probe_all(nodes, patience, call),
         }
@@ -154,7 +155,7 @@ impl Lookup {
             let deadline = call.deadline;
             let spawned = std::thread::Builder::new()
                 .name("quorate-probe".into())
-                .spawn(move || round.probe_waiting(&prober, deadline));
+                .spawn(move || round.probe_waiting(&prober, patience, deadline));
             if let Err(error) = spawned {
                 log::warn!(target: "quorate", "a thread for a probe cannot be started: {error}");
                 break;
@@ -176,10 +177,10 @@ impl Lookup {
                 let asked: Vec<_> = causes.iter().map(|cause| cause.node.clone()).collect();
                 let silent = nodes.iter().filter(|node| !asked.contains(node));
                 causes.extend(silent.map(|node| {
-                    let text = if error.kind() == ErrorKind::Cancelled {
-                        "cancelled before it answered"
-                    } else {
+                    let text = if error.kind() == ErrorKind::Timeout {
                         "no answer in time"
+                    } else {
+                        "given up before it answered"
                     };
                     cause(node, Error::new(ErrorKind::Connect, text))
                 }));
@@ -198,19 +199,20 @@ struct Round {
 }
 
 impl Round {
-    fn probe_waiting(&self, prober: &Prober, deadline: Deadline) {
+    fn probe_waiting(&self, prober: &Prober, patience: Duration, deadline: Deadline) {
         let Ok(_running) = self.cancel.enter() else {
             return;
         };
         let call = Call {
             deadline,
             cancel: Some(&self.cancel),
+            closing: None,
         };
         loop {
             let Some(node) = self.waiting.lock().pop_front() else {
                 return;
             };
-            let answer = prober.probe(&node, &call);
+            let answer = prober.probe(&node, patience, &call);
             self.answers.lock().push((node, answer));
             self.waker.wake();
         }

@@ -99,6 +99,7 @@ impl DqliteSession {
     /// Sends one request, together with the FINALIZE of statements that nobody wants any more, and receives
     /// its answer.
     fn converse(&mut self, request: &Request<'_>, call: &Call<'_>) -> Result<()> {
+        self.check_step()?;
         let dropped = self.statements.take_dropped();
         let start = self.channel.queued();
         for stmt in &dropped {
@@ -122,6 +123,19 @@ impl DqliteSession {
             let outcome = self.channel.outcome(end);
             error.with_outcome(outcome)
         })
+    }
+
+    /// Fails, and breaks the session, where something of an earlier answer has not been read: it would be
+    /// taken for the next one.
+    fn check_step(&mut self) -> Result<()> {
+        if !self.reading.is_open() && self.steps.is_empty() && !self.channel.has_unread() {
+            return Ok(());
+        }
+        self.channel.set_broken();
+        Err(Error::new(
+            ErrorKind::Disconnected,
+            "the connection is given up: not all of an earlier answer was read, or more came than was asked for",
+        ))
     }
 
     /// Receives the answer to a request, past those to FINALIZE.
@@ -364,6 +378,23 @@ impl DqliteSession {
             .inspect_err(|_| self.channel.set_broken())
     }
 
+    /// Reads the rows that are left and counts them. An error leaves none under way.
+    fn drain(&mut self, call: &Call<'_>) -> Result<u64> {
+        let mut rows = 0;
+        loop {
+            match self.next_row(call) {
+                Ok(true) => rows += 1,
+                Ok(false) => return Ok(rows),
+                Err(error) => {
+                    if self.reading.is_open() {
+                        self.channel.set_broken();
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+
     fn end_rows(&mut self) {
         self.reading.end();
         self.channel.set_pipelined(!self.steps.is_empty());
@@ -543,24 +574,14 @@ impl Session for DqliteSession {
             }
         }
         self.query_kind(sql, (kind, prepared), params, call)?;
-        let mut result = ExecResult::default();
-        loop {
-            match self.next_row(call) {
-                Ok(true) => result.rows_affected += u64::from(kind.writes_and_answers),
-                Ok(false) => return Ok(result),
-                Err(error) => {
-                    // The call may have ended with rows under way, which nobody will read.
-                    if self.close_rows(call).is_err() {
-                        self.channel.set_broken();
-                    }
-                    return Err(error);
-                }
-            }
-        }
+        let rows = self.drain(call)?;
+        Ok(ExecResult {
+            rows_affected: if kind.writes_and_answers { rows } else { 0 },
+            ..ExecResult::default()
+        })
     }
 
     fn query(&mut self, sql: &str, params: ParamsRef<'_>, call: &Call<'_>) -> Result<()> {
-        self.reading.end();
         let (kind, prepared) = self.look_up(sql, call)?;
         one_statement(sql, kind)?;
         if kind.rows || kind.pragma {
@@ -613,8 +634,7 @@ impl Session for DqliteSession {
         // A statement that writes is done when its last row is there, and a request that is pipelined behind
         // this one would be answered before the interrupt.
         if self.reading.writes() || !self.steps.is_empty() {
-            while self.next_row(call)? {}
-            return Ok(());
+            return self.drain(call).map(|_| ());
         }
         let closed = if is_last_part(self.channel.body()) {
             Ok(())
@@ -633,6 +653,7 @@ impl Session for DqliteSession {
                 .map_err(|error| in_batch(error, index))?;
             kinds.push((item, kind));
         }
+        self.check_step()?;
         self.prepare_batch(&kinds, call)?;
         for (index, (_, kind)) in kinds.iter().enumerate() {
             self.check_replicates(*kind, call)

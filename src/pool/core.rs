@@ -8,11 +8,12 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::backend::Backend;
+use crate::cancel::CancelHandle;
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::net::backoff::Backoff;
-use crate::net::wait::Call;
+use crate::net::wait::{Call, closed};
 use crate::pool::endpoint::{Endpoint, Lease, Unavailable};
 use crate::pool::stats::{Counters, Stats};
 use crate::pool::worker::Signal;
@@ -24,6 +25,8 @@ pub(crate) struct Core {
     pub(crate) signal: Signal,
     endpoints: Mutex<Endpoints>,
     closed: AtomicBool,
+    /// Ends the worker, and the calls that wait for a connection, when the pool closes.
+    closing: CancelHandle,
     process: u32,
 }
 
@@ -43,6 +46,7 @@ impl Core {
             signal: Signal::default(),
             endpoints: Mutex::default(),
             closed: AtomicBool::new(false),
+            closing: CancelHandle::for_pool(),
             process: std::process::id(),
         }
     }
@@ -67,19 +71,30 @@ impl Core {
         Ok(())
     }
 
+    pub(crate) fn closing(&self) -> &CancelHandle {
+        &self.closing
+    }
+
     pub(crate) fn is_forked(&self) -> bool {
         std::process::id() != self.process
     }
 
     /// Takes a connection out, from the endpoint that the backend routes to.
     ///
-    /// What fails for a passing reason before anything was sent is tried again, on another endpoint if there
-    /// is one, until the call ends.
+    /// What fails for a passing reason is tried again, on another endpoint if there is one, until the call
+    /// ends or the pool closes. The outcome of an error is always `NotSent`.
     pub(crate) fn lease(&self, call: &Call<'_>) -> Result<Lease> {
-        let call = match self.config.pool.acquire_timeout {
-            Some(timeout) => call.at_most(Deadline::after(timeout)),
-            None => *call,
+        let _running = self.closing.enter()?;
+        let own = self.config.pool.acquire_timeout;
+        let call = Call {
+            closing: Some(&self.closing),
+            ..call.at_most(own.map_or(Deadline::NONE, Deadline::after))
         };
+        self.lease_within(call)
+            .map_err(|error| error.with_outcome(Outcome::NotSent))
+    }
+
+    fn lease_within(&self, call: Call<'_>) -> Result<Lease> {
         let mut backoff = retry_backoff();
         loop {
             self.check_open()?;
@@ -200,6 +215,7 @@ impl Core {
         if self.closed.swap(true, Ordering::AcqRel) {
             return false;
         }
+        self.closing.cancel();
         for endpoint in self.all_endpoints() {
             endpoint.retire();
         }
@@ -215,6 +231,9 @@ impl Core {
             }
         }
         if left == 0 {
+            // Nobody comes in any more; with the endpoints goes the thread that they share.
+            let endpoints = std::mem::take(&mut *self.endpoints.lock());
+            drop(endpoints);
             return Ok(());
         }
         Err(Error::new(
@@ -245,11 +264,6 @@ impl Core {
         }
         stats
     }
-}
-
-/// The error of a call on a closed pool.
-pub(crate) fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "the pool is closed")
 }
 
 /// Whether a call that failed so may succeed a moment later, and has left nothing behind.

@@ -57,7 +57,7 @@ impl Drop for Shared {
             return;
         }
         self.core.begin_close();
-        self.worker.stop(Deadline::after(DROP_TIMEOUT));
+        self.worker.wait(Deadline::after(DROP_TIMEOUT));
     }
 }
 
@@ -264,7 +264,7 @@ impl Pool {
         }
         let deadline = self.deadline.unwrap_or_else(|| core.config.deadline());
         core.begin_close();
-        self.shared.worker.stop(deadline);
+        self.shared.worker.wait(deadline);
         core.wait_closed(deadline)
     }
 }

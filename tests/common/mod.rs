@@ -5,6 +5,8 @@
 
 pub mod cluster;
 pub mod database;
+pub mod fake;
+pub mod latency;
 pub mod proxy;
 pub mod raw;
 pub mod scripted;
