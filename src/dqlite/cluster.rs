@@ -90,8 +90,10 @@ impl ClusterClient {
     ///
     /// [`ErrorKind::NoLeader`](crate::ErrorKind::NoLeader) with what each node answered.
     pub fn leader(&self) -> Result<String> {
-        let (leader, _) = self.backend.leader_channel(&self.call())?;
-        Ok(leader.to_string())
+        self.repeat(|call| {
+            let (leader, _) = self.backend.leader_channel(call)?;
+            Ok(leader.to_string())
+        })
     }
 
     /// The nodes of the cluster, as the leader lists them.
