@@ -1,15 +1,17 @@
-//! A node that was the leader and is not any more.
+//! A cluster whose leader is not where it was, or nowhere.
 
 mod common;
 
 use std::net::TcpStream;
+use std::thread;
 use std::time::Duration;
 
+use common::loopback;
 use common::raw::{frame, text};
 use common::scripted::{ScriptedServer, Step};
-use quorate::Config;
 use quorate::dqlite::ClusterClient;
 use quorate::dqlite::store::MemoryNodeStore;
+use quorate::{Config, ErrorKind, Pool};
 
 const NODE: &str = "node:9001";
 
@@ -54,4 +56,25 @@ fn a_leader_that_has_come_to_know_none_is_looked_up_again() {
     assert_eq!(server.connections(), 2);
     assert_eq!(client.leader().unwrap(), NODE);
     assert!(server.connections() > 4, "{}", server.connections());
+}
+
+#[test]
+fn who_waits_for_another_s_lookup_learns_what_each_node_answered() {
+    // Nobody listens there.
+    let nodes = [1, 2].map(|number| format!("{}:900{number}", loopback()));
+    let pool = Pool::open(&format!("dqlite://{}/test", nodes.join(","))).unwrap();
+    // The pool's own thread looks the leader up from the start, and these wait for it.
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let error = pool.within(Duration::from_millis(500)).ping().unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::NoLeader, "{error}");
+                for node in &nodes {
+                    let cause = error.causes().iter().find(|cause| cause.node == *node);
+                    let cause = cause.unwrap_or_else(|| panic!("no cause for {node}: {error}"));
+                    assert_eq!(cause.error.kind(), ErrorKind::Connect, "{error}");
+                }
+            });
+        }
+    });
 }
