@@ -209,6 +209,30 @@ impl Error {
         self
     }
 
+    /// The same error for a second caller. The underlying error stays with the first.
+    pub(crate) fn copy(&self) -> Self {
+        let detail = &*self.detail;
+        Error {
+            detail: Box::new(Detail {
+                kind: detail.kind,
+                outcome: detail.outcome,
+                message: detail.message.clone(),
+                code: detail.code,
+                sqlstate: detail.sqlstate.clone(),
+                node: detail.node.clone(),
+                causes: detail
+                    .causes
+                    .iter()
+                    .map(|cause| NodeCause {
+                        node: cause.node.clone(),
+                        error: cause.error.copy(),
+                    })
+                    .collect(),
+                source: None,
+            }),
+        }
+    }
+
     /// What went wrong.
     pub fn kind(&self) -> ErrorKind {
         self.detail.kind
@@ -255,6 +279,10 @@ impl Error {
     /// What each node answered, where several were asked; empty otherwise.
     pub fn causes(&self) -> &[NodeCause] {
         &self.detail.causes
+    }
+
+    pub(crate) fn into_causes(self) -> Vec<NodeCause> {
+        self.detail.causes
     }
 
     /// Whether the same call may be made again without the danger that the statement is applied twice.

@@ -90,10 +90,7 @@ impl DqliteBackend {
                     .waiting
                     .retain(|other| !Arc::ptr_eq(other, &waker));
                 return Err(match error.kind() {
-                    ErrorKind::Timeout => Error::new(
-                        ErrorKind::NoLeader,
-                        "the deadline passed while another thread was looking the leader up",
-                    ),
+                    ErrorKind::Timeout => self.lookup.failure(),
                     _ => error,
                 });
             }

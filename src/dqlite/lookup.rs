@@ -22,6 +22,8 @@ pub(crate) struct Lookup {
     /// Addresses that are asked even if the store does not name them.
     hosts: Vec<String>,
     config: LookupConfig,
+    /// What the last round came to that found no leader, for those who wait for another's lookup.
+    failure: Mutex<Option<Error>>,
 }
 
 impl Lookup {
@@ -36,6 +38,19 @@ impl Lookup {
             store,
             hosts,
             config,
+            failure: Mutex::default(),
+        }
+    }
+
+    /// The error for a caller whose deadline passed while another thread was looking the leader up: what the
+    /// nodes have answered to that thread so far.
+    pub(crate) fn failure(&self) -> Error {
+        match &*self.failure.lock() {
+            Some(failure) => failure.copy(),
+            None => Error::new(
+                ErrorKind::NoLeader,
+                "the deadline passed before any node has answered",
+            ),
         }
     }
 
@@ -62,6 +77,7 @@ impl Lookup {
             let causes = match self.round(hint.take(), patience, call) {
                 Ok(found) => {
                     log::debug!(target: "quorate", "the leader is {}", found.leader);
+                    *self.failure.lock() = None;
                     return Ok(found);
                 }
                 Err(causes) => causes,
@@ -76,12 +92,14 @@ impl Lookup {
                 );
                 return Err(Error::new(cause.error.kind(), text).with_causes(causes));
             }
+            let failure = no_leader(rounds, causes);
+            *self.failure.lock() = Some(failure.copy());
             match backoff.pause(call) {
                 Ok(()) => {}
                 Err(error) if matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Closed) => {
-                    return Err(error.with_causes(causes));
+                    return Err(error.with_causes(failure.into_causes()));
                 }
-                _ => return Err(no_leader(rounds, causes)),
+                _ => return Err(failure),
             }
             patience = (patience * 2).min(self.config.attempt_timeout);
         }

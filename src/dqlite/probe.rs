@@ -97,9 +97,17 @@ impl Prober {
     }
 
     /// Opens a conversation with the node at `address`, if it is the leader.
+    ///
+    /// [`ErrorKind::NotLeader`] where it is not, also where it knows none: another node may lead meanwhile, and
+    /// the caller looks the leader up again.
     pub(crate) fn channel(&self, address: &str, call: &Call<'_>) -> Result<Channel> {
         self.within_attempt(call, |call| {
-            let (channel, leader) = self.ask(address, call)?;
+            let (channel, leader) =
+                self.ask(address, call)
+                    .map_err(|error| match error.kind() {
+                        ErrorKind::NoLeader => Error::new(ErrorKind::NotLeader, error.message()),
+                        _ => error,
+                    })?;
             if leader == address {
                 return Ok(channel);
             }

@@ -10,6 +10,7 @@ pub mod latency;
 pub mod proxy;
 pub mod raw;
 pub mod scripted;
+pub mod tap;
 
 use std::fs;
 use std::path::{Path, PathBuf};
