@@ -25,6 +25,12 @@ mod rows;
 mod sql;
 mod statement;
 mod time;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the worker and the router of Picodata's pool are still to come"
+)]
+mod topology;
 mod transaction;
 mod value;
 
@@ -44,5 +50,9 @@ pub use pool::stats::Stats;
 pub use row::{ColumnIndex, Columns, Row};
 pub use rows::{OptionalRow, Rows, TypedRows};
 pub use statement::Statement;
+pub use topology::{
+    BalanceStrategy, Candidate, Instance, InstanceState, LeastBusy, LowestLatency, RandomChoice,
+    RoundRobin,
+};
 pub use transaction::{Savepoint, Transaction, TransactionMode};
 pub use value::{Value, ValueRef};
