@@ -14,6 +14,12 @@ mod error;
 pub mod fuzzing;
 mod net;
 mod params;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the session, the worker and the router of Picodata are still to come"
+)]
+mod picodata;
 mod pool;
 mod row;
 mod rows;

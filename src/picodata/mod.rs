@@ -1,0 +1,10 @@
+//! Picodata: a distributed SQL database, spoken to over PostgreSQL's protocol.
+//!
+//! | part | what it does |
+//! | --- | --- |
+//! | `discovery` | the queries that read the topology, and how their rows become a snapshot |
+//! | `sharding` | which bucket a row lies in, and which instance has it |
+
+mod discovery;
+mod json;
+mod sharding;
