@@ -33,7 +33,7 @@ impl<'a> Candidate<'a> {
 
 /// Chooses the instance that a call goes to.
 ///
-/// A program may have its own. It is asked for each
+/// A program may have its own: see [`Config::set_balance`](crate::Config::set_balance). It is asked for each
 /// connection that is taken out of the pool, by many threads at once, on the caller's own thread and with no
 /// lock of the pool held. It should answer in microseconds and must not call the pool.
 ///
