@@ -46,6 +46,12 @@ mod error;
 pub mod fuzzing;
 mod net;
 mod params;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the session, the worker and the router of Picodata are still to come"
+)]
+mod picodata;
 mod pool;
 mod row;
 mod rows;
@@ -57,6 +63,12 @@ mod rows;
 mod sql;
 mod statement;
 mod time;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the worker and the router of Picodata's pool are still to come"
+)]
+mod topology;
 mod transaction;
 mod value;
 
@@ -76,5 +88,9 @@ pub use pool::stats::Stats;
 pub use row::{ColumnIndex, Columns, Row};
 pub use rows::{OptionalRow, Rows, TypedRows};
 pub use statement::Statement;
+pub use topology::{
+    BalanceStrategy, Candidate, Instance, InstanceState, LeastBusy, LowestLatency, RandomChoice,
+    RoundRobin,
+};
 pub use transaction::{Savepoint, Transaction, TransactionMode};
 pub use value::{Value, ValueRef};

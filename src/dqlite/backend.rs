@@ -53,7 +53,7 @@ impl DqliteBackend {
                 prober.clone(),
                 Arc::clone(&store),
                 config.hosts.clone(),
-                config.lookup.clone(),
+                config.dqlite.lookup.clone(),
             ),
             prober,
             store,
@@ -223,10 +223,10 @@ impl Backend for DqliteBackend {
 
 /// The store that a configuration names.
 fn store(config: &Config) -> Result<Arc<dyn NodeStore>> {
-    if let Some(store) = &config.store {
+    if let Some(store) = &config.dqlite.store {
         return Ok(Arc::clone(store));
     }
-    match &config.store_path {
+    match &config.dqlite.store_path {
         Some(path) => Ok(<dyn NodeStore>::open(path)?.into()),
         None => Ok(Arc::new(MemoryNodeStore::from_addresses(
             config.hosts.iter().cloned(),

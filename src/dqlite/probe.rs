@@ -41,8 +41,8 @@ impl Prober {
             dialer: Dialer::new(tls, config.dial.clone(), config.dial_timeout),
             name: config.name.as_str().into(),
             statement_cache: config.statement_cache,
-            max_message: config.max_message,
-            attempt_timeout: config.lookup.attempt_timeout,
+            max_message: config.dqlite.max_message,
+            attempt_timeout: config.dqlite.lookup.attempt_timeout,
         })
     }
 
