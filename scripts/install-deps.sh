@@ -97,10 +97,16 @@ if test "$(id -u)" != 0; then
 fi
 
 echo "installing with apt-get:$packages"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
 apt() {
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@"
+    $as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" >"$log" 2>&1
 }
 # An old list of packages may do.
 apt update || echo "apt-get update failed; trying with the list of packages that is there" >&2
 # shellcheck disable=SC2086 # a list of words
-apt install --yes --no-install-recommends $packages
+if ! apt install --yes --no-install-recommends $packages; then
+    cat "$log" >&2
+    exit 1
+fi

@@ -37,7 +37,8 @@ const LIMIT: Duration = Duration::from_secs(28);
 const BEFORE: Duration = Duration::from_millis(1500);
 const AFTER: Duration = Duration::from_millis(1500);
 
-/// The pause between two attempts to make a node the leader.
+/// How long one attempt to make a node the leader may take, and the pause between two.
+const TRANSFER: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(20);
 
 pub(crate) fn run(words: Vec<OsString>) -> Result<(), Stop> {
@@ -218,8 +219,9 @@ impl<'n> Demo<'n> {
         let pool = self.pool.within(self.limit);
         loop {
             if self.cluster.leader()? != *address {
-                // Refused while the node has still to catch up.
-                if let Err(error) = self.cluster.transfer(number as u64)
+                // Refused while the node has still to catch up, and now and then not answered (1.11).
+                let cluster = self.cluster.within(self.limit.min(TRANSFER.into()));
+                if let Err(error) = cluster.transfer(number as u64)
                     && self.limit.has_passed()
                 {
                     return Err(error
