@@ -126,6 +126,15 @@ pub struct NodeCause {
     pub error: Error,
 }
 
+impl NodeCause {
+    pub(crate) fn copy(&self) -> Self {
+        NodeCause {
+            node: self.node.clone(),
+            error: self.error.copy(),
+        }
+    }
+}
+
 /// An error of this library. It is one pointer wide.
 ///
 /// [`kind`](Error::kind) says what went wrong, [`outcome`](Error::outcome) what became of the statement,
@@ -203,13 +212,7 @@ impl Error {
         self
     }
 
-    /// Puts `context` and a colon before the message.
-    pub fn context(mut self, context: impl fmt::Display) -> Self {
-        self.detail.message = format!("{context}: {}", self.detail.message);
-        self
-    }
-
-    /// The same error for a second caller. The underlying error stays with the first.
+    /// The same error without its source, for a second caller.
     pub(crate) fn copy(&self) -> Self {
         let detail = &*self.detail;
         Error {
@@ -220,17 +223,16 @@ impl Error {
                 code: detail.code,
                 sqlstate: detail.sqlstate.clone(),
                 node: detail.node.clone(),
-                causes: detail
-                    .causes
-                    .iter()
-                    .map(|cause| NodeCause {
-                        node: cause.node.clone(),
-                        error: cause.error.copy(),
-                    })
-                    .collect(),
+                causes: detail.causes.iter().map(NodeCause::copy).collect(),
                 source: None,
             }),
         }
+    }
+
+    /// Puts `context` and a colon before the message.
+    pub fn context(mut self, context: impl fmt::Display) -> Self {
+        self.detail.message = format!("{context}: {}", self.detail.message);
+        self
     }
 
     /// What went wrong.

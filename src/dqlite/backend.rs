@@ -85,10 +85,8 @@ impl DqliteBackend {
                 state.waiting.push(Arc::clone(&waker));
             }
             if let Err(error) = call.wait(&waker) {
-                self.state
-                    .lock()
-                    .waiting
-                    .retain(|other| !Arc::ptr_eq(other, &waker));
+                let mut state = self.state.lock();
+                state.waiting.retain(|other| !Arc::ptr_eq(other, &waker));
                 return Err(match error.kind() {
                     ErrorKind::Timeout => self.lookup.failure(),
                     _ => error,
@@ -131,7 +129,7 @@ impl DqliteBackend {
         channel
             .request(&request, call)
             .map_err(|error| harmless(error).with_node(&*leader))?;
-        match channel.response()? {
+        match channel.response().map_err(harmless)? {
             Response::Nodes(nodes) => Ok(nodes
                 .into_iter()
                 .map(|node| NodeInfo {

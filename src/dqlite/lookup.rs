@@ -116,7 +116,15 @@ impl Lookup {
             let bounded = call.at_most(Deadline::after(self.config.probe_delay));
             match self.prober.probe(hint, self.config.probe_delay, &bounded) {
                 Ok(found) => return Ok(found),
-                Err(error) if call.check().is_err() => return Err(vec![cause(hint, error)]),
+                Err(error) if call.check().is_err() => {
+                    let mut causes = vec![cause(hint, error)];
+                    let others = self.nodes().unwrap_or_default();
+                    causes.extend(others.iter().filter(|node| *node != hint).map(|node| {
+                        let text = "the call ended before it was asked";
+                        cause(node, Error::new(ErrorKind::Connect, text))
+                    }));
+                    return Err(causes);
+                }
                 // It is asked again among the others.
                 Err(error) => log::debug!(target: "quorate", "{hint}: {error}"),
             }
