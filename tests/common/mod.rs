@@ -8,6 +8,7 @@ pub mod database;
 pub mod proxy;
 pub mod raw;
 pub mod scripted;
+pub mod tap;
 
 use std::fs;
 use std::path::{Path, PathBuf};
