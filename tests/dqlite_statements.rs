@@ -127,7 +127,7 @@ fn a_cache_of_none_prepares_nothing() {
         Outcome::NotSent,
         "takes 2 parameters",
     );
-    assert_eq!(tap.take(), []);
+    assert!(tap.take().is_empty());
     // Preparing all the same shows a fault in the text, and leaves nothing on the server.
     let mut connection = pool.acquire().unwrap();
     assert_eq!(connection.prepare("SELECT ?").unwrap().parameters(), 1);
