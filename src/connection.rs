@@ -1,9 +1,9 @@
 //! A connection: one session of a pool, in the hands of one thread.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use crate::backend::{ExecResult, Session};
+use crate::backend::{ExecResult, NextRow, Session};
 use crate::batch::{Batch, BatchResults};
 use crate::cancel::CancelHandle;
 use crate::convert::FromRow;
@@ -294,7 +294,7 @@ impl Connection {
 
     /// Goes to the next row of the running query.
     pub(crate) fn advance(&mut self) -> Result<bool> {
-        let advanced = self.read(|session, call| session.next_row(call));
+        let advanced = self.next_row();
         if advanced.is_err() {
             // A call that was cancelled leaves rows under way.
             self.clean_up_within(CANCEL_TIMEOUT, |session, call| session.close_rows(call));
@@ -302,26 +302,37 @@ impl Connection {
         advanced
     }
 
-    pub(crate) fn columns(&self) -> &Columns {
-        static NONE: std::sync::LazyLock<Columns> = std::sync::LazyLock::new(Columns::default);
-        self.line
-            .lease
-            .as_ref()
-            .and_then(Lease::peek)
-            .map_or(&NONE, |session| session.columns())
+    /// What has been received is given without a look at the clock or the process: only the row that has to
+    /// be waited for pays for that.
+    fn next_row(&mut self) -> Result<bool> {
+        loop {
+            match self.line.next_row()? {
+                NextRow::Row => return Ok(true),
+                NextRow::End => return Ok(false),
+                NextRow::Wait => self.read(|session, call| session.receive_rows(call))?,
+            }
+        }
     }
 
+    pub(crate) fn columns(&self) -> &Columns {
+        match self.line.lease.as_ref().and_then(Lease::peek) {
+            Some(session) => session.columns(),
+            None => no_columns(),
+        }
+    }
+
+    #[inline]
     pub(crate) fn row(&self) -> Row<'_> {
-        let (cells, data) = self
-            .line
-            .lease
-            .as_ref()
-            .and_then(Lease::peek)
-            .map_or((&[][..], &[][..]), |session| session.row());
-        Row::new(self.columns(), cells, data)
+        match self.line.lease.as_ref().and_then(Lease::peek) {
+            Some(session) => Row::new(session.columns(), session.cells(), session.data()),
+            None => Row::new(no_columns(), &[], &[]),
+        }
     }
 
     pub(crate) fn close_rows(&mut self) -> Result<()> {
+        if self.line.read(|session| Ok(session.try_close_rows()))? {
+            return Ok(());
+        }
         self.read(|session, call| session.close_rows(call))
     }
 
@@ -334,7 +345,7 @@ impl Connection {
         let _running = self.cancel.enter()?;
         let deadline = self.reading.or(self.deadline);
         let call = bounds(&self.line.core, deadline, self.timeout, &self.cancel);
-        self.line.read(&call, operation)
+        self.line.read(|session| operation(session, &call))
     }
 
     /// Does `clean_up` within a short time, and closes the connection if that fails.
@@ -454,26 +465,40 @@ impl Line {
         }
     }
 
-    fn read<R>(
-        &mut self,
-        call: &Call<'_>,
-        operation: impl FnOnce(&mut dyn Session, &Call<'_>) -> Result<R>,
-    ) -> Result<R> {
+    /// Reads on in an answer.
+    fn read<R>(&mut self, operation: impl FnOnce(&mut dyn Session) -> Result<R>) -> Result<R> {
         let Some(lease) = &mut self.lease else {
-            return Err(Error::new(
-                ErrorKind::Closed,
-                "the connection was closed after an earlier error",
-            ));
+            return Err(closed_by_error());
         };
         let was_in_transaction = lease.session()?.in_transaction();
-        operation(lease.session()?, call).map_err(|error| {
-            let error = error.with_node(&**lease.endpoint());
-            self.core.report(lease.endpoint(), &error);
-            // The session stays: it knows what became of the other statements of a batch.
-            let broken = lease.peek().is_none_or(|session| session.is_broken());
-            self.lost_transaction |= broken && was_in_transaction;
-            error
-        })
+        operation(lease.session()?).map_err(|error| self.reading_failed(error, was_in_transaction))
+    }
+
+    fn next_row(&mut self) -> Result<NextRow> {
+        let Some(lease) = &mut self.lease else {
+            return Err(closed_by_error());
+        };
+        let session = lease.session()?;
+        match session.next_row() {
+            Ok(next) => Ok(next),
+            Err(error) => {
+                let in_transaction = session.in_transaction();
+                Err(self.reading_failed(error, in_transaction))
+            }
+        }
+    }
+
+    #[cold]
+    fn reading_failed(&mut self, error: Error, was_in_transaction: bool) -> Error {
+        let Some(lease) = &self.lease else {
+            return error;
+        };
+        let error = error.with_node(&**lease.endpoint());
+        self.core.report(lease.endpoint(), &error);
+        // The session stays: it knows what became of the other statements of a batch.
+        let broken = lease.peek().is_none_or(|session| session.is_broken());
+        self.lost_transaction |= broken && was_in_transaction;
+        error
     }
 }
 
@@ -493,6 +518,19 @@ fn bounds<'a>(
         deadline,
         cancel: Some(cancel),
     }
+}
+
+#[cold]
+fn no_columns() -> &'static Columns {
+    static NONE: LazyLock<Columns> = LazyLock::new(Columns::default);
+    &NONE
+}
+
+fn closed_by_error() -> Error {
+    Error::new(
+        ErrorKind::Closed,
+        "the connection was closed after an earlier error",
+    )
 }
 
 fn lost_transaction() -> Error {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::backend::{BatchStep, Description, ExecResult, Session};
+use crate::backend::{BatchStep, Description, ExecResult, NextRow, Session};
 use crate::batch::BatchItem;
 use crate::dqlite::channel::{Channel, harmless, violation};
 use crate::dqlite::reading::{Reading, is_last_part};
@@ -298,25 +298,16 @@ impl DqliteSession {
         Ok(())
     }
 
-    /// Receives the next part of the rows.
-    fn next_part(&mut self, call: &Call<'_>) -> Result<()> {
-        self.channel.set_pipelined(true);
-        self.channel.receive(call).map_err(|error| {
-            if error.kind() != ErrorKind::Cancelled {
-                self.channel.set_broken();
+    /// Reads the rows to their end and counts them.
+    fn drain_rows(&mut self, call: &Call<'_>) -> Result<u64> {
+        let mut count = 0;
+        loop {
+            match self.next_row()? {
+                NextRow::Row => count += 1,
+                NextRow::End => return Ok(count),
+                NextRow::Wait => self.receive_rows(call)?,
             }
-            error.with_outcome(Outcome::Unknown)
-        })?;
-        let cursor = match self.channel.response()? {
-            Response::Rows(part) => part.cursor(),
-            _ => {
-                self.end_rows();
-                return Err(self.channel.unexpected("ROWS"));
-            }
-        };
-        self.reading
-            .next_part(cursor)
-            .inspect_err(|_| self.channel.set_broken())
+        }
     }
 
     fn end_rows(&mut self) {
@@ -495,11 +486,11 @@ impl Session for DqliteSession {
             return self.exec_kind(sql, (kind, prepared), params, call);
         }
         self.query(sql, params, call)?;
-        let mut result = ExecResult::default();
-        while self.next_row(call)? {
-            result.rows_affected += u64::from(kind.writes_and_answers);
-        }
-        Ok(result)
+        let rows = self.drain_rows(call)?;
+        Ok(ExecResult {
+            rows_affected: if kind.writes_and_answers { rows } else { 0 },
+            ..ExecResult::default()
+        })
     }
 
     fn query(&mut self, sql: &str, params: ParamsRef<'_>, call: &Call<'_>) -> Result<()> {
@@ -535,40 +526,68 @@ impl Session for DqliteSession {
         self.reading.columns()
     }
 
-    fn next_row(&mut self, call: &Call<'_>) -> Result<bool> {
-        while self.reading.is_open() {
-            match self.reading.step(self.channel.body()) {
-                Ok(RowStep::Row) => return Ok(true),
-                Ok(RowStep::Done) => self.end_rows(),
-                Ok(RowStep::PartEnd) => self.next_part(call)?,
-                Err(error) => {
-                    self.channel.set_broken();
-                    return Err(violation(error));
+    fn next_row(&mut self) -> Result<NextRow> {
+        match self.reading.step(self.channel.body()) {
+            Ok(RowStep::Row) => Ok(NextRow::Row),
+            Ok(RowStep::PartEnd) => Ok(NextRow::Wait),
+            Ok(RowStep::Done) => {
+                if self.reading.is_open() {
+                    self.end_rows();
                 }
+                Ok(NextRow::End)
+            }
+            Err(error) => {
+                self.channel.set_broken();
+                Err(violation(error))
             }
         }
-        Ok(false)
     }
 
-    fn row(&self) -> (&[Cell], &[u8]) {
-        (self.reading.cells(), self.channel.body())
+    fn receive_rows(&mut self, call: &Call<'_>) -> Result<()> {
+        self.channel.set_pipelined(true);
+        self.channel.receive(call).map_err(|error| {
+            if error.kind() != ErrorKind::Cancelled {
+                self.channel.set_broken();
+            }
+            error.with_outcome(Outcome::Unknown)
+        })?;
+        let cursor = match self.channel.response()? {
+            Response::Rows(part) => part.cursor(),
+            _ => {
+                self.end_rows();
+                return Err(self.channel.unexpected("ROWS"));
+            }
+        };
+        self.reading
+            .next_part(cursor)
+            .inspect_err(|_| self.channel.set_broken())
+    }
+
+    fn cells(&self) -> &[Cell] {
+        self.reading.cells()
+    }
+
+    fn data(&self) -> &[u8] {
+        self.channel.body()
+    }
+
+    fn try_close_rows(&mut self) -> bool {
+        if self.reading.is_open() && is_last_part(self.channel.body()) {
+            self.end_rows();
+        }
+        !self.reading.is_open()
     }
 
     fn close_rows(&mut self, call: &Call<'_>) -> Result<()> {
-        if !self.reading.is_open() {
+        if self.try_close_rows() {
             return Ok(());
         }
         // A statement that writes is done when its last row is there, and a request that is pipelined behind
         // this one would be answered before the interrupt.
         if self.reading.writes() || !self.steps.is_empty() {
-            while self.next_row(call)? {}
-            return Ok(());
+            return self.drain_rows(call).map(drop);
         }
-        let closed = if is_last_part(self.channel.body()) {
-            Ok(())
-        } else {
-            self.interrupt(call)
-        };
+        let closed = self.interrupt(call);
         self.end_rows();
         closed
     }

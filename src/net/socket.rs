@@ -163,11 +163,13 @@ impl Socket {
         Ok(())
     }
 
-    /// Tells the kernel to acknowledge at once what arrives next.
+    /// Tells the kernel to acknowledge what has arrived, and from here on whatever is read.
     ///
     /// A peer that answers pipelined requests with one write each otherwise waits for our delayed
-    /// acknowledgement (40 ms) before it sends the second answer. The kernel forgets the setting, so it is
-    /// made anew before each read of such answers.
+    /// acknowledgement (40 ms) before it sends the second answer. The kernel (`net/ipv4/tcp.c`,
+    /// `tcp_cleanup_rbuf`) goes back to delaying when something is sent, so it is told again after each write.
+    /// To tell it before each read brings every answer in a packet of its own: a scan is then received in a
+    /// fifth less time, for half as much CPU again.
     pub(crate) fn acknowledge_at_once(&self) {
         // Unix sockets have no such option and no such delay.
         let _ = sockopt::set_tcp_quickack(&self.raw.0, true);

@@ -31,8 +31,10 @@ pub(crate) struct Stream {
     base: u64,
     /// An answer that is not there yet is waited for first, which spares a read that would find nothing.
     wait_first: bool,
-    /// Answers come in many small writes: acknowledge each at once.
+    /// Answers come in many small writes: acknowledge them at once.
     pipelined: bool,
+    /// The kernel acknowledges at once, as far as is known here.
+    acknowledging: bool,
 }
 
 impl Stream {
@@ -47,6 +49,7 @@ impl Stream {
             base: 0,
             wait_first: false,
             pipelined: false,
+            acknowledging: false,
         }
     }
 
@@ -91,6 +94,7 @@ impl Stream {
                 Ok(written) => {
                     self.written += written;
                     self.wait_first = true;
+                    self.acknowledging = false;
                 }
                 Err(error) if is_pause(&error) => return Ok(false),
                 Err(error) => return Err(disconnected(&error)),
@@ -162,9 +166,6 @@ impl Stream {
     fn fill_some(&mut self, call: &Call<'_>) -> Result<()> {
         loop {
             let flushed = self.flush_some()?;
-            if self.pipelined {
-                self.socket.acknowledge_at_once();
-            }
             if !std::mem::take(&mut self.wait_first) {
                 match self.socket.try_read(&mut self.input[self.end..]) {
                     Ok(0) => {
@@ -177,6 +178,9 @@ impl Stream {
                     Err(error) if is_pause(&error) => {}
                     Err(error) => return Err(disconnected(&error)),
                 }
+            }
+            if self.pipelined && !std::mem::replace(&mut self.acknowledging, true) {
+                self.socket.acknowledge_at_once();
             }
             let mut interest = PollFlags::IN;
             if !flushed {
