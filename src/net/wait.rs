@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
@@ -85,6 +86,12 @@ impl<'a> Call<'a> {
             deadline: self.deadline.min(deadline),
             ..self
         }
+    }
+
+    /// Whether nobody can cancel the call and at least `time` is left of it.
+    pub(crate) fn has_time(&self, time: Duration) -> bool {
+        !self.cancel.is_some_and(CancelHandle::is_shared)
+            && self.deadline.remaining().is_none_or(|left| left >= time)
     }
 
     /// Fails if the call was cancelled or its deadline has passed.
@@ -200,7 +207,7 @@ pub(crate) fn cancelled() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     #[test]
     fn a_wait_ends_at_its_deadline() {
