@@ -1,11 +1,12 @@
 //! A connection: one session of a pool, in the hands of one thread.
 
+use std::cell::OnceCell;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::backend::{ExecResult, NextRow, Session};
 use crate::batch::{Batch, BatchResults};
-use crate::cancel::CancelHandle;
+use crate::cancel::{CancelHandle, Running};
 use crate::convert::FromRow;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Outcome, Result};
@@ -37,11 +38,14 @@ const CANCEL_TIMEOUT: Duration = Duration::from_millis(100);
 /// A connection never goes back to the pool with an open transaction: it is rolled back first, or closed.
 pub struct Connection {
     line: Line,
-    cancel: CancelHandle,
+    /// Made when it is first asked for; until then nobody can cancel.
+    cancel: OnceCell<CancelHandle>,
     deadline: Option<Deadline>,
     timeout: Option<Option<Duration>>,
     /// The deadline of the call whose rows or results are being read.
     reading: Option<Deadline>,
+    /// The deadline of the call of the pool that has taken the connection out and not run its statement yet.
+    begun: Option<Deadline>,
 }
 
 /// The session of a connection, and what became of it.
@@ -54,34 +58,58 @@ struct Line {
 }
 
 impl Connection {
+    /// Takes a connection out for a caller, who keeps it.
     pub(crate) fn acquire(
-        core: Arc<Core>,
+        core: &Arc<Core>,
         deadline: Option<Deadline>,
         cancel: Option<CancelHandle>,
     ) -> Result<Self> {
-        let cancel = cancel.unwrap_or_else(CancelHandle::for_connection);
+        let mut connection = Connection::acquire_for_call(core, deadline, cancel)?;
+        connection.begun = None;
+        Ok(connection)
+    }
+
+    /// Takes a connection out for one call of the pool: the first statement is a part of that call, so it
+    /// has the same deadline, and the process is not looked at again.
+    pub(crate) fn acquire_for_call(
+        core: &Arc<Core>,
+        deadline: Option<Deadline>,
+        cancel: Option<CancelHandle>,
+    ) -> Result<Self> {
         core.check_open()?;
-        let lease = {
-            let _running = cancel.enter()?;
-            let call = bounds(&core, deadline, None, &cancel);
-            call.check()?;
-            core.lease(&call)?
+        let (lease, begun) = {
+            let _running = enter(cancel.as_ref())?;
+            let now = Instant::now();
+            let call = bounds(core, deadline, None, cancel.as_ref(), now);
+            call.check_at(now)?;
+            (core.lease(&call, now)?, call.deadline)
         };
         Ok(Connection {
             line: Line {
-                core,
+                core: Arc::clone(core),
                 lease: Some(lease),
                 lost_transaction: false,
             },
-            cancel,
+            cancel: cancel.map_or_else(OnceCell::new, OnceCell::from),
             deadline,
             timeout: None,
             reading: None,
+            begun: Some(begun),
         })
     }
 
-    fn bounds(&self) -> Call<'_> {
-        bounds(&self.line.core, self.deadline, self.timeout, &self.cancel)
+    /// Gives the connection back, by a call of the pool that has taken it out itself and has run no code of
+    /// the caller's but conversions meanwhile: the process has not been forked in between.
+    pub(crate) fn give_back(mut self) {
+        self.roll_back();
+        if let Some(lease) = self.line.lease.take() {
+            lease.give_back();
+        }
+    }
+
+    fn bounds(&self, now: Instant) -> Call<'_> {
+        let (deadline, cancel) = (self.deadline, self.cancel.get());
+        bounds(&self.line.core, deadline, self.timeout, cancel, now)
     }
 
     /// Sets one deadline for all following calls, or with `None` goes back to one timeout for each call.
@@ -98,7 +126,8 @@ impl Connection {
     ///
     /// A connection that was taken out with [`Pool::cancel_with`](crate::Pool::cancel_with) gives that handle.
     pub fn cancel_handle(&self) -> CancelHandle {
-        self.cancel.clone()
+        let cancel = self.cancel.get_or_init(CancelHandle::for_connection);
+        cancel.clone()
     }
 
     /// The address of the node that the connection goes to; empty while it goes to none, after a failure.
@@ -264,12 +293,24 @@ impl Connection {
         &mut self,
         operation: impl FnMut(&mut dyn Session, &Call<'_>) -> Result<R>,
     ) -> Result<R> {
-        self.line.core.check_open()?;
+        let begun = self.begun.take();
+        if begun.is_none() {
+            self.line.core.check_open()?;
+        }
         if self.line.lost_transaction {
             return Err(lost_transaction());
         }
-        let _running = self.cancel.enter()?;
-        let call = bounds(&self.line.core, self.deadline, self.timeout, &self.cancel);
+        let _running = enter(self.cancel.get())?;
+        let now = Instant::now();
+        let call = bounds(
+            &self.line.core,
+            begun.or(self.deadline),
+            self.timeout,
+            self.cancel.get(),
+            now,
+        );
+        // Taking the connection out may have used the time up.
+        call.check_at(now)?;
         self.line.attempt(&call, operation)
     }
 
@@ -342,9 +383,14 @@ impl Connection {
         operation: impl FnOnce(&mut dyn Session, &Call<'_>) -> Result<R>,
     ) -> Result<R> {
         self.line.core.check_process()?;
-        let _running = self.cancel.enter()?;
-        let deadline = self.reading.or(self.deadline);
-        let call = bounds(&self.line.core, deadline, self.timeout, &self.cancel);
+        let _running = enter(self.cancel.get())?;
+        let call = bounds(
+            &self.line.core,
+            self.reading.or(self.deadline),
+            self.timeout,
+            self.cancel.get(),
+            Instant::now(),
+        );
         self.line.read(|session| operation(session, &call))
     }
 
@@ -404,7 +450,8 @@ impl Connection {
 
     /// The moment by which a call that begins now ends.
     pub(crate) fn call_deadline(&self) -> Deadline {
-        self.bounds().deadline
+        self.begun
+            .unwrap_or_else(|| self.bounds(Instant::now()).deadline)
     }
 
     pub(crate) fn explicit_deadline(&self) -> Option<Deadline> {
@@ -417,8 +464,8 @@ impl Connection {
         backoff: &mut crate::net::backoff::Backoff,
         deadline: Deadline,
     ) -> Result<()> {
-        let _running = self.cancel.enter()?;
-        backoff.pause(&self.bounds().at_most(deadline))
+        let _running = enter(self.cancel.get())?;
+        backoff.pause(&self.bounds(Instant::now()).at_most(deadline))
     }
 }
 
@@ -429,9 +476,8 @@ impl Line {
         call: &Call<'_>,
         mut operation: impl FnMut(&mut dyn Session, &Call<'_>) -> Result<R>,
     ) -> Result<R> {
-        let mut backoff = retry_backoff();
+        let mut backoff = None;
         loop {
-            call.check()?;
             if self
                 .lease
                 .as_ref()
@@ -442,7 +488,7 @@ impl Line {
             }
             let lease = match &mut self.lease {
                 Some(lease) => lease,
-                none => none.insert(self.core.lease(call)?),
+                none => none.insert(self.core.lease(call, Instant::now())?),
             };
             let was_in_transaction = lease.session()?.in_transaction();
             let error = match operation(lease.session()?, call) {
@@ -458,6 +504,7 @@ impl Line {
                 self.lost_transaction = gone;
                 return Err(error);
             }
+            let backoff = backoff.get_or_insert_with(retry_backoff);
             if !gone || !is_passing(&error) || backoff.pause(call).is_err() {
                 return Err(error);
             }
@@ -507,17 +554,20 @@ fn bounds<'a>(
     core: &Core,
     deadline: Option<Deadline>,
     timeout: Option<Option<Duration>>,
-    cancel: &'a CancelHandle,
+    cancel: Option<&'a CancelHandle>,
+    now: Instant,
 ) -> Call<'a> {
-    let deadline = deadline.unwrap_or_else(|| match timeout {
-        Some(Some(timeout)) => Deadline::after(timeout),
-        Some(None) => Deadline::NONE,
-        None => core.config.deadline(),
+    let deadline = deadline.unwrap_or_else(|| {
+        timeout
+            .unwrap_or(core.config.timeout)
+            .map_or(Deadline::NONE, |timeout| Deadline::at(now, timeout))
     });
-    Call {
-        deadline,
-        cancel: Some(cancel),
-    }
+    Call { deadline, cancel }
+}
+
+/// Marks the calling thread as inside a call that `cancel` cancels.
+fn enter(cancel: Option<&CancelHandle>) -> Result<Option<Running<'_>>> {
+    cancel.map_or(Ok(None), CancelHandle::enter)
 }
 
 #[cold]

@@ -283,19 +283,13 @@ impl DqliteSession {
 
     /// Begins to read the rows whose first part has been received.
     fn begin_rows(&mut self, kind: Kind, statement: Option<u32>, count: usize) -> Result<()> {
-        let (columns, cursor) = match self.channel.response()? {
-            Response::Rows(part) => {
-                let columns = part.columns().map_err(violation)?;
-                (
-                    columns.into_iter().map(str::to_owned).collect(),
-                    part.cursor(),
-                )
-            }
-            _ => return Err(self.statement_failure("ROWS", kind, count)),
-        };
-        self.reading
-            .begin(columns, cursor, kind.writes_and_answers, statement);
-        Ok(())
+        match self.channel.response()? {
+            Response::Rows(part) => self
+                .reading
+                .begin(&part, kind.writes_and_answers, statement)
+                .map_err(violation),
+            _ => Err(self.statement_failure("ROWS", kind, count)),
+        }
     }
 
     /// Reads the rows to their end and counts them.

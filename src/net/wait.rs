@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
@@ -96,10 +96,15 @@ impl<'a> Call<'a> {
 
     /// Fails if the call was cancelled or its deadline has passed.
     pub(crate) fn check(&self) -> Result<()> {
+        self.check_at(Instant::now())
+    }
+
+    /// The same, for one who has just read the clock.
+    pub(crate) fn check_at(&self, now: Instant) -> Result<()> {
         if self.cancel.is_some_and(CancelHandle::is_cancelled) {
             return Err(cancelled());
         }
-        if self.deadline.has_passed() {
+        if self.deadline.instant().is_some_and(|end| now >= end) {
             return Err(timeout());
         }
         Ok(())
@@ -207,7 +212,6 @@ pub(crate) fn cancelled() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
 
     #[test]
     fn a_wait_ends_at_its_deadline() {

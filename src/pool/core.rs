@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -74,18 +74,17 @@ impl Core {
     /// Takes a connection out, from the endpoint that the backend routes to.
     ///
     /// What fails for a passing reason before anything was sent is tried again, on another endpoint if there
-    /// is one, until the call ends.
-    pub(crate) fn lease(&self, call: &Call<'_>) -> Result<Lease> {
+    /// is one, until the call ends. The caller has checked that the pool is open, and has read the clock.
+    pub(crate) fn lease(&self, call: &Call<'_>, now: Instant) -> Result<Lease> {
         let call = match self.config.pool.acquire_timeout {
-            Some(timeout) => call.at_most(Deadline::after(timeout)),
+            Some(timeout) => call.at_most(Deadline::at(now, timeout)),
             None => *call,
         };
-        let mut backoff = retry_backoff();
+        let mut backoff = None;
         loop {
-            self.check_open()?;
             let route = self.backend.route(&call)?;
             let endpoint = self.endpoint(&route.endpoint, route.exclusive)?;
-            match endpoint.checkout(&*self.backend, route.session, &call) {
+            match endpoint.checkout(&*self.backend, route.session, &call, now) {
                 Ok(lease) => {
                     self.counters.acquired();
                     return Ok(lease);
@@ -100,8 +99,10 @@ impl Core {
                         return Err(error.with_node(&**endpoint.address()));
                     }
                     backoff
+                        .get_or_insert_with(retry_backoff)
                         .pause(&call)
                         .map_err(|_| error.with_node(&**endpoint.address()))?;
+                    self.check_open()?;
                 }
             }
         }
@@ -123,6 +124,7 @@ impl Core {
                         Arc::clone(address),
                         &self.config.pool,
                         Arc::clone(&self.counters),
+                        self.process,
                     ))
                 },
             ));
