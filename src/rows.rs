@@ -87,6 +87,7 @@ impl<'c> Rows<'c> {
     ///
     /// What the server answers or what broke the connection. After an error there are no more rows.
     #[expect(clippy::should_implement_trait, reason = "a row borrows from the rows")]
+    #[inline]
     pub fn next(&mut self) -> Result<Option<Row<'_>>> {
         if self.done {
             return Ok(None);

@@ -68,8 +68,8 @@ impl DqliteBackend {
 
     /// The leader, looked up if need be; one thread looks, the others wait for it.
     fn leader(&self, call: &Call<'_>) -> Result<Leader> {
-        let waker = Waker::current()?;
         let last = loop {
+            let waker;
             {
                 let mut state = self.state.lock();
                 if let Some(leader) = &state.leader {
@@ -82,6 +82,7 @@ impl DqliteBackend {
                     state.looking = true;
                     break state.last.clone();
                 }
+                waker = Waker::current()?;
                 state.waiting.push(Arc::clone(&waker));
             }
             if let Err(error) = call.wait(&waker) {

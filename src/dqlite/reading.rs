@@ -1,7 +1,7 @@
 //! The rows that a session is reading: where in which part, and what is known of them.
 
 use crate::dqlite::wire::error::WireError;
-use crate::dqlite::wire::rows::{RowCursor, RowStep};
+use crate::dqlite::wire::rows::{RowCursor, RowStep, RowsPart};
 use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::row::{Cell, Columns};
 
@@ -24,19 +24,22 @@ impl Reading {
     /// Begins with the first part of a result.
     pub(crate) fn begin(
         &mut self,
-        columns: Vec<String>,
-        cursor: RowCursor,
+        part: &RowsPart<'_>,
         writes: bool,
         statement: Option<u32>,
-    ) {
-        if !self.columns.names().eq(columns.iter().map(String::as_str)) {
-            self.columns = Columns::new(columns);
+    ) -> Result<(), WireError> {
+        // The same statement, most often.
+        if !part.has_columns(self.columns.names()) {
+            let names = part.columns()?;
+            self.columns = Columns::new(names.into_iter().map(str::to_owned).collect());
         }
         self.cells.clear();
+        let cursor = part.cursor();
         self.rows_before = cursor.row;
         self.cursor = Some(cursor);
         self.writes = writes;
         self.statement = statement;
+        Ok(())
     }
 
     /// Goes on with the next part.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::backend::{BatchStep, Description, ExecResult, Session};
+use crate::backend::{BatchStep, Description, ExecResult, NextRow, Session};
 use crate::batch::BatchItem;
 use crate::dqlite::channel::{Channel, harmless, violation};
 use crate::dqlite::reading::{Reading, is_last_part};
@@ -342,49 +342,27 @@ impl DqliteSession {
 
     /// Begins to read the rows whose first part has been received.
     fn begin_rows(&mut self, kind: Kind, statement: Option<u32>) -> Result<()> {
-        let (columns, cursor) = match self.channel.response()? {
-            Response::Rows(part) => {
-                let columns = part.columns().map_err(violation)?;
-                (
-                    columns.into_iter().map(str::to_owned).collect(),
-                    part.cursor(),
-                )
-            }
-            _ => return Err(self.statement_failure("ROWS", kind)),
-        };
-        self.reading
-            .begin(columns, cursor, kind.writes_and_answers, statement);
-        Ok(())
-    }
-
-    /// Receives the next part of the rows.
-    fn next_part(&mut self, call: &Call<'_>) -> Result<()> {
-        self.channel.set_pipelined(true);
-        self.channel.receive(call).map_err(|error| {
-            if error.kind() != ErrorKind::Cancelled {
-                self.channel.set_broken();
-            }
-            error.with_outcome(Outcome::Unknown)
-        })?;
-        let cursor = match self.channel.response()? {
-            Response::Rows(part) => part.cursor(),
-            _ => {
-                self.end_rows();
-                return Err(self.channel.unexpected("ROWS"));
-            }
-        };
-        self.reading
-            .next_part(cursor)
-            .inspect_err(|_| self.channel.set_broken())
+        match self.channel.response()? {
+            Response::Rows(part) => self
+                .reading
+                .begin(&part, kind.writes_and_answers, statement)
+                .map_err(violation),
+            _ => Err(self.statement_failure("ROWS", kind)),
+        }
     }
 
     /// Reads the rows that are left and counts them. An error leaves none under way.
     fn drain(&mut self, call: &Call<'_>) -> Result<u64> {
         let mut rows = 0;
         loop {
-            match self.next_row(call) {
-                Ok(true) => rows += 1,
-                Ok(false) => return Ok(rows),
+            let step = match self.next_row() {
+                Ok(NextRow::Wait) => self.receive_rows(call).map(|()| NextRow::Wait),
+                step => step,
+            };
+            match step {
+                Ok(NextRow::Row) => rows += 1,
+                Ok(NextRow::End) => return Ok(rows),
+                Ok(NextRow::Wait) => {}
                 Err(error) => {
                     if self.reading.is_open() {
                         self.channel.set_broken();
@@ -605,44 +583,73 @@ impl Session for DqliteSession {
         self.reading.writes()
     }
 
-    fn next_row(&mut self, call: &Call<'_>) -> Result<bool> {
-        while self.reading.is_open() {
-            match self.reading.step(self.channel.body()) {
-                Ok(RowStep::Row) => return Ok(true),
-                Ok(RowStep::Done) => self.end_rows(),
-                Ok(RowStep::PartEnd) if self.reading.part_is_empty() => {
-                    // The server sends on through an interrupt: only closing the connection stops it.
-                    self.channel.set_broken();
-                    return Err(no_room());
+    fn next_row(&mut self) -> Result<NextRow> {
+        match self.reading.step(self.channel.body()) {
+            Ok(RowStep::Row) => Ok(NextRow::Row),
+            Ok(RowStep::PartEnd) if self.reading.part_is_empty() => {
+                // The server sends on through an interrupt: only closing the connection stops it.
+                self.channel.set_broken();
+                Err(no_room())
+            }
+            Ok(RowStep::PartEnd) => Ok(NextRow::Wait),
+            Ok(RowStep::Done) => {
+                if self.reading.is_open() {
+                    self.end_rows();
                 }
-                Ok(RowStep::PartEnd) => self.next_part(call)?,
-                Err(error) => {
-                    self.channel.set_broken();
-                    return Err(violation(error));
-                }
+                Ok(NextRow::End)
+            }
+            Err(error) => {
+                self.channel.set_broken();
+                Err(violation(error))
             }
         }
-        Ok(false)
     }
 
-    fn row(&self) -> (&[Cell], &[u8]) {
-        (self.reading.cells(), self.channel.body())
+    fn receive_rows(&mut self, call: &Call<'_>) -> Result<()> {
+        self.channel.set_pipelined(true);
+        self.channel.receive(call).map_err(|error| {
+            if error.kind() != ErrorKind::Cancelled {
+                self.channel.set_broken();
+            }
+            error.with_outcome(Outcome::Unknown)
+        })?;
+        let cursor = match self.channel.response()? {
+            Response::Rows(part) => part.cursor(),
+            _ => {
+                self.end_rows();
+                return Err(self.channel.unexpected("ROWS"));
+            }
+        };
+        self.reading
+            .next_part(cursor)
+            .inspect_err(|_| self.channel.set_broken())
+    }
+
+    fn cells(&self) -> &[Cell] {
+        self.reading.cells()
+    }
+
+    fn data(&self) -> &[u8] {
+        self.channel.body()
+    }
+
+    fn try_close_rows(&mut self) -> bool {
+        if self.reading.is_open() && is_last_part(self.channel.body()) {
+            self.end_rows();
+        }
+        !self.reading.is_open()
     }
 
     fn close_rows(&mut self, call: &Call<'_>) -> Result<()> {
-        if !self.reading.is_open() {
+        if self.try_close_rows() {
             return Ok(());
         }
         // A statement that writes is done when its last row is there, and a request that is pipelined behind
         // this one would be answered before the interrupt.
         if self.reading.writes() || !self.steps.is_empty() {
-            return self.drain(call).map(|_| ());
+            return self.drain(call).map(drop);
         }
-        let closed = if is_last_part(self.channel.body()) {
-            Ok(())
-        } else {
-            self.interrupt(call)
-        };
+        let closed = self.interrupt(call);
         self.end_rows();
         closed
     }

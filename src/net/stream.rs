@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use rustix::event::PollFlags;
 
 use crate::error::Result;
-use crate::net::socket::{Idle, Socket, disconnected};
+use crate::net::socket::{Idle, PATIENCE, Socket, disconnected};
 use crate::net::wait::Call;
 
 /// What one read takes at most when no large message is under way, in bytes.
@@ -31,8 +31,10 @@ pub(crate) struct Stream {
     base: u64,
     /// An answer that is not there yet is waited for first, which spares a read that would find nothing.
     wait_first: bool,
-    /// Answers come in many small writes: acknowledge each at once.
+    /// Answers come in many small writes: acknowledge them at once.
     pipelined: bool,
+    /// The kernel acknowledges at once, as far as is known here.
+    acknowledging: bool,
 }
 
 impl Stream {
@@ -47,6 +49,7 @@ impl Stream {
             base: 0,
             wait_first: false,
             pipelined: false,
+            acknowledging: false,
         }
     }
 
@@ -91,6 +94,7 @@ impl Stream {
                 Ok(written) => {
                     self.written += written;
                     self.wait_first = true;
+                    self.acknowledging = false;
                 }
                 Err(error) if is_pause(&error) => return Ok(false),
                 Err(error) => return Err(disconnected(&error)),
@@ -162,27 +166,40 @@ impl Stream {
     fn fill_some(&mut self, call: &Call<'_>) -> Result<()> {
         loop {
             let flushed = self.flush_some()?;
-            if self.pipelined {
+            if !std::mem::take(&mut self.wait_first) {
+                let read = self.socket.try_read(&mut self.input[self.end..]);
+                if self.received(read)? {
+                    return Ok(());
+                }
+            }
+            if self.pipelined && !std::mem::replace(&mut self.acknowledging, true) {
                 self.socket.acknowledge_at_once();
             }
-            if !std::mem::take(&mut self.wait_first) {
-                match self.socket.try_read(&mut self.input[self.end..]) {
-                    Ok(0) => {
-                        return Err(disconnected(&io::ErrorKind::UnexpectedEof.into()));
-                    }
-                    Ok(received) => {
-                        self.end += received;
-                        return Ok(());
-                    }
-                    Err(error) if is_pause(&error) => {}
-                    Err(error) => return Err(disconnected(&error)),
+            if flushed && self.socket.can_wait() && call.has_time(PATIENCE) {
+                let read = self.socket.wait_read(&mut self.input[self.end..]);
+                if self.received(read)? {
+                    return Ok(());
                 }
+                continue;
             }
             let mut interest = PollFlags::IN;
             if !flushed {
                 interest |= PollFlags::OUT;
             }
             call.wait_fd(self.socket.as_fd(), interest)?;
+        }
+    }
+
+    /// Takes the result of a read; false if it found nothing.
+    fn received(&mut self, read: io::Result<usize>) -> Result<bool> {
+        match read {
+            Ok(0) => Err(disconnected(&io::ErrorKind::UnexpectedEof.into())),
+            Ok(received) => {
+                self.end += received;
+                Ok(true)
+            }
+            Err(error) if is_pause(&error) => Ok(false),
+            Err(error) => Err(disconnected(&error)),
         }
     }
 
@@ -200,4 +217,75 @@ fn is_pause(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cancel::CancelHandle;
+    use crate::deadline::Deadline;
+    use crate::error::ErrorKind;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    fn pair() -> (Stream, UnixStream) {
+        let (ours, peer) = UnixStream::pair().unwrap();
+        (Stream::new(Socket::new(ours.into()).unwrap()), peer)
+    }
+
+    #[test]
+    fn a_deadline_is_kept_after_a_sleep_in_a_read() {
+        let (mut stream, _peer) = pair();
+        let start = Instant::now();
+        let deadline = Deadline::at(start, PATIENCE + Duration::from_millis(30));
+        let call = Call::until(deadline);
+        assert!(call.has_time(PATIENCE) && stream.socket.can_wait());
+        let error = stream.fill(1, &call).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        let late = start.elapsed() - PATIENCE - Duration::from_millis(30);
+        assert!(late < Duration::from_millis(50), "{late:?} too late");
+    }
+
+    #[test]
+    fn an_answer_and_the_end_of_the_stream_end_a_sleep_in_a_read() {
+        let (mut stream, mut peer) = pair();
+        let writer = thread::spawn(move || {
+            for byte in b"answer" {
+                thread::sleep(Duration::from_millis(2));
+                peer.write_all(&[*byte]).unwrap();
+            }
+        });
+        let call = Call::until(Deadline::NONE);
+        stream.fill(6, &call).unwrap();
+        assert_eq!(stream.unread(), b"answer");
+        writer.join().unwrap();
+        let error = stream.fill(7, &call).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Disconnected);
+    }
+
+    #[test]
+    fn a_call_that_can_be_cancelled_does_not_sleep_in_a_read() {
+        let (mut stream, _peer) = pair();
+        let handle = CancelHandle::new();
+        let call = Call {
+            deadline: Deadline::NONE,
+            cancel: Some(&handle),
+            closing: None,
+        };
+        assert!(call.has_time(PATIENCE), "nobody else holds the handle");
+        let other = handle.clone();
+        assert!(!call.has_time(PATIENCE));
+        let start = Instant::now();
+        let _running = handle.enter().unwrap();
+        let canceller = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(20));
+            other.cancel();
+        });
+        let error = stream.fill(1, &call).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Cancelled);
+        assert!(start.elapsed() < Duration::from_millis(400));
+        canceller.join().unwrap();
+    }
 }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
@@ -98,10 +98,22 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Whether nobody can end the call early and at least `time` is left of it.
+    pub(crate) fn has_time(&self, time: Duration) -> bool {
+        !self.cancel.is_some_and(CancelHandle::is_shared)
+            && self.closing.is_none()
+            && self.deadline.remaining().is_none_or(|left| left >= time)
+    }
+
     /// Fails if the call was cancelled, the pool closed or the deadline has passed.
     pub(crate) fn check(&self) -> Result<()> {
+        self.check_at(Instant::now())
+    }
+
+    /// The same, for one who has just read the clock.
+    pub(crate) fn check_at(&self, now: Instant) -> Result<()> {
         self.check_cancelled()?;
-        if self.deadline.has_passed() {
+        if self.deadline.instant().is_some_and(|end| now >= end) {
             return Err(timeout());
         }
         Ok(())
@@ -148,6 +160,8 @@ impl<'a> Call<'a> {
         waker: Option<&Waker>,
     ) -> Result<PollFlags> {
         let none = PollFlags::empty();
+        // A pool that closes wakes those who wait; whoever does not wait looks before it does.
+        let _closing = self.closing.map_or(Ok(None), CancelHandle::enter)?;
         loop {
             self.check_cancelled()?;
             let timeout = match self.deadline.remaining() {
@@ -228,7 +242,6 @@ pub(crate) fn closed() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
 
     #[test]
     fn a_wait_ends_at_its_deadline() {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -82,25 +82,24 @@ impl Core {
     /// Takes a connection out, from the endpoint that the backend routes to.
     ///
     /// What fails for a passing reason is tried again, on another endpoint if there is one, until the call
-    /// ends or the pool closes. The outcome of an error is always `NotSent`.
-    pub(crate) fn lease(&self, call: &Call<'_>) -> Result<Lease> {
-        let _running = self.closing.enter()?;
+    /// ends or the pool closes. The outcome of an error is always `NotSent`. The caller has checked that the
+    /// pool is open, and has read the clock.
+    pub(crate) fn lease(&self, call: &Call<'_>, now: Instant) -> Result<Lease> {
         let own = self.config.pool.acquire_timeout;
         let call = Call {
             closing: Some(&self.closing),
-            ..call.at_most(own.map_or(Deadline::NONE, Deadline::after))
+            ..call.at_most(own.map_or(Deadline::NONE, |timeout| Deadline::at(now, timeout)))
         };
-        self.lease_within(call)
+        self.lease_within(call, now)
             .map_err(|error| error.with_outcome(Outcome::NotSent))
     }
 
-    fn lease_within(&self, call: Call<'_>) -> Result<Lease> {
-        let mut backoff = retry_backoff();
+    fn lease_within(&self, call: Call<'_>, now: Instant) -> Result<Lease> {
+        let mut backoff = None;
         loop {
-            self.check_open()?;
             let route = self.backend.route(&call)?;
             let endpoint = self.endpoint(&route.endpoint, route.exclusive)?;
-            match endpoint.checkout(&*self.backend, route.session, &call) {
+            match endpoint.checkout(&*self.backend, route.session, &call, now) {
                 Ok(lease) => {
                     self.counters.acquired();
                     return Ok(lease);
@@ -115,8 +114,10 @@ impl Core {
                         return Err(error.with_node(&**endpoint.address()));
                     }
                     backoff
+                        .get_or_insert_with(retry_backoff)
                         .pause(&call)
                         .map_err(|_| error.with_node(&**endpoint.address()))?;
+                    self.check_open()?;
                 }
             }
         }
@@ -138,6 +139,7 @@ impl Core {
                         Arc::clone(address),
                         &self.config.pool,
                         Arc::clone(&self.counters),
+                        self.process,
                     ))
                 },
             ));

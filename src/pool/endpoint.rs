@@ -35,9 +35,9 @@ struct Manager {
 }
 
 impl Manager {
+    /// An expired connection goes back: the next caller, or r2d2's reaper, drops it.
     fn is_current(&self, slot: &Slot) -> bool {
         slot.generation == self.generation.load(Ordering::Acquire)
-            && slot.expires.is_none_or(|expires| Instant::now() < expires)
             && slot
                 .session
                 .as_ref()
@@ -74,6 +74,8 @@ pub(crate) struct Endpoint {
     generation: Arc<AtomicU64>,
     config: PoolConfig,
     counters: Arc<Counters>,
+    /// The process that opened the pool, and so the only one that can take a connection out.
+    process: u32,
 }
 
 /// Why no connection could be had.
@@ -85,7 +87,12 @@ pub(crate) enum Unavailable {
 }
 
 impl Endpoint {
-    pub(crate) fn new(address: Arc<str>, config: &PoolConfig, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(
+        address: Arc<str>,
+        config: &PoolConfig,
+        counters: Arc<Counters>,
+        process: u32,
+    ) -> Self {
         let generation = Arc::new(AtomicU64::new(0));
         let manager = Manager {
             generation: Arc::clone(&generation),
@@ -110,6 +117,7 @@ impl Endpoint {
             generation,
             config: config.clone(),
             counters,
+            process,
         }
     }
 
@@ -117,12 +125,14 @@ impl Endpoint {
         &self.address
     }
 
-    /// Takes a connection out: an idle one, or `ready`, or a new one.
+    /// Takes a connection out: an idle one, or `ready`, or a new one. `now` is when the call began to ask for
+    /// one, which is near enough to tell a connection's age.
     pub(crate) fn checkout(
         self: &Arc<Self>,
         backend: &dyn Backend,
         ready: Option<Box<dyn Session>>,
         call: &Call<'_>,
+        now: Instant,
     ) -> Result<Lease, Unavailable> {
         let permit = match self.gate.try_enter() {
             Some(permit) => permit,
@@ -138,7 +148,7 @@ impl Endpoint {
         };
         let mut vacant = None;
         while let Some(mut slot) = self.slots.try_get() {
-            if self.is_usable(&mut slot) {
+            if self.is_usable(&mut slot, now) {
                 return Ok(Lease::new(Arc::clone(self), slot, permit));
             }
             slot.session = None;
@@ -149,9 +159,9 @@ impl Endpoint {
             .map_err(Unavailable::Failed)
     }
 
-    fn is_usable(&self, slot: &mut Slot) -> bool {
+    fn is_usable(&self, slot: &mut Slot, now: Instant) -> bool {
         let fresh = slot.generation == self.generation.load(Ordering::Acquire)
-            && slot.expires.is_none_or(|expires| Instant::now() < expires);
+            && slot.expires.is_none_or(|expires| now < expires);
         let Some(session) = &mut slot.session else {
             return false;
         };
@@ -254,7 +264,6 @@ pub(crate) struct Lease {
     endpoint: Arc<Endpoint>,
     slot: Option<r2d2::PooledConnection<Manager>>,
     permit: Option<Permit>,
-    process: u32,
 }
 
 impl Lease {
@@ -263,7 +272,6 @@ impl Lease {
             endpoint,
             slot: Some(slot),
             permit: Some(permit),
-            process: std::process::id(),
         }
     }
 
@@ -286,6 +294,18 @@ impl Lease {
             .map(|session| session as &dyn Session)
     }
 
+    /// Gives the connection back. The caller knows that the process has not been forked since it took the
+    /// connection out; a drop has to ask the kernel.
+    pub(crate) fn give_back(mut self) {
+        self.put_back();
+    }
+
+    fn put_back(&mut self) {
+        // The slot before the permit: who enters next finds it.
+        drop(self.slot.take());
+        drop(self.permit.take());
+    }
+
     /// Closes the connection instead of giving it back.
     pub(crate) fn discard(mut self) {
         if let Some(slot) = &mut self.slot {
@@ -296,16 +316,17 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if std::process::id() != self.process {
+        if self.permit.is_none() {
+            return;
+        }
+        if std::process::id() != self.endpoint.process {
             // A forked child: the locks may be held by threads that do not exist here, and the socket is
             // the parent's.
             std::mem::forget(self.slot.take());
             std::mem::forget(self.permit.take());
             return;
         }
-        // The slot before the permit: who enters next finds it.
-        drop(self.slot.take());
-        drop(self.permit.take());
+        self.put_back();
     }
 }
 

@@ -134,11 +134,19 @@ impl Pool {
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed), and whatever a failed dial has to say. The outcome
     /// is always `NotSent`.
     pub fn acquire(&self) -> Result<Connection> {
-        Connection::acquire(Arc::clone(self.core()), self.deadline, self.cancel.clone())
+        Connection::acquire(self.core(), self.deadline, self.cancel.clone())
     }
 
     fn acquire_for_call(&self) -> Result<Connection> {
-        Connection::acquire_for_call(Arc::clone(self.core()), self.deadline, self.cancel.clone())
+        Connection::acquire_for_call(self.core(), self.deadline, self.cancel.clone())
+    }
+
+    /// Makes one call on a connection that nobody else sees.
+    fn with_connection<R>(&self, call: impl FnOnce(&mut Connection) -> Result<R>) -> Result<R> {
+        let mut connection = self.acquire_for_call()?;
+        let result = call(&mut connection);
+        connection.give_back();
+        result
     }
 
     /// Runs statements that answer no rows, and says how many rows they changed.
@@ -152,7 +160,7 @@ impl Pool {
     /// What the server answers, or what kept the statement from it; [`Error::outcome`](crate::Error::outcome)
     /// says whether it may have been applied.
     pub fn exec(&self, sql: impl AsRef<str>, params: impl Params) -> Result<ExecResult> {
-        self.acquire_for_call()?.exec(sql, params)
+        self.with_connection(|connection| connection.exec(sql, params))
     }
 
     /// Runs one statement and gives its rows, one at a time, as they arrive.
@@ -176,7 +184,7 @@ impl Pool {
     where
         T: for<'r> FromRow<'r>,
     {
-        self.acquire_for_call()?.query_row(sql, params)
+        self.with_connection(|connection| connection.query_row(sql, params))
     }
 
     /// Sends all statements of a batch at once and gives the results one at a time.
@@ -221,7 +229,7 @@ impl Pool {
     ///
     /// As [`acquire`](Pool::acquire), and what the server answers.
     pub fn ping(&self) -> Result<()> {
-        self.acquire_for_call()?.ping()
+        self.with_connection(|connection| connection.ping())
     }
 
     /// The state of the pool and what it has counted. Never blocks on the network.
