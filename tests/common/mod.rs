@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod cluster;
+pub mod fake;
 pub mod latency;
 pub mod proxy;
 pub mod raw;
