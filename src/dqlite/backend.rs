@@ -134,7 +134,7 @@ impl DqliteBackend {
         channel
             .request(&request, call)
             .map_err(|error| harmless(error).with_node(&*leader))?;
-        match channel.response()? {
+        match channel.response().map_err(harmless)? {
             Response::Nodes(nodes) => Ok(nodes
                 .into_iter()
                 .map(|node| NodeInfo {
