@@ -126,6 +126,15 @@ pub struct NodeCause {
     pub error: Error,
 }
 
+impl NodeCause {
+    pub(crate) fn copy(&self) -> Self {
+        NodeCause {
+            node: self.node.clone(),
+            error: self.error.copy(),
+        }
+    }
+}
+
 /// An error of this library. It is one pointer wide.
 ///
 /// [`kind`](Error::kind) says what went wrong, [`outcome`](Error::outcome) what became of the statement,
@@ -201,6 +210,23 @@ impl Error {
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.detail.source = Some(source.into());
         self
+    }
+
+    /// The same error without its source, for a second caller.
+    pub(crate) fn copy(&self) -> Self {
+        let detail = &*self.detail;
+        Error {
+            detail: Box::new(Detail {
+                kind: detail.kind,
+                outcome: detail.outcome,
+                message: detail.message.clone(),
+                code: detail.code,
+                sqlstate: detail.sqlstate.clone(),
+                node: detail.node.clone(),
+                causes: detail.causes.iter().map(NodeCause::copy).collect(),
+                source: None,
+            }),
+        }
     }
 
     /// Puts `context` and a colon before the message.

@@ -15,7 +15,7 @@ use crate::dqlite::store::{MemoryNodeStore, NodeInfo, NodeRole, NodeStore};
 use crate::dqlite::wire::CLUSTER_FORMAT_ROLES;
 use crate::dqlite::wire::request::Request;
 use crate::dqlite::wire::response::Response;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, NodeCause, Result};
 use crate::net::wait::{Call, Waker};
 
 /// Knows the leader, and finds it again when it is lost.
@@ -42,6 +42,8 @@ struct State {
     /// Whether a thread is looking the leader up; the others wait for it.
     looking: bool,
     waiting: Vec<Arc<Waker>>,
+    /// What each node answered in the last round of a lookup that has not found the leader.
+    causes: Vec<NodeCause>,
 }
 
 impl DqliteBackend {
@@ -85,15 +87,14 @@ impl DqliteBackend {
                 state.waiting.push(Arc::clone(&waker));
             }
             if let Err(error) = call.wait(&waker) {
-                self.state
-                    .lock()
-                    .waiting
-                    .retain(|other| !Arc::ptr_eq(other, &waker));
+                let mut state = self.state.lock();
+                state.waiting.retain(|other| !Arc::ptr_eq(other, &waker));
                 return Err(match error.kind() {
                     ErrorKind::Timeout => Error::new(
                         ErrorKind::NoLeader,
                         "the deadline passed while another thread was looking the leader up",
-                    ),
+                    )
+                    .with_causes(state.causes.iter().map(NodeCause::copy).collect()),
                     _ => error,
                 });
             }
@@ -102,7 +103,9 @@ impl DqliteBackend {
             backend: self,
             found: None,
         };
-        let found = self.lookup.find(last.as_deref(), call)?;
+        let found = self.lookup.find(last.as_deref(), call, |causes| {
+            self.state.lock().causes = causes.iter().map(NodeCause::copy).collect();
+        })?;
         looking.found = Some(Arc::clone(&found.leader));
         drop(looking);
         let Found { leader, session } = found;
@@ -167,6 +170,7 @@ impl Drop for Looking<'_> {
                 self.backend.leader_changes.fetch_add(1, Ordering::Relaxed);
                 log::info!(target: "quorate", "the leader is now {leader}");
             }
+            state.causes.clear();
             state.last = Some(Arc::clone(&leader));
             state.leader = Some(leader);
         }

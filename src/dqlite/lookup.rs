@@ -39,7 +39,7 @@ impl Lookup {
         }
     }
 
-    /// Finds the leader, asking `hint` first.
+    /// Finds the leader, asking `hint` first, and tells `observe` the causes of each round that did not.
     ///
     /// A round asks all nodes, several at once; rounds follow each other with growing pauses, and growing
     /// patience with a node that does not answer, until one finds the leader, the retry limit is reached, or
@@ -49,7 +49,12 @@ impl Lookup {
     ///
     /// [`ErrorKind::NoLeader`] with the cause of each node in the last round. A failure that no repetition
     /// mends (TLS, a configuration) on every node comes back at once.
-    pub(crate) fn find(&self, hint: Option<&str>, call: &Call<'_>) -> Result<Found> {
+    pub(crate) fn find(
+        &self,
+        hint: Option<&str>,
+        call: &Call<'_>,
+        observe: impl Fn(&[NodeCause]),
+    ) -> Result<Found> {
         let mut backoff = Backoff::new(self.config.backoff_factor, self.config.backoff_cap);
         if self.config.retry_limit > 0 {
             backoff = backoff.with_retry_limit(self.config.retry_limit);
@@ -66,6 +71,7 @@ impl Lookup {
                 }
                 Err(causes) => causes,
             };
+            observe(&causes);
             if let Some(cause) = causes.first()
                 && causes.iter().all(|cause| is_permanent(&cause.error))
             {
@@ -98,7 +104,15 @@ impl Lookup {
             let bounded = call.at_most(Deadline::after(self.config.probe_delay));
             match self.prober.probe(hint, self.config.probe_delay, &bounded) {
                 Ok(found) => return Ok(found),
-                Err(error) if call.check().is_err() => return Err(vec![cause(hint, error)]),
+                Err(error) if call.check().is_err() => {
+                    let mut causes = vec![cause(hint, error)];
+                    let others = self.nodes().unwrap_or_default();
+                    causes.extend(others.iter().filter(|node| *node != hint).map(|node| {
+                        let text = "the call ended before it was asked";
+                        cause(node, Error::new(ErrorKind::Connect, text))
+                    }));
+                    return Err(causes);
+                }
                 // It is asked again among the others.
                 Err(error) => log::debug!(target: "quorate", "{hint}: {error}"),
             }
