@@ -172,9 +172,16 @@ impl Connection {
     where
         T: for<'r> FromRow<'r>,
     {
+        let (sql, dialect) = (sql.as_ref(), self.line.core.config.dialect());
         let mut rows = self.query(sql, params)?;
         let row = match rows.next()? {
-            Some(row) => row.read::<T>(),
+            Some(row) => row.read::<T>().map_err(|error| {
+                // What was written is there, whatever becomes of the answer.
+                if crate::sql::shape(sql, dialect).verb.is_dml() {
+                    return error.with_outcome(Outcome::Unknown);
+                }
+                error
+            }),
             None => Err(Error::new(ErrorKind::NoRows, "the query answered no row")
                 .with_outcome(Outcome::Rejected)),
         };
