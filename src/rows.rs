@@ -48,6 +48,9 @@ impl std::ops::DerefMut for Held<'_> {
 /// Dropping the rows early tells the server to stop; the connection is good afterwards, or closed if the
 /// server does not answer within a second.
 ///
+/// After a fork, the rows that had been received can be read by both processes, each from memory of its own; the
+/// child gets no further ones.
+///
 /// The rows of a statement that writes (`INSERT … RETURNING`) may come before the write is replicated: it
 /// is acknowledged when [`next`](Rows::next) has answered `None`, or [`close`](Rows::close) `Ok`. Dropped
 /// early, such rows are read to their end.

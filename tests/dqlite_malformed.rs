@@ -357,6 +357,19 @@ fn nothing_that_happens_at_the_start_of_a_connection_is_an_unknown_outcome() {
     }
 }
 
+#[test]
+fn a_write_whose_answer_cannot_be_read_was_sent() {
+    let leader = FakeLeader::start();
+    let pool = pool(&leader);
+    let insert = "INSERT INTO t VALUES (1) RETURNING n";
+    let pool = pool.within(SOON);
+    assert_eq!(pool.query_row::<(i64,)>(insert, ()).unwrap(), (ANSWER,));
+    let error = pool.query_row::<(String,)>(insert, ()).unwrap_err();
+    assert_error(&error, ErrorKind::Conversion, Outcome::Unknown, "text");
+    let error = pool.query_row::<(String,)>(SELECT, ()).unwrap_err();
+    assert_error(&error, ErrorKind::Conversion, Outcome::Rejected, "text");
+}
+
 /// Bytes from a seed, without a dependency: SplitMix64.
 struct Random(u64);
 

@@ -99,7 +99,11 @@ impl DqliteSession {
     /// its answer.
     fn converse(&mut self, request: &Request<'_>, call: &Call<'_>) -> Result<()> {
         self.check_step()?;
-        let dropped = self.statements.take_dropped();
+        let used = match request {
+            Request::Exec { stmt, .. } | Request::Query { stmt, .. } => Some(*stmt),
+            _ => None,
+        };
+        let dropped = self.statements.take_dropped(used);
         let start = self.channel.queued();
         for stmt in &dropped {
             self.channel.queue(&Request::Finalize {

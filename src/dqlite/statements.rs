@@ -137,9 +137,11 @@ impl StatementCache {
         self.dropped.extend(statements);
     }
 
-    /// The statements to be dropped on the server, which are then no longer known here.
-    pub(crate) fn take_dropped(&mut self) -> Vec<u32> {
-        std::mem::take(&mut self.dropped)
+    /// The statements to be dropped on the server, which are then no longer known here; `used` waits for its
+    /// run.
+    pub(crate) fn take_dropped(&mut self, used: Option<u32>) -> Vec<u32> {
+        let kept = |id: &mut u32| Some(*id) != used;
+        self.dropped.extract_if(.., kept).collect()
     }
 }
 
@@ -227,10 +229,10 @@ mod tests {
         assert!(cache.get("a").is_some());
         cache.put("c", prepared(3));
         assert!(cache.get("b").is_none());
-        assert_eq!(cache.take_dropped(), [2]);
-        assert!(cache.take_dropped().is_empty());
+        assert_eq!(cache.take_dropped(None), [2]);
+        assert!(cache.take_dropped(None).is_empty());
         cache.remove(1);
-        assert_eq!(cache.take_dropped(), [1]);
+        assert_eq!(cache.take_dropped(None), [1]);
     }
 
     #[test]
@@ -238,7 +240,8 @@ mod tests {
         let mut cache = StatementCache::new(0);
         cache.put("a", prepared(7));
         assert!(cache.get("a").is_none());
-        assert_eq!(cache.take_dropped(), [7]);
+        assert!(cache.take_dropped(Some(7)).is_empty(), "it is about to run");
+        assert_eq!(cache.take_dropped(None), [7]);
     }
 
     #[test]

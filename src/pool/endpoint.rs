@@ -154,9 +154,24 @@ impl Endpoint {
             slot.session = None;
             vacant = Some(slot);
         }
-        self.fill(vacant, backend, ready, call)
-            .map(|slot| Lease::new(Arc::clone(self), slot, permit))
-            .map_err(Unavailable::Failed)
+        let mut slot = match vacant {
+            Some(slot) => slot,
+            None => self.wait_for_slot(call).map_err(Unavailable::Failed)?,
+        };
+        // The slot may be one that somebody has just given back.
+        if !self.is_usable(&mut slot, now) {
+            self.fill(&mut slot, backend, ready, call)
+                .map_err(Unavailable::Failed)?;
+        }
+        Ok(Lease::new(Arc::clone(self), slot, permit))
+    }
+
+    /// Takes any slot. The caller's permit says that there is room; r2d2's thread makes one in microseconds.
+    fn wait_for_slot(&self, call: &Call<'_>) -> Result<r2d2::PooledConnection<Manager>> {
+        let timeout = call.deadline.remaining().unwrap_or(Duration::from_secs(60));
+        self.slots.get_timeout(timeout).map_err(|error| {
+            Error::new(ErrorKind::PoolTimeout, "no slot for the connection").with_source(error)
+        })
     }
 
     fn is_usable(&self, slot: &mut Slot, now: Instant) -> bool {
@@ -168,13 +183,15 @@ impl Endpoint {
         fresh && !session.is_broken() && session.idle() == Idle::Ready
     }
 
+    /// Puts a new connection into a slot.
     fn fill(
         &self,
-        vacant: Option<r2d2::PooledConnection<Manager>>,
+        slot: &mut Slot,
         backend: &dyn Backend,
         ready: Option<Box<dyn Session>>,
         call: &Call<'_>,
-    ) -> Result<r2d2::PooledConnection<Manager>> {
+    ) -> Result<()> {
+        slot.session = None;
         let generation = self.generation.load(Ordering::Acquire);
         let session = match ready {
             Some(session) => session,
@@ -187,17 +204,6 @@ impl Endpoint {
             },
         };
         self.counters.connected();
-        let mut slot = match vacant {
-            Some(slot) => slot,
-            // The permit says that there is room; r2d2's thread makes the slot in microseconds.
-            None => self
-                .slots
-                .get_timeout(call.deadline.remaining().unwrap_or(Duration::from_secs(60)))
-                .map_err(|error| {
-                    Error::new(ErrorKind::PoolTimeout, "no slot for the connection")
-                        .with_source(error)
-                })?,
-        };
         slot.session = Some(session);
         slot.generation = generation;
         slot.expires = self.config.max_conn_lifetime.map(|lifetime| {
@@ -207,7 +213,7 @@ impl Endpoint {
                 .mul_f64(fastrand::f64());
             Instant::now() + lifetime + jitter
         });
-        Ok(slot)
+        Ok(())
     }
 
     /// Opens idle connections until there are `min`, as far as there is room.
@@ -226,7 +232,13 @@ impl Endpoint {
                     break;
                 }
             }
-            self.fill(vacant, backend, None, call)?;
+            let mut slot = match vacant {
+                Some(slot) => slot,
+                None => self.wait_for_slot(call)?,
+            };
+            if slot.session.is_none() {
+                self.fill(&mut slot, backend, None, call)?;
+            }
         }
         Ok(())
     }

@@ -30,12 +30,15 @@ pub const EMPTY: u8 = 8;
 const LEADER: u8 = 0;
 const CLIENT: u8 = 1;
 const OPEN: u8 = 3;
+const PREPARE: u8 = 4;
+const QUERY: u8 = 6;
+const FINALIZE: u8 = 7;
 const CLUSTER: u8 = 16;
 
 /// What a query that nothing is said about answers.
 pub const ANSWER: i64 = 42;
 
-/// Answers LEADER with itself, opens any database, and answers each other request as the next of its acts
+/// Answers LEADER with itself, opens any database, prepares one statement, and answers each other request as the next of its acts
 /// says; as a leader would, where none is left.
 pub struct FakeLeader {
     address: String,
@@ -149,6 +152,7 @@ fn serve(mut stream: TcpStream, address: &str, shared: &Shared) -> io::Result<()
     stream.set_read_timeout(Some(TICK))?;
     stream.set_write_timeout(Some(TICK))?;
     read(&mut stream, 8, shared)?;
+    let mut prepared = false;
     loop {
         let header = read(&mut stream, 8, shared)?;
         let words = u32::from_le_bytes(header[..4].try_into().unwrap());
@@ -164,6 +168,16 @@ fn serve(mut stream: TcpStream, address: &str, shared: &Shared) -> io::Result<()
             }
             CLIENT => frame(WELCOME, 0, &15000u64.to_le_bytes()),
             OPEN => frame(DB, 0, &0u64.to_le_bytes()),
+            // As 1.15 and later answer it, with the one number that there is.
+            PREPARE => {
+                prepared = true;
+                frame(STMT, 1, &[0; 24])
+            }
+            FINALIZE => {
+                prepared = false;
+                frame(EMPTY, 0, &[0; 8])
+            }
+            QUERY if !prepared => failure(12, "no statement with the given id"),
             CLUSTER => {
                 let mut body = 1u64.to_le_bytes().to_vec();
                 body.extend(1u64.to_le_bytes());
@@ -183,8 +197,8 @@ fn serve(mut stream: TcpStream, address: &str, shared: &Shared) -> io::Result<()
                     continue;
                 }
                 match kind {
-                    6 | 9 => rows(ANSWER),
-                    7 | 10 => frame(EMPTY, 0, &0u64.to_le_bytes()),
+                    QUERY | 9 => rows(ANSWER),
+                    10 => frame(EMPTY, 0, &0u64.to_le_bytes()),
                     _ => result(1, 1),
                 }
             }
