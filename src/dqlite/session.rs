@@ -252,6 +252,9 @@ impl DqliteSession {
                 "several statements cannot share parameters; run them one by one, or in a batch",
             ));
         }
+        if kind.several {
+            none_returning(sql)?;
+        }
         let parameters = prepared.map(|prepared| prepared.parameters);
         let parameters = if kind.several { Some(0) } else { parameters };
         let count = bind(sql, parameters, params, |params| {
@@ -664,6 +667,26 @@ fn one_statement(sql: &str, kind: Kind) -> Result<()> {
              run several with exec, without parameters, or in a batch"
         ),
     ))
+}
+
+/// Fails where one of several statements writes and answers rows.
+///
+/// The server runs several by EXEC alone, and one that yields a row there is left in the middle of its run,
+/// with the write lock: the connection then hangs and every other write finds the database locked (1.18.6),
+/// or the next write ends the server (1.11.1).
+fn none_returning(sql: &str) -> Result<()> {
+    let returning = crate::sql::statements(sql, Dialect::Sqlite)
+        .position(|one| crate::sql::shape(one, Dialect::Sqlite).returning);
+    match returning {
+        None => Ok(()),
+        Some(index) => Err(Error::new(
+            ErrorKind::Misuse,
+            format!(
+                "statement {} of several has RETURNING; run it by itself, or in a batch",
+                index + 1
+            ),
+        )),
+    }
 }
 
 fn in_batch(error: Error, index: usize) -> Error {
