@@ -24,6 +24,10 @@ use crate::sql::{Dialect, Effect};
 /// The id of a connection's one database (dqlite, `src/gateway.c`).
 const DB: u32 = 0;
 
+// SQLite's primary result codes (sqlite3.h, "Result Codes").
+const SQLITE_ERROR: i32 = 1;
+const SQLITE_ROW: i32 = 100;
+
 pub(crate) struct DqliteSession {
     channel: Channel,
     address: String,
@@ -285,6 +289,33 @@ impl DqliteSession {
         }
     }
 
+    fn query_kind(
+        &mut self,
+        sql: &str,
+        (kind, prepared): (Kind, Option<Prepared>),
+        params: ParamsRef<'_>,
+        call: &Call<'_>,
+    ) -> Result<()> {
+        self.check_replicates(kind, call)?;
+        let parameters = prepared.map(|prepared| prepared.parameters);
+        let count = bind(sql, parameters, params, |params| {
+            let request = match prepared {
+                Some(Prepared { id: stmt, .. }) => Request::Query {
+                    db: DB,
+                    stmt,
+                    params,
+                },
+                None => Request::QuerySql {
+                    db: u64::from(DB),
+                    sql,
+                    params,
+                },
+            };
+            self.converse(&request, call).map(|()| params.len())
+        })?;
+        self.begin_rows(kind, prepared.map(|prepared| prepared.id), count)
+    }
+
     fn apply(&mut self, effect: Effect) {
         match effect {
             Effect::Begin | Effect::Savepoint => self.in_transaction = true,
@@ -505,44 +536,42 @@ impl Session for DqliteSession {
 
     fn exec(&mut self, sql: &str, params: ParamsRef<'_>, call: &Call<'_>) -> Result<ExecResult> {
         let (kind, prepared) = self.look_up(sql, call)?;
-        if !kind.rows || kind.several {
-            return self.exec_kind(sql, (kind, prepared), params, call);
+        if !kind.rows || kind.several || kind.pragma {
+            match self.exec_kind(sql, (kind, prepared), params, call) {
+                Err(error) if kind.pragma && !kind.several && answers_otherwise(&error) => {}
+                done => return done,
+            }
         }
-        self.query(sql, params, call)?;
+        self.query_kind(sql, (kind, prepared), params, call)?;
         let mut result = ExecResult::default();
-        while self.next_row(call)? {
-            result.rows_affected += u64::from(kind.writes_and_answers);
+        loop {
+            match self.next_row(call) {
+                Ok(true) => result.rows_affected += u64::from(kind.writes_and_answers),
+                Ok(false) => return Ok(result),
+                Err(error) => {
+                    // The call may have ended with rows under way, which nobody will read.
+                    if self.close_rows(call).is_err() {
+                        self.channel.set_broken();
+                    }
+                    return Err(error);
+                }
+            }
         }
-        Ok(result)
     }
 
     fn query(&mut self, sql: &str, params: ParamsRef<'_>, call: &Call<'_>) -> Result<()> {
         self.reading.end();
         let (kind, prepared) = self.look_up(sql, call)?;
         one_statement(sql, kind)?;
-        self.check_replicates(kind, call)?;
-        if !kind.rows {
-            self.exec_kind(sql, (kind, prepared), params, call)?;
-            self.reading.clear();
-            return Ok(());
+        if kind.rows || kind.pragma {
+            match self.query_kind(sql, (kind, prepared), params, call) {
+                Err(error) if kind.pragma && answers_otherwise(&error) => {}
+                done => return done,
+            }
         }
-        let parameters = prepared.map(|prepared| prepared.parameters);
-        let count = bind(sql, parameters, params, |params| {
-            let request = match prepared {
-                Some(Prepared { id: stmt, .. }) => Request::Query {
-                    db: DB,
-                    stmt,
-                    params,
-                },
-                None => Request::QuerySql {
-                    db: u64::from(DB),
-                    sql,
-                    params,
-                },
-            };
-            self.converse(&request, call).map(|()| params.len())
-        })?;
-        self.begin_rows(kind, prepared.map(|prepared| prepared.id), count)
+        self.exec_kind(sql, (kind, prepared), params, call)?;
+        self.reading.clear();
+        Ok(())
     }
 
     fn columns(&self) -> &Columns {
@@ -667,6 +696,13 @@ fn one_statement(sql: &str, kind: Kind) -> Result<()> {
              run several with exec, without parameters, or in a batch"
         ),
     ))
+}
+
+/// Whether a PRAGMA may have failed because it was sent as a query and answers no rows, or the other way
+/// round. Which pragmas answer rows depends on their argument and on the release of SQLite, and only 1.15 and
+/// later take those that don't as a query. A pragma that is run twice does no harm.
+fn answers_otherwise(error: &Error) -> bool {
+    matches!(error.primary_code(), Some(SQLITE_ERROR | SQLITE_ROW))
 }
 
 /// Fails where one of several statements writes and answers rows.

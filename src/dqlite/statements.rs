@@ -16,6 +16,8 @@ pub(crate) struct Kind {
     pub(crate) several: bool,
     /// It answers rows.
     pub(crate) rows: bool,
+    /// Whether it answers rows is only known when it was run.
+    pub(crate) pragma: bool,
     /// It may change the database and answers rows.
     pub(crate) writes_and_answers: bool,
     /// A statement that is worth preparing: one that is likely to be run again.
@@ -49,6 +51,7 @@ impl Kind {
             statements => Ok(Kind {
                 several: statements == Statements::Many,
                 rows,
+                pragma: verb == Keyword::Pragma,
                 writes_and_answers: rows && verb.is_dml(),
                 preparable: statements == Statements::One
                     && !matches!(
