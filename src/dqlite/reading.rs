@@ -14,6 +14,8 @@ pub(crate) struct Reading {
     cursor: Option<RowCursor>,
     columns: Columns,
     cells: Vec<Cell>,
+    /// The number of rows in the parts before this one.
+    rows_before: u64,
     writes: bool,
     statement: Option<u32>,
 }
@@ -31,6 +33,7 @@ impl Reading {
             self.columns = Columns::new(columns);
         }
         self.cells.clear();
+        self.rows_before = cursor.row;
         self.cursor = Some(cursor);
         self.writes = writes;
         self.statement = statement;
@@ -52,7 +55,15 @@ impl Reading {
         // Rows are counted through all parts.
         let row = self.cursor.as_ref().map_or(0, |cursor| cursor.row);
         self.cursor = Some(RowCursor { row, ..cursor });
+        self.rows_before = row;
         Ok(())
+    }
+
+    /// Whether this part had no row.
+    pub(crate) fn part_is_empty(&self) -> bool {
+        self.cursor
+            .as_ref()
+            .is_some_and(|cursor| cursor.row == self.rows_before)
     }
 
     /// Decodes the next row of the part in `body`.

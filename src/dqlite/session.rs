@@ -583,6 +583,11 @@ impl Session for DqliteSession {
             match self.reading.step(self.channel.body()) {
                 Ok(RowStep::Row) => return Ok(true),
                 Ok(RowStep::Done) => self.end_rows(),
+                Ok(RowStep::PartEnd) if self.reading.part_is_empty() => {
+                    // The server sends on through an interrupt: only closing the connection stops it.
+                    self.channel.set_broken();
+                    return Err(no_room());
+                }
                 Ok(RowStep::PartEnd) => self.next_part(call)?,
                 Err(error) => {
                     self.channel.set_broken();
@@ -696,6 +701,19 @@ fn one_statement(sql: &str, kind: Kind) -> Result<()> {
              run several with exec, without parameters, or in a batch"
         ),
     ))
+}
+
+/// The error of a part of rows that has no row and is not the last one.
+///
+/// Each part begins with the names of the columns. Where they fill its 4 KiB the server steps to no row, and
+/// sends such parts for ever (dqlite, `src/query.c`; seen in 1.11.1 and 1.18.6).
+fn no_room() -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        "the names of the columns fill a whole message, in which the server then has no room for a row; \
+         select fewer columns, or give them shorter names",
+    )
+    .with_outcome(Outcome::Rejected)
 }
 
 /// Whether a PRAGMA may have failed because it was sent as a query and answers no rows, or the other way
