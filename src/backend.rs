@@ -93,6 +93,11 @@ pub(crate) trait Session: Send {
     /// The columns of the rows that are being read.
     fn columns(&self) -> &Columns;
 
+    /// Whether the statement that answers the rows may have changed the database as well.
+    fn rows_write(&self) -> bool {
+        false
+    }
+
     /// Goes to the next row; false after the last one.
     fn next_row(&mut self, call: &Call<'_>) -> Result<bool>;
 

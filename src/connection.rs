@@ -176,7 +176,19 @@ impl Connection {
                 .with_outcome(Outcome::Rejected)),
         };
         rows.close()?;
-        row
+        row.map_err(|error| self.after_run(error))
+    }
+
+    /// The error of a statement that has run, and of whose row the caller could make nothing.
+    pub(crate) fn after_run(&self, error: Error) -> Error {
+        let session = self.line.lease.as_ref().and_then(Lease::peek);
+        match error.kind() {
+            ErrorKind::Conversion if session.is_none_or(|session| session.rows_write()) => {
+                error.with_outcome(Outcome::Unknown)
+            }
+            ErrorKind::Conversion => error.with_outcome(Outcome::Rejected),
+            _ => error,
+        }
     }
 
     /// Prepares a statement, so that a fault in it shows now and its first run is quicker.

@@ -578,6 +578,10 @@ impl Session for DqliteSession {
         self.reading.columns()
     }
 
+    fn rows_write(&self) -> bool {
+        self.reading.writes()
+    }
+
     fn next_row(&mut self, call: &Call<'_>) -> Result<bool> {
         while self.reading.is_open() {
             match self.reading.step(self.channel.body()) {
