@@ -111,6 +111,7 @@ impl<'c> Rows<'c> {
     {
         TypedRows {
             rows: self,
+            failed: false,
             types: PhantomData,
         }
     }
@@ -153,6 +154,7 @@ impl std::fmt::Debug for Rows<'_> {
 #[derive(Debug)]
 pub struct TypedRows<'c, T> {
     rows: Rows<'c>,
+    failed: bool,
     types: PhantomData<fn() -> T>,
 }
 
@@ -163,11 +165,15 @@ where
     type Item = Result<T>;
 
     fn next(&mut self) -> Option<Result<T>> {
+        if self.failed {
+            return None;
+        }
         let row = match self.rows.next() {
-            Ok(row) => row?,
-            Err(error) => return Some(Err(error)),
+            Ok(row) => row?.read(),
+            Err(error) => Err(error),
         };
-        Some(row.read())
+        self.failed = row.is_err();
+        Some(row)
     }
 }
 
