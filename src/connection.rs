@@ -475,7 +475,9 @@ impl Line {
             return Err(Error::new(
                 ErrorKind::Closed,
                 "the connection was closed after an earlier error",
-            ));
+            )
+            // What is read on is the answer to something that was sent.
+            .with_outcome(Outcome::Unknown));
         };
         let was_in_transaction = lease.session()?.in_transaction();
         operation(lease.session()?, call).map_err(|error| {
