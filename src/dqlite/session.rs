@@ -33,9 +33,9 @@ pub(crate) struct DqliteSession {
     address: String,
     statements: StatementCache,
     prepare_schema: u8,
-    /// Whether the server replicates what a QUERY writes, which 1.15 and later do. Known after the first
-    /// PREPARE that succeeds: these are the releases that answer its schema 1.
-    replicates_queries: Option<bool>,
+    /// Whether the server is 1.15 or later: these replicate what a QUERY writes, and take more than 255
+    /// parameters. Known after the first PREPARE that succeeds: they answer its schema 1.
+    since_1_15: Option<bool>,
     in_transaction: bool,
     reading: Reading,
     steps: VecDeque<Step>,
@@ -47,7 +47,6 @@ pub(crate) struct DqliteSession {
 struct Step {
     /// The position of the end of its request.
     end: u64,
-    parameters: usize,
     kind: Kind,
     statement: Option<u32>,
 }
@@ -88,7 +87,7 @@ impl DqliteSession {
             address: address.to_owned(),
             statements: StatementCache::new(statement_cache),
             prepare_schema: PREPARE_SCHEMA_OFFSET,
-            replicates_queries: None,
+            since_1_15: None,
             in_transaction: false,
             reading: Reading::default(),
             steps: VecDeque::new(),
@@ -178,11 +177,11 @@ impl DqliteSession {
     fn take_prepared(&mut self, sql: &str, kind: Kind) -> Result<Prepared> {
         let (id, parameters) = match self.channel.response()? {
             Response::Stmt { id, params, .. } => {
-                self.replicates_queries = Some(false);
+                self.since_1_15 = Some(false);
                 (id, params)
             }
             Response::StmtWithOffset { id, params, .. } => {
-                self.replicates_queries = Some(true);
+                self.since_1_15 = Some(true);
                 (id, params)
             }
             _ => return Err(harmless(self.channel.unexpected("STMT"))),
@@ -196,17 +195,29 @@ impl DqliteSession {
         Ok(prepared)
     }
 
-    /// Fails where the rows of a statement that writes would not be replicated.
-    fn check_replicates(&mut self, kind: Kind, call: &Call<'_>) -> Result<()> {
-        if !kind.writes_and_answers {
-            return Ok(());
-        }
-        if self.replicates_queries.is_none() {
+    /// Whether the server is 1.15 or later; asks it where that is not known yet.
+    fn is_since_1_15(&mut self, call: &Call<'_>) -> Result<bool> {
+        if self.since_1_15.is_none() {
             // Nothing was prepared yet, or nothing could be.
             let probe = "SELECT 1";
             self.prepare_text(probe, Kind::of(probe)?, call)?;
         }
-        if self.replicates_queries == Some(true) {
+        Ok(self.since_1_15 == Some(true))
+    }
+
+    /// Fails where the server has not what a statement needs.
+    fn check_support(&mut self, kind: Kind, parameters: usize, call: &Call<'_>) -> Result<()> {
+        // 1.11 does not look at the schema of the parameters, and takes the low byte of their number for the
+        // whole: of 256 it binds none, and runs the statement all the same.
+        if params::schema(parameters) != PARAMS_SCHEMA_U8 && !self.is_since_1_15(call)? {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "this server takes at most 255 parameters, not {parameters}; dqlite 1.15 takes more"
+                ),
+            ));
+        }
+        if !kind.writes_and_answers || self.is_since_1_15(call)? {
             return Ok(());
         }
         Err(Error::new(
@@ -216,21 +227,9 @@ impl DqliteSession {
         ))
     }
 
-    /// The error of an answer that is no success, for a statement of `kind` with `count` parameters.
-    fn statement_failure(&mut self, wanted: &str, kind: Kind, count: usize) -> Error {
+    /// The error of an answer that is no success, for a statement of `kind`.
+    fn statement_failure(&mut self, wanted: &str, kind: Kind) -> Error {
         let error = self.channel.unexpected(wanted);
-        if error.code().is_some_and(|code| code as u64 == ERROR_PARSE)
-            && params::schema(count) != PARAMS_SCHEMA_U8
-        {
-            return Error::new(
-                ErrorKind::Unsupported,
-                format!(
-                    "this server takes at most 255 parameters, not {count}; dqlite 1.12 takes more"
-                ),
-            )
-            .with_outcome(Outcome::Rejected)
-            .with_source(error);
-        }
         if !kind.several {
             return error;
         }
@@ -261,7 +260,8 @@ impl DqliteSession {
         }
         let parameters = prepared.map(|prepared| prepared.parameters);
         let parameters = if kind.several { Some(0) } else { parameters };
-        let count = bind(sql, parameters, params, |params| {
+        self.check_support(kind, params.len(), call)?;
+        bind(sql, parameters, params, |params| {
             let request = match prepared {
                 Some(Prepared { id: stmt, .. }) => Request::Exec {
                     db: DB,
@@ -270,11 +270,11 @@ impl DqliteSession {
                 },
                 None => Request::ExecSql {
                     db: u64::from(DB),
-                    sql,
+                    sql: sql.get(..kind.end).unwrap_or(sql),
                     params,
                 },
             };
-            self.converse(&request, call).map(|()| params.len())
+            self.converse(&request, call)
         })?;
         match self.channel.response()? {
             Response::Result {
@@ -285,7 +285,7 @@ impl DqliteSession {
                 self.apply(kind.effect);
                 Ok(result)
             }
-            _ => Err(self.statement_failure("RESULT", kind, count)),
+            _ => Err(self.statement_failure("RESULT", kind)),
         }
     }
 
@@ -296,9 +296,9 @@ impl DqliteSession {
         params: ParamsRef<'_>,
         call: &Call<'_>,
     ) -> Result<()> {
-        self.check_replicates(kind, call)?;
+        self.check_support(kind, params.len(), call)?;
         let parameters = prepared.map(|prepared| prepared.parameters);
-        let count = bind(sql, parameters, params, |params| {
+        bind(sql, parameters, params, |params| {
             let request = match prepared {
                 Some(Prepared { id: stmt, .. }) => Request::Query {
                     db: DB,
@@ -311,9 +311,9 @@ impl DqliteSession {
                     params,
                 },
             };
-            self.converse(&request, call).map(|()| params.len())
+            self.converse(&request, call)
         })?;
-        self.begin_rows(kind, prepared.map(|prepared| prepared.id), count)
+        self.begin_rows(kind, prepared.map(|prepared| prepared.id))
     }
 
     fn apply(&mut self, effect: Effect) {
@@ -327,7 +327,7 @@ impl DqliteSession {
     }
 
     /// Begins to read the rows whose first part has been received.
-    fn begin_rows(&mut self, kind: Kind, statement: Option<u32>, count: usize) -> Result<()> {
+    fn begin_rows(&mut self, kind: Kind, statement: Option<u32>) -> Result<()> {
         let (columns, cursor) = match self.channel.response()? {
             Response::Rows(part) => {
                 let columns = part.columns().map_err(violation)?;
@@ -336,7 +336,7 @@ impl DqliteSession {
                     part.cursor(),
                 )
             }
-            _ => return Err(self.statement_failure("ROWS", kind, count)),
+            _ => return Err(self.statement_failure("ROWS", kind)),
         };
         self.reading
             .begin(columns, cursor, kind.writes_and_answers, statement);
@@ -386,7 +386,7 @@ impl DqliteSession {
             self.channel.set_broken();
             return Err(error.with_outcome(Outcome::Unknown));
         }
-        if self.replicates_queries != Some(true)
+        if self.since_1_15 != Some(true)
             && let Some(statement) = self.reading.statement()
         {
             // 1.11 leaves an interrupted statement in the middle of its run, where it holds a read
@@ -458,16 +458,18 @@ impl DqliteSession {
                             params,
                         },
                         (None, true) => Request::QuerySql { db, sql, params },
-                        (None, false) => Request::ExecSql { db, sql, params },
+                        (None, false) => Request::ExecSql {
+                            db,
+                            sql: sql.get(..kind.end).unwrap_or(sql),
+                            params,
+                        },
                     };
-                    let end = self.channel.queue(&request)?;
-                    Ok((end, params.len()))
+                    self.channel.queue(&request)
                 })
             });
-            let (end, parameters) = queued.map_err(|error| in_batch(error, index))?;
+            let end = queued.map_err(|error| in_batch(error, index))?;
             self.steps.push_back(Step {
                 end,
-                parameters,
                 kind: *kind,
                 statement: prepared.map(|prepared| prepared.id),
             });
@@ -488,7 +490,7 @@ impl DqliteSession {
             error.with_outcome(self.channel.outcome(step.end))
         })?;
         if step.kind.rows {
-            self.begin_rows(step.kind, step.statement, step.parameters)?;
+            self.begin_rows(step.kind, step.statement)?;
             return Ok(BatchStep::Rows);
         }
         match self.channel.response()? {
@@ -500,7 +502,7 @@ impl DqliteSession {
                 self.apply(step.kind.effect);
                 Ok(BatchStep::Done(result))
             }
-            _ => Err(self.statement_failure("RESULT", step.kind, step.parameters)),
+            _ => Err(self.statement_failure("RESULT", step.kind)),
         }
     }
 }
@@ -634,8 +636,8 @@ impl Session for DqliteSession {
             kinds.push((item, kind));
         }
         self.prepare_batch(&kinds, call)?;
-        for (index, (_, kind)) in kinds.iter().enumerate() {
-            self.check_replicates(*kind, call)
+        for (index, (item, kind)) in kinds.iter().enumerate() {
+            self.check_support(*kind, item.params.len(), call)
                 .map_err(|error| in_batch(error, index))?;
         }
         let start = self.channel.queued();

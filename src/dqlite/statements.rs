@@ -24,6 +24,9 @@ pub(crate) struct Kind {
     pub(crate) preparable: bool,
     /// What it does to the transaction when it succeeds.
     pub(crate) effect: Effect,
+    /// The byte where the last statement ends. 1.11 takes what is left, be it a comment, for one more
+    /// statement, and answers with its counts, which are 0.
+    pub(crate) end: usize,
 }
 
 impl Kind {
@@ -59,6 +62,10 @@ impl Kind {
                         Keyword::Ddl | Keyword::Pragma | Keyword::Explain | Keyword::Other
                     ),
                 effect: sql::transaction_effect(text, Dialect::Sqlite),
+                end: match statements {
+                    Statements::Many => sql::statements_end(text, Dialect::Sqlite),
+                    _ => shape.first_end,
+                },
             }),
         }
     }
@@ -99,9 +106,9 @@ impl StatementCache {
         self.entries.as_mut()?.get(text).copied()
     }
 
-    /// Keeps a statement, or, if the cache keeps none, marks it to be dropped after its run.
+    /// Keeps a statement, or marks it to be dropped if the cache keeps none or not this one.
     pub(crate) fn put(&mut self, text: &str, statement: Prepared) {
-        let Some(entries) = &mut self.entries else {
+        let Some(entries) = self.entries.as_mut().filter(|_| statement.kind.preparable) else {
             self.dropped.push(statement.id);
             return;
         };
