@@ -4,9 +4,11 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod cluster;
+pub mod database;
 pub mod proxy;
 pub mod raw;
 pub mod scripted;
+pub mod tap;
 
 use std::fs;
 use std::path::{Path, PathBuf};
