@@ -128,7 +128,7 @@ fn floats_come_back_to_the_last_bit_but_nan_is_null() {
 
 #[test]
 fn blobs_of_every_length_come_back() {
-    let big: Vec<u8> = (0..5_000_000u32).map(|n| (n * 31 >> 3) as u8).collect();
+    let big: Vec<u8> = (0..5_000_000u32).map(|n| ((n * 31) >> 3) as u8).collect();
     for declared in ["", "BLOB", "TEXT"] {
         let db = table(declared);
         for length in [0, 1, 7, 8, 9, 16, 4095, 4096, 4097, big.len()] {
