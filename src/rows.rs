@@ -45,8 +45,9 @@ impl std::ops::DerefMut for Held<'_> {
 /// # Ok(()) }
 /// ```
 ///
-/// Dropping the rows early tells the server to stop; the connection is good afterwards, or closed if the
-/// server does not answer within a second.
+/// Dropping the rows early tells the server to stop. dqlite sends all of them nevertheless, so they are read to
+/// their end where that is within a megabyte; where it is not, or the server does not answer within a second,
+/// the connection is closed. In a transaction it is kept for as long as that second lasts.
 ///
 /// After a fork, the rows that had been received can be read by both processes, each from memory of its own; the
 /// child gets no further ones.

@@ -219,8 +219,20 @@ impl Drop for Savepoint<'_> {
     }
 }
 
+/// SQLite's code where no transaction is open (vdbe.c, `OP_AutoCommit`); a commit that is refused for another
+/// reason has another code.
+const NO_TRANSACTION: i32 = 1;
+
 fn commit(connection: &mut Connection) -> Result<()> {
-    connection.exec("COMMIT", ()).map(|_| ())
+    match connection.exec("COMMIT", ()) {
+        Ok(_) => Ok(()),
+        // SQLite has rolled back by itself (INSERT OR ROLLBACK, RAISE, a full disk), and what was run after
+        // that was applied at once.
+        Err(error) if error.code() == Some(NO_TRANSACTION) => Err(error
+            .with_outcome(Outcome::Unknown)
+            .context("an earlier error has ended the transaction, and statements since then were applied")),
+        Err(error) => Err(error),
+    }
 }
 
 /// The first pause after a busy database, and the longest.
