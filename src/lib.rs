@@ -32,7 +32,6 @@
 //! pools, which ends with the last; no signal handler is installed, and no write raises SIGPIPE. After a fork the
 //! child's calls fail with [`ErrorKind::Forked`]; it opens a pool of its own.
 
-
 mod backend;
 mod batch;
 mod cancel;
