@@ -6,6 +6,7 @@
 
 pub mod cluster;
 pub mod pg_raw;
+pub mod pico_on_postgres;
 pub mod picodata;
 pub mod proxy;
 pub mod raw;
