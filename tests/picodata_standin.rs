@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use common::pg_raw::{
     Frame, PgRaw, bind, close, cstring, describe, execute, flush, message, parse, sync, untyped,
 };
-use common::picodata::{ADMIN, Addresses, Method, PASSWORD, PicodataCluster, Release, State, USER};
+use common::picodata::{
+    ADMIN, Addresses, Fault, Method, PASSWORD, PicodataCluster, Release, State, USER,
+};
 use common::{TempDir, wait_for};
 
 const DISCOVERY: &str = "SELECT ppa.address, pi.current_state FROM _pico_peer_address AS ppa \
@@ -825,6 +827,13 @@ fn instances_come_and_go_as_the_script_says() {
         cluster.instance(3).uuid
     );
 
+    // The old row is gone for good.
+    cluster.offline(1);
+    assert_eq!(states(&mut raw, &cluster, renewed), ["[\"Online\",1]"]);
+    cluster.lose_quorum(Duration::ZERO);
+    cluster.regain_quorum();
+    assert_eq!(states(&mut raw, &cluster, renewed), ["[\"Online\",1]"]);
+
     cluster.expel(renewed);
     let again = cluster.rejoin_renamed(renewed);
     assert_eq!(raw.one(&same), "3");
@@ -897,6 +906,52 @@ fn an_instance_hangs_resumes_and_is_slow() {
     let start = Instant::now();
     raw.one("SELECT 1");
     assert!(start.elapsed() >= Duration::from_millis(30));
+}
+
+#[test]
+fn a_statement_is_refused_stalls_or_loses_its_connection() {
+    let cluster = PicodataCluster::start(2);
+    let mut raw = connect(&cluster, 0);
+    raw.exec("CREATE TABLE t (a INT PRIMARY KEY)");
+    cluster.inject(
+        0,
+        "count",
+        Fault::Refuse("58030", "IO error: disk".to_owned()),
+        1,
+    );
+    assert_eq!(raw.error("SELECT count(*) FROM t").0, "58030");
+    assert_eq!(raw.one("SELECT count(*) FROM t"), "0");
+
+    cluster.inject(0, "VALUES (1)", Fault::Close, 1);
+    cluster.inject(0, "VALUES (2)", Fault::RunAndClose, 1);
+    for (sql, count) in [
+        ("INSERT INTO t VALUES (1)", "0"),
+        ("INSERT INTO t VALUES (2)", "1"),
+    ] {
+        let mut lost = connect(&cluster, 0);
+        assert_eq!(lost.simple(sql), []);
+        assert_eq!(raw.one("SELECT count(*) FROM t"), count);
+    }
+
+    cluster.inject(0, "DELETE", Fault::Stall, 1);
+    let mut stalled = connect(&cluster, 0);
+    let delete = [
+        parse("", "DELETE FROM t", &[]),
+        bind("", "", 0, &[]),
+        execute("", 0),
+        sync(),
+    ];
+    stalled.send(&delete).unwrap();
+    stalled
+        .stream
+        .set_read_timeout(Some(Duration::from_millis(50)))
+        .unwrap();
+    assert!(stalled.until_ready().is_err());
+    assert_eq!(raw.one("SELECT count(*) FROM t"), "1");
+    assert_eq!(raw.exec("DELETE FROM t"), "DELETE 1");
+    cluster.inject(0, "SELECT", Fault::Close, 9);
+    cluster.clear_faults(0);
+    raw.one("SELECT 1");
 }
 
 #[test]

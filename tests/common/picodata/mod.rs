@@ -35,7 +35,7 @@ mod exports {
     pub use super::auth::Method;
     pub use super::catalog::{Instance, Replicaset, State, Tier};
     pub use super::script::Addresses;
-    pub use super::world::{Counters, Release};
+    pub use super::world::{Counters, Fault, Release};
 }
 
 use auth::{User, Users};

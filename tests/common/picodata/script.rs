@@ -7,7 +7,7 @@ use super::super::loopback;
 use super::PicodataCluster;
 use super::catalog::{Instance, State};
 use super::server::listen;
-use super::world::{Node, World};
+use super::world::{Fault, Node, World};
 
 /// Where virtual instances say they can be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,6 +164,19 @@ impl PicodataCluster {
     pub fn delay_one(&self, index: usize, delay: Duration) {
         self.server
             .call(move |world| world.nodes[index].delay = delay);
+    }
+
+    /// Orders what becomes of the next `times` statements of an instance that contain a text.
+    pub fn inject(&self, index: usize, text: &str, fault: Fault, times: usize) {
+        let text = text.to_owned();
+        self.server
+            .call(move |world| world.nodes[index].faults.push((text, fault, times)));
+    }
+
+    /// Takes all such orders back. What has stalled stays so.
+    pub fn clear_faults(&self, index: usize) {
+        self.server
+            .call(move |world| world.nodes[index].faults.clear());
     }
 
     /// Closes all connections of an instance; it takes new ones.

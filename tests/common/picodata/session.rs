@@ -47,6 +47,14 @@ enum Phase {
     Ready,
     /// After an error: everything is passed over up to the next Sync.
     Skipping,
+    /// Nothing is answered any more.
+    Stalled,
+}
+
+#[derive(Debug)]
+enum End {
+    Stall,
+    Close,
 }
 
 struct Portal {
@@ -74,6 +82,8 @@ pub struct Session {
     invalidation: bool,
     statements: HashMap<String, Plan>,
     portals: HashMap<String, Portal>,
+    /// How a statement has ended the conversation.
+    ended: Option<End>,
     context: DecodeContext,
 }
 
@@ -98,6 +108,7 @@ impl Session {
             invalidation: false,
             statements: HashMap::new(),
             portals: HashMap::new(),
+            ended: None,
             context,
         }
     }
@@ -169,17 +180,26 @@ impl Session {
                 self.ready();
                 self.flush(output);
             }
-            (Phase::Skipping, _) => {}
+            (Phase::Stalled, Message::Terminate(_)) => return Err(Silent),
+            (Phase::Skipping | Phase::Stalled, _) => {}
             (Phase::Ready, Message::Flush(_)) => self.flush(output),
             (Phase::Ready, Message::Query(query)) => {
-                if let Err(error) = self.simple(world, &query.query) {
+                let result = self.simple(world, &query.query);
+                if self.ended.is_some() {
+                    return self.end();
+                }
+                if let Err(error) = result {
                     self.refuse(&error);
                 }
                 self.ready();
                 self.flush(output);
             }
             (Phase::Ready, message) => {
-                if let Err(error) = self.extended(world, message) {
+                let result = self.extended(world, message);
+                if self.ended.is_some() {
+                    return self.end();
+                }
+                if let Err(error) = result {
                     self.refuse(&error);
                     self.flush(output);
                     self.phase = Phase::Skipping;
@@ -199,6 +219,17 @@ impl Session {
             _ => return Err(Silent),
         }
         Ok(Verdict::Open)
+    }
+
+    /// What is held stays so: a statement has closed the connection, or made it silent.
+    fn end(&mut self) -> Result<Verdict, Silent> {
+        match self.ended.take() {
+            Some(End::Stall) => {
+                self.phase = Phase::Stalled;
+                Ok(Verdict::Open)
+            }
+            _ => Err(Silent),
+        }
     }
 
     fn start(&mut self, world: &World, startup: &Startup) -> Result<(), Silent> {

@@ -24,6 +24,19 @@ pub enum Release {
     V26,
 }
 
+/// What becomes of a statement, in place of its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// It is refused, with this code and message.
+    Refuse(&'static str, String),
+    /// It is not run, and nothing is answered any more on its connection.
+    Stall,
+    /// It is not run, and the connection is closed.
+    Close,
+    /// It is run, and the connection is closed before the answer.
+    RunAndClose,
+}
+
 /// What an instance has seen.
 #[derive(Debug, Clone, Default)]
 pub struct Counters {
@@ -49,6 +62,8 @@ pub struct Node {
     /// Counts up when all connections are to be dropped.
     pub generation: u64,
     pub counters: Counters,
+    /// For statements that contain a text: what becomes of so many of them.
+    pub faults: Vec<(String, Fault, usize)>,
 }
 
 pub struct World {
@@ -79,6 +94,16 @@ impl World {
             counters.last.pop_front();
         }
         counters.last.push_back(sql.to_owned());
+    }
+
+    /// What is to become of a statement, if a test has ordered anything.
+    pub fn fault(&mut self, node: usize, sql: &str) -> Option<Fault> {
+        let faults = &mut self.nodes[node].faults;
+        let found = faults
+            .iter_mut()
+            .find(|(text, _, left)| *left > 0 && sql.contains(&**text))?;
+        found.2 -= 1;
+        Some(found.1.clone())
     }
 
     pub fn quorum_lost(&self) -> bool {

@@ -14,8 +14,8 @@ use super::super::engine::{Failure, Outcome};
 use super::super::error::PgError;
 use super::super::notices::metadata;
 use super::super::plan::{Action, Plan, plan};
-use super::super::world::World;
-use super::{Portal, Session};
+use super::super::world::{Fault, World};
+use super::{End, Portal, Session};
 
 impl Session {
     pub(super) fn simple(&mut self, world: &mut World, sql: &str) -> Result<(), PgError> {
@@ -204,6 +204,16 @@ impl Session {
         plan: &Plan,
         params: &[Value],
     ) -> Result<Option<Vec<Vec<Value>>>, PgError> {
+        let fault = world.fault(self.node, &plan.query);
+        match &fault {
+            Some(Fault::Refuse(code, text)) => return Err(PgError::new(code, text)),
+            Some(Fault::Stall) => self.ended = Some(End::Stall),
+            Some(Fault::Close | Fault::RunAndClose) => self.ended = Some(End::Close),
+            None => {}
+        }
+        if matches!(fault, Some(Fault::Stall | Fault::Close)) {
+            return Ok(None);
+        }
         if plan.is_ddl() && world.quorum_lost() {
             return Err(PgError::new("XX000", "Timeout: timeout"));
         }
