@@ -472,6 +472,24 @@ fn parameters_have_types_that_are_given_or_found_or_refused() {
         ),
         Ok(vec![20; 4])
     );
+    assert_eq!(
+        types(
+            "SELECT a FROM t WHERE lower(b) = $1 AND b::uuid = $2 AND $3 > length(b) AND (a + 1) < $4",
+            &[]
+        ),
+        Ok(vec![25, 2950, 20, 20])
+    );
+    assert_eq!(
+        types(
+            "INSERT INTO t VALUES ($1, 'x', NULL), (2, $2, $3) ON CONFLICT DO NOTHING",
+            &[]
+        ),
+        Ok(vec![20, 25, 2950])
+    );
+    assert_eq!(
+        types("UPDATE t SET b = $1, c = $2 WHERE a = $3", &[]),
+        Ok(vec![25, 2950, 20])
+    );
     for oid in [16, 20, 21, 23, 25, 701, 1043, 1184, 1700, 2950] {
         assert_eq!(types("SELECT $1", &[oid]), Ok(vec![oid]));
     }
@@ -973,6 +991,10 @@ fn thousands_of_virtual_instances() {
     }
     let refused = PgRaw::open(&cluster.address(1500)).err().unwrap();
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    cluster.kill(800);
+    assert!(PgRaw::connect(&cluster.address(800), USER, PASSWORD, &[]).is_err());
+    cluster.restart(800);
+    connect(&cluster, 800);
     cluster.offline(700);
     cluster.remove(701);
     assert_eq!(discover(&mut raw).len(), 2000);

@@ -267,13 +267,33 @@ impl Scope<'_> {
         }
     }
 
+    /// The type of what ends before `at`: a name, a literal, a cast, or a call.
     fn operand_before(&self, tokens: &[Token], at: usize) -> Option<Type> {
-        self.operand(tokens.get(at.checked_sub(1)?)?)
+        let last = at.checked_sub(1)?;
+        if last > 0 && tokens[last - 1].is("::") {
+            return type_at("", tokens, last).ok().map(|(found, _)| found);
+        }
+        if !tokens[last].is(")") {
+            return self.operand(&tokens[last]);
+        }
+        let open = enclosing(tokens, last)?;
+        let called = open
+            .checked_sub(1)
+            .filter(|name| tokens[*name].name().is_some() && !is_keyword(&tokens[*name]));
+        self.known(&tokens[called.unwrap_or(open)..at])
     }
 
     fn operand_after(&self, tokens: &[Token], at: usize) -> Option<Type> {
-        let qualified = tokens.get(at + 1).is_some_and(|token| token.is("."));
-        self.operand(tokens.get(if qualified { at + 2 } else { at })?)
+        let follows = |word: &str| tokens.get(at + 1).is_some_and(|token| token.is(word));
+        if follows("(") && tokens[at].name().is_some() {
+            let end = closing("", tokens, at + 1).ok()?;
+            return self.known(&tokens[at..=end]);
+        }
+        self.operand(tokens.get(if follows(".") { at + 2 } else { at })?)
+    }
+
+    fn known(&self, tokens: &[Token]) -> Option<Type> {
+        Some(self.expression(tokens)).filter(|found| *found != Type::Unknown)
     }
 
     fn operand(&self, token: &Token) -> Option<Type> {

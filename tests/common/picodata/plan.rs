@@ -5,7 +5,7 @@ use super::error::PgError;
 use super::infer::{Scope, items};
 use super::lexer::{Kind, Token, syntax, tokens};
 use super::notices::{distribution_key, insert_parts};
-use super::sql::{quote, split_commas, take_conflict, take_options, translate};
+use super::sql::{closing, quote, split_commas, take_conflict, take_options, translate};
 use super::tables::{Table, column, declaration};
 use super::types::Type;
 
@@ -206,13 +206,14 @@ fn insert_types(engine: &Engine, words: &[Token], scope: &mut Scope<'_>) {
             .map(|column| column.name.clone())
             .collect(),
     };
-    for row in split_commas(&words[values + 1..]) {
-        if let [open, inner @ .., close] = row
-            && open.is("(")
-            && close.is(")")
-        {
-            note(&columns, &split_commas(inner));
-        }
+    let mut at = values + 1;
+    while words.get(at).is_some_and(|token| token.is("(")) {
+        let Ok(end) = closing("", words, at) else {
+            return;
+        };
+        note(&columns, &split_commas(&words[at + 1..end]));
+        // A comma, if there is another row.
+        at = end + 2;
     }
 }
 

@@ -98,13 +98,15 @@ impl PicodataCluster {
             .call(move |world| world.catalog.leader = Some(index));
     }
 
-    /// SIGKILL: the listener and the connections are gone. What the others say of it does not change.
+    /// SIGKILL: the listener and the connections are gone. What the others say of it does not change. A virtual
+    /// instance does not refuse connections then, but closes them at once.
     pub fn kill(&self, index: usize) {
         self.server.call(move |world| {
             let node = &mut world.nodes[index];
             node.listener = None;
             node.generation += 1;
             node.hung = false;
+            world.virtuals.retain(|_, virtually| *virtually != index);
         });
     }
 
@@ -135,7 +137,15 @@ impl PicodataCluster {
     pub fn restart(&self, index: usize) {
         self.server.call(move |world| {
             let address: SocketAddr = world.catalog.instances[index].address.parse().unwrap();
-            world.nodes[index].listener = Some(listen(address).unwrap());
+            let wildcard = world
+                .wildcard
+                .as_ref()
+                .map(|one| one.local_addr().unwrap().port());
+            if wildcard == Some(address.port()) {
+                world.virtuals.insert(host(address), index);
+            } else {
+                world.nodes[index].listener = Some(listen(address).unwrap());
+            }
         });
     }
 
