@@ -10,6 +10,7 @@ use crate::cancel::{CancelHandle, Running};
 use crate::convert::FromRow;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Outcome, Result};
+use crate::net::backoff::Backoff;
 use crate::net::wait::Call;
 use crate::params::{Params, ParamsRef};
 use crate::pool::core::{Core, is_passing, retry_backoff};
@@ -29,6 +30,10 @@ const CANCEL_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// How much time a clean-up has when the deadline of its call has passed: enough for a server that answers.
 const CLEAN_UP_GRACE: Duration = Duration::from_millis(20);
+
+/// The first pause before a statement that met a lock is repeated, and the longest.
+pub(crate) const BUSY_PAUSE: (Duration, Duration) =
+    (Duration::from_millis(2), Duration::from_millis(100));
 
 /// A connection out of a [`Pool`](crate::Pool). Dropping it gives it back.
 ///
@@ -499,11 +504,7 @@ impl Connection {
     }
 
     /// Sleeps for the next pause of `backoff` within the bounds of a call that ends at `deadline`.
-    pub(crate) fn pause(
-        &self,
-        backoff: &mut crate::net::backoff::Backoff,
-        deadline: Deadline,
-    ) -> Result<()> {
+    pub(crate) fn pause(&self, backoff: &mut Backoff, deadline: Deadline) -> Result<()> {
         let _running = enter(self.cancel.get())?;
         backoff.pause(&self.bounds(Instant::now()).at_most(deadline))
     }
@@ -517,6 +518,7 @@ impl Line {
         mut operation: impl FnMut(&mut dyn Session, &Call<'_>) -> Result<R>,
     ) -> Result<R> {
         let mut backoff = None;
+        let mut busy = None;
         loop {
             if self
                 .lease
@@ -542,6 +544,15 @@ impl Line {
             }
             if was_in_transaction {
                 self.lost_transaction = gone;
+                return Err(error);
+            }
+            if error.kind() == ErrorKind::Busy && error.outcome() == Outcome::Rejected && !gone {
+                if busy
+                    .get_or_insert_with(|| Busy::new(&self.core, call))
+                    .pause()
+                {
+                    continue;
+                }
                 return Err(error);
             }
             let backoff = backoff.get_or_insert_with(retry_backoff);
@@ -586,6 +597,26 @@ impl Line {
         let broken = lease.peek().is_none_or(|session| session.is_broken());
         self.lost_transaction |= broken && was_in_transaction;
         error
+    }
+}
+
+/// The repetition of a statement that met the lock of another connection. Servers refuse it at once.
+struct Busy<'a> {
+    backoff: Backoff,
+    call: Call<'a>,
+}
+
+impl<'a> Busy<'a> {
+    fn new(core: &Core, call: &Call<'a>) -> Self {
+        Busy {
+            backoff: Backoff::new(BUSY_PAUSE.0, BUSY_PAUSE.1),
+            call: call.at_most(Deadline::after(core.config.dqlite.busy_timeout)),
+        }
+    }
+
+    /// Waits for a while; false if the time is over.
+    fn pause(&mut self) -> bool {
+        self.backoff.pause(&self.call).is_ok()
     }
 }
 

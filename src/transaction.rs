@@ -1,9 +1,8 @@
 //! Transactions, savepoints, and the helper that repeats a whole transaction.
 
 use std::ops::{Deref, DerefMut};
-use std::time::Duration;
 
-use crate::connection::Connection;
+use crate::connection::{BUSY_PAUSE, Connection};
 use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::net::backoff::Backoff;
 use crate::rows::Held;
@@ -234,9 +233,6 @@ fn commit(connection: &mut Connection) -> Result<()> {
         Err(error) => Err(error),
     }
 }
-
-/// The first pause after a busy database, and the longest.
-const BUSY_PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(250));
 
 pub(crate) fn run<T>(
     connection: &mut Connection,

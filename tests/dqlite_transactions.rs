@@ -3,11 +3,12 @@
 mod common;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use common::database::{TestDatabase, assert_error};
+use common::database::{TestDatabase, assert_error, timed};
 use quorate::{Connection, Error, ErrorKind, Outcome, Pool, Result, TransactionMode};
 
 const MODES: [TransactionMode; 3] = [
@@ -282,9 +283,10 @@ fn in_transaction_follows_the_text() {
     assert!(connection.in_transaction());
 }
 
-fn add_one(connection: &mut Connection) -> Result<()> {
+fn add_one(connection: &mut Connection, between: impl FnOnce()) -> Result<()> {
     let sql = "SELECT n FROM counter";
     let (n,) = connection.query_row::<(i64,)>(sql, ())?;
+    between();
     connection.exec("UPDATE counter SET n = ?", (n + 1,))?;
     Ok(())
 }
@@ -296,14 +298,20 @@ fn the_helper_repeats_what_was_busy_until_all_is_counted() {
     db.exec("CREATE TABLE counter (n)", ()).unwrap();
     db.exec("INSERT INTO counter VALUES (0)", ()).unwrap();
     let runs = AtomicU32::new(0);
+    let both_have_read = Barrier::new(2);
     thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
+                let mut first = true;
                 for _ in 0..EACH {
-                    // Read, then write: where both have read, only one of them may go on.
+                    // Read, then write: where both have read, as the first time, only one of them may go on.
                     db.transaction(TransactionMode::Deferred, |connection| {
                         runs.fetch_add(1, Ordering::Relaxed);
-                        add_one(connection)
+                        add_one(connection, || {
+                            if std::mem::take(&mut first) {
+                                both_have_read.wait();
+                            }
+                        })
                     })
                     .unwrap();
                 }
@@ -407,4 +415,30 @@ fn a_body_that_ends_the_transaction_itself_is_not_repeated() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Busy);
     assert_eq!((runs, ids(&db)), (1, vec![1]));
+}
+
+#[test]
+fn a_statement_waits_for_the_lock_of_another_connection() {
+    let db = database();
+    let patient = db.pool_with("busy_timeout=10s");
+    let hasty = db.pool_with("busy_timeout=0");
+    let mut holder = db.begin(TransactionMode::Immediate).unwrap();
+    insert(&mut holder, 1);
+    let (error, time) = timed(|| hasty.exec("INSERT INTO t VALUES (2)", ()).unwrap_err());
+    assert_error(&error, ErrorKind::Busy, Outcome::Rejected, "locked");
+    assert!(time < Duration::from_secs(2), "{time:?}");
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| patient.exec("INSERT INTO t VALUES (3)", ()));
+        // The lock is met at least once before it is given up.
+        let (error, _) = timed(|| {
+            db.pool_with("busy_timeout=200ms")
+                .exec("INSERT INTO t VALUES (4)", ())
+                .unwrap_err()
+        });
+        assert_eq!(error.kind(), ErrorKind::Busy);
+        assert!(!waiting.is_finished());
+        holder.commit().unwrap();
+        assert_eq!(waiting.join().unwrap().unwrap().rows_affected, 1);
+    });
+    assert_eq!(ids(&db), [1, 3]);
 }

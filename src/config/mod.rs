@@ -14,7 +14,6 @@ use crate::backend::Backend;
 use crate::deadline::Deadline;
 use crate::dqlite::store::NodeStore;
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::backoff::Backoff;
 use crate::net::dial::DialFn;
 use crate::net::tls::{TlsConfig, TlsMode};
 use crate::picodata::config::{Balance, Environment, PicodataConfig};
@@ -46,6 +45,7 @@ pub(crate) struct PoolConfig {
 /// What dqlite alone needs.
 #[derive(Clone)]
 pub(crate) struct DqliteConfig {
+    pub(crate) busy_timeout: Duration,
     pub(crate) max_message: u32,
     pub(crate) store_path: Option<String>,
     pub(crate) store: Option<Arc<dyn NodeStore>>,
@@ -55,6 +55,7 @@ pub(crate) struct DqliteConfig {
 impl fmt::Debug for DqliteConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DqliteConfig")
+            .field("busy_timeout", &self.busy_timeout)
             .field("max_message", &self.max_message)
             .field("store", &self.store_path)
             .field("lookup", &self.lookup)
@@ -120,13 +121,14 @@ pub(crate) struct LookupConfig {
 ///
 /// | option | default | meaning |
 /// | --- | --- | --- |
+/// | `busy_timeout` | 5s | how long a statement outside of a transaction is repeated while another connection holds the lock; 0 is not at all |
 /// | `max_message` | 67108864 | the largest answer accepted, in bytes |
 /// | `refresh_interval` | 30s | how often the list of nodes is read; an error reads it at once |
 /// | `store` | | file of the list of nodes, kept up to date: `….yaml`, or else SQLite |
 /// | `attempt_timeout` | 15s | how long one node may take to say who leads |
 /// | `probe_limit` | 10 | how many nodes are asked at once |
 /// | `probe_delay` | 250ms | how long the last known leader may take before others are asked as well |
-/// | `backoff_factor`, `backoff_cap` | 100ms, 1s | the pauses between lookups: doubling, with jitter, up to the cap |
+/// | `backoff_factor`, `backoff_cap` | 50ms, 250ms | the pauses between lookups: doubling, with jitter, up to the cap |
 /// | `retry_limit` | 0 | how often a lookup that found no leader is repeated; 0 is until the deadline |
 ///
 /// # Picodata and PostgreSQL
@@ -211,6 +213,7 @@ impl Config {
             dial_timeout: Duration::from_secs(5),
             dial: None,
             dqlite: DqliteConfig {
+                busy_timeout: Duration::from_secs(5),
                 max_message: 64 * 1024 * 1024,
                 store_path: None,
                 store: None,
@@ -218,8 +221,8 @@ impl Config {
                     attempt_timeout: Duration::from_secs(15),
                     probe_limit: 10,
                     probe_delay: Duration::from_millis(250),
-                    backoff_factor: Backoff::DEFAULT_FACTOR,
-                    backoff_cap: Backoff::DEFAULT_CAP,
+                    backoff_factor: Duration::from_millis(50),
+                    backoff_cap: Duration::from_millis(250),
                     retry_limit: 0,
                 },
             },

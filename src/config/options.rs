@@ -234,7 +234,7 @@ mod tests {
     }
 
     /// A value of each option that is not the one it has by default.
-    const SAMPLES: [(&str, &str); 39] = [
+    const SAMPLES: [(&str, &str); 40] = [
         ("timeout", "0s"),
         ("acquire_timeout", "1500ms"),
         ("pool_max_conns", "3"),
@@ -250,6 +250,7 @@ mod tests {
         ("sslkey", "/etc/a&b=c.key"),
         ("sslservername", "db.example"),
         ("dial_timeout", "86400s"),
+        ("busy_timeout", "0s"),
         ("max_message", "8192"),
         ("refresh_interval", "1s"),
         ("store", "/var/lib/é?.yaml"),

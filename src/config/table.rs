@@ -270,6 +270,12 @@ pub(super) const OPTIONS: &[OptionEntry] = &[
         |c| time(c.dial_timeout),
     ),
     entry(
+        "busy_timeout",
+        Dqlite,
+        |c, v| duration(v).map(|v| c.dqlite.busy_timeout = v),
+        |c| time(c.dqlite.busy_timeout),
+    ),
+    entry(
         "max_message",
         Dqlite,
         |c, v| {

@@ -16,6 +16,7 @@ use crate::dqlite::wire::{
 };
 use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::net::socket::Idle;
+use crate::net::stream::Answers;
 use crate::net::wait::Call;
 use crate::params::{Params, ParamsRef};
 use crate::row::{Cell, Columns};
@@ -125,9 +126,13 @@ impl DqliteSession {
         };
         self.finalizing += dropped.len();
         // Of several answers the second would wait for the acknowledgement of the first.
-        self.channel.set_pipelined(self.finalizing > 0);
+        self.channel.expect(if self.finalizing > 0 {
+            Answers::Many
+        } else {
+            Answers::One
+        });
         let answered = self.channel.flush(call).and_then(|()| self.receive(call));
-        self.channel.set_pipelined(false);
+        self.channel.expect(Answers::One);
         answered.map_err(|error| {
             self.channel.set_broken();
             let outcome = self.channel.outcome(end);
@@ -384,9 +389,17 @@ impl DqliteSession {
         }
     }
 
+    fn expect_steps(&mut self) {
+        self.channel.expect(if self.steps.is_empty() {
+            Answers::One
+        } else {
+            Answers::Many
+        });
+    }
+
     fn end_rows(&mut self) {
         self.reading.end();
-        self.channel.set_pipelined(!self.steps.is_empty());
+        self.expect_steps();
     }
 
     /// Tells the server to stop sending rows, and reads what is under way, or gives the connection up where
@@ -402,7 +415,7 @@ impl DqliteSession {
         let mut answered = stopped;
         let mut dropped = 0;
         // The rest and the answer to the interrupt are writes of their own.
-        self.channel.set_pipelined(true);
+        self.channel.expect(Answers::Many);
         while answered.is_ok() {
             answered = self.channel.receive(call);
             if answered.is_ok() && self.channel.kind() == RESPONSE_EMPTY {
@@ -451,7 +464,7 @@ impl DqliteSession {
                 schema: self.prepare_schema,
             })?;
         }
-        self.channel.set_pipelined(true);
+        self.channel.expect(Answers::Many);
         for (sql, kind) in missing {
             self.channel.receive(call).map_err(|error| {
                 self.channel.set_broken();
@@ -514,7 +527,7 @@ impl DqliteSession {
             // The last answer: nothing follows that an acknowledgement could hold up.
             self.receive(call)
         } else {
-            self.channel.set_pipelined(true);
+            self.channel.expect(Answers::Many);
             self.receive(call)
         };
         answered.map_err(|error| {
@@ -629,7 +642,9 @@ impl Session for DqliteSession {
     }
 
     fn receive_rows(&mut self, call: &Call<'_>) -> Result<()> {
-        self.channel.set_pipelined(true);
+        if self.steps.is_empty() {
+            self.channel.expect(Answers::Parts);
+        }
         self.channel.receive(call).map_err(|error| {
             if error.kind() != ErrorKind::Cancelled {
                 self.channel.set_broken();
@@ -700,7 +715,7 @@ impl Session for DqliteSession {
         let Some(first) = self.steps.front().map(|step| step.end) else {
             return Ok(());
         };
-        self.channel.set_pipelined(true);
+        self.channel.expect(Answers::Many);
         match self.channel.flush_some() {
             // Some statements may have been sent: each says of itself what became of it.
             Err(error) if self.channel.outcome(first) == Outcome::NotSent => {
@@ -715,7 +730,7 @@ impl Session for DqliteSession {
         let step = self.steps.pop_front()?;
         let taken = self.take_step(&step, call);
         if self.steps.is_empty() && !self.reading.is_open() {
-            self.channel.set_pipelined(false);
+            self.channel.expect(Answers::One);
         }
         Some(taken)
     }

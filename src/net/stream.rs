@@ -14,6 +14,18 @@ const INPUT_SIZE: usize = 64 * 1024;
 /// A buffer that grew past this is given back once it is empty, in bytes.
 const KEEP_SIZE: usize = 256 * 1024;
 
+/// How the server answers what is under way, which decides how its packets are acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answers {
+    /// With one write: the next request acknowledges it.
+    One,
+    /// With one answer in several writes. Acknowledging the first at once keeps the second from waiting; doing it
+    /// before each read would bring every part in a read of its own, at half as much CPU again for a scan.
+    Parts,
+    /// With one write for each of several requests. Each is acknowledged at once: the server waits for it.
+    Many,
+}
+
 /// A socket, what is still to be sent over it, and what has been received but not yet consumed.
 ///
 /// Positions count the bytes queued since the connection was made, so that the sender of a request can
@@ -31,9 +43,8 @@ pub(crate) struct Stream {
     base: u64,
     /// An answer that is not there yet is waited for first, which spares a read that would find nothing.
     wait_first: bool,
-    /// Answers come in many small writes: acknowledge them at once.
-    pipelined: bool,
-    /// The kernel acknowledges at once, as far as is known here.
+    answers: Answers,
+    /// The kernel has been told to acknowledge at once since the last write.
     acknowledging: bool,
 }
 
@@ -48,7 +59,7 @@ impl Stream {
             written: 0,
             base: 0,
             wait_first: false,
-            pipelined: false,
+            answers: Answers::One,
             acknowledging: false,
         }
     }
@@ -68,9 +79,9 @@ impl Stream {
         self.base + self.written as u64
     }
 
-    /// Says whether several requests are under way at once.
-    pub(crate) fn set_pipelined(&mut self, pipelined: bool) {
-        self.pipelined = pipelined;
+    /// Says how answers come in.
+    pub(crate) fn expect(&mut self, answers: Answers) {
+        self.answers = answers;
     }
 
     /// Forgets what was queued after `position` and not sent.
@@ -172,7 +183,12 @@ impl Stream {
                     return Ok(());
                 }
             }
-            if self.pipelined && !std::mem::replace(&mut self.acknowledging, true) {
+            let acknowledge = match self.answers {
+                Answers::One => false,
+                Answers::Parts => !std::mem::replace(&mut self.acknowledging, true),
+                Answers::Many => true,
+            };
+            if acknowledge {
                 self.socket.acknowledge_at_once();
             }
             if flushed && self.socket.can_wait() && call.has_time(PATIENCE) {
