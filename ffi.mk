@@ -5,18 +5,21 @@ DESTDIR ?=
 
 .PHONY: header install uninstall ffi-test ffi-bench
 
-header: ## Write include/quorate.h and include/symbols.txt anew
+header:
 	QUORATE_UPDATE_HEADER=1 cargo test --quiet --test header
 
-install: ## Install header, libraries and quorate.pc under $(DESTDIR)$(PREFIX)
+install:
+	@scripts/install-deps.sh install
 	cargo build --release --lib
 	PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' sh scripts/install.sh
 
-uninstall: ## Remove what install has installed
+uninstall:
 	PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' sh scripts/uninstall.sh
 
-ffi-test: ## Run the C programs plainly, under the sanitizers and under valgrind
+ffi-test:
+	@scripts/install-deps.sh ffi
 	sh ffi-tests/run.sh
 
-ffi-bench: ## Measure the C ABI beside the Rust API
+ffi-bench:
+	@scripts/install-deps.sh ffi
 	sh ffi-tests/bench.sh

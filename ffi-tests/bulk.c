@@ -131,6 +131,19 @@ static void values(void)
     quorate_rows_free(rows);
 }
 
+/* A statement whose row does not fit has run: its outcome says so. */
+static void one_row_that_does_not_fit(quorate_connection *connection, const char *sql, quorate_value_buffer *buffer,
+                                      quorate_outcome outcome)
+{
+    size_t columns = 0;
+    quorate_status status = quorate_connection_query_row(connection, TEXT(sql), NULL, 0, DEFAULT, buffer, 2, &columns, &error);
+    if (status != QUORATE_STATUS_UNSUPPORTED) { /* RETURNING, on an old server */
+        CHECK(status == QUORATE_STATUS_BUFFER_TOO_SMALL && quorate_error_outcome(error) == outcome);
+    }
+    quorate_error_free(error);
+    error = NULL;
+}
+
 static void one_row(void)
 {
     quorate_value cells[2], id = quorate_make_int64(7);
@@ -147,6 +160,10 @@ static void one_row(void)
     EXPECT(BUFFER_TOO_SMALL,
            quorate_connection_query_row(connection, TEXT("SELECT 'too long for it'"), NULL, 0, DEFAULT, &buffer, 2, &columns, &error));
     CHECK(columns == 0 && buffer.bytes_needed == 15);
+    one_row_that_does_not_fit(connection, "SELECT 'too long for it'", &buffer, QUORATE_OUTCOME_REJECTED);
+    exec_sql(pool, "CREATE TABLE IF NOT EXISTS one_row (name TEXT)");
+    one_row_that_does_not_fit(connection, "INSERT INTO one_row VALUES ('too long for it') RETURNING name", &buffer,
+                              QUORATE_OUTCOME_UNKNOWN);
     OK(quorate_connection_query_row(connection, TEXT("SELECT NULL"), NULL, 0, DEFAULT, &buffer, 2, &columns, &error));
     CHECK(columns == 1 && cells[0].kind == QUORATE_TYPE_NULL);
     quorate_connection_free(connection);

@@ -1081,14 +1081,19 @@ quorate_status quorate_config_new(const char *url,
  * - `pool_max_conn_idle_time` (default 30m): a connection idle for longer is closed (looked at every 30 s); 0 is never
  * - `pool_health_check_period` (default 1m): how often the least number of connections is seen to
  * - `statement_cache` (default 128): prepared statements that a connection keeps; 0 prepares none
+ * - `busy_timeout` (default 5s): how long a statement outside of a transaction is repeated while another connection holds the lock; 0 is not at all
  * - `max_message` (default 67108864): the largest answer accepted, in bytes
  * - `refresh_interval` (default 30s): how often the list of nodes is read; an error reads it at once
  * - `sslmode` (default disable): `disable`, `require`, `verify-ca`, `verify-full`
+ * - `sslrootcert`: file of CA certificates, or `system`
+ * - `sslcert`, `sslkey`: files of the client's certificate and its key
+ * - `sslservername`: the name to look for in the server's certificate instead of the host
  * - `dial_timeout` (default 5s): how long one dial takes at most, TLS included
+ * - `store`: file of the list of nodes, kept up to date: `….yaml`, or else SQLite
  * - `attempt_timeout` (default 15s): how long one node may take to say who leads
  * - `probe_limit` (default 10): how many nodes are asked at once
  * - `probe_delay` (default 250ms): how long the last known leader may take before others are asked as well
- * - `backoff_factor`, `backoff_cap` (default 100ms, 1s): the pauses between lookups: doubling, with jitter, up to the cap
+ * - `backoff_factor`, `backoff_cap` (default 50ms, 250ms): the pauses between lookups: doubling, with jitter, up to the cap
  * - `retry_limit` (default 0): how often a lookup that found no leader is repeated; 0 is until the deadline
  */
 quorate_status quorate_config_set(const struct quorate_config *config,

@@ -255,7 +255,7 @@ impl<'c> BatchResults<'c> {
                 .with_outcome(Outcome::Rejected)),
         };
         self.progress.end_rows(&mut self.connection)?;
-        row
+        row.map_err(|error| self.connection.after_run(error))
     }
 
     /// Reads the results that are left.

@@ -56,6 +56,12 @@ pub mod fuzzing;
 mod logging;
 mod net;
 mod params;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the session, the worker and the router of Picodata are still to come"
+)]
+mod picodata;
 mod pool;
 mod row;
 mod rows;
@@ -67,6 +73,12 @@ mod rows;
 mod sql;
 mod statement;
 mod time;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the worker and the router of Picodata's pool are still to come"
+)]
+mod topology;
 mod transaction;
 mod value;
 
@@ -87,5 +99,9 @@ pub use pool::stats::Stats;
 pub use row::{ColumnIndex, Columns, Row};
 pub use rows::{OptionalRow, Rows, TypedRows};
 pub use statement::Statement;
+pub use topology::{
+    BalanceStrategy, Candidate, Instance, InstanceState, LeastBusy, LowestLatency, RandomChoice,
+    RoundRobin,
+};
 pub use transaction::{Savepoint, Transaction, TransactionMode};
 pub use value::{Value, ValueRef};

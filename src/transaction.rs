@@ -1,9 +1,8 @@
 //! Transactions, savepoints, and the helper that repeats a whole transaction.
 
 use std::ops::{Deref, DerefMut};
-use std::time::Duration;
 
-use crate::connection::Connection;
+use crate::connection::{BUSY_PAUSE, Connection};
 use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::net::backoff::Backoff;
 use crate::rows::Held;
@@ -205,13 +204,25 @@ impl Drop for Savepoint<'_> {
     }
 }
 
+/// SQLite's code where no transaction is open (vdbe.c, `OP_AutoCommit`); a commit that is refused for another
+/// reason has another code.
+const NO_TRANSACTION: i32 = 1;
+
 /// Commits; a transaction that could not be committed is rolled back.
 pub(crate) fn commit(connection: &mut Connection) -> Result<()> {
-    let committed = connection.exec("COMMIT", ()).map(|_| ());
-    if committed.is_err() {
-        connection.roll_back();
+    let error = match connection.exec("COMMIT", ()) {
+        Ok(_) => return Ok(()),
+        Err(error) => error,
+    };
+    connection.roll_back();
+    if error.code() == Some(NO_TRANSACTION) {
+        // SQLite has rolled back by itself (INSERT OR ROLLBACK, RAISE, a full disk), and what was run after
+        // that was applied at once.
+        return Err(error.with_outcome(Outcome::Unknown).context(
+            "an earlier error has ended the transaction, and statements since then were applied",
+        ));
     }
-    committed
+    Err(error)
 }
 
 /// Rolls back, and closes a connection that does not answer.
@@ -242,9 +253,6 @@ pub(crate) fn undo_savepoint(connection: &mut Connection, depth: u32) -> Result<
     connection.exec(format!("ROLLBACK TO quorate_{depth}"), ())?;
     release_savepoint(connection, depth)
 }
-
-/// The first pause after a busy database, and the longest.
-const BUSY_PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(250));
 
 pub(crate) fn run<T>(
     connection: &mut Connection,

@@ -95,6 +95,7 @@ impl ClusterClient {
         Call {
             deadline: self.deadline.unwrap_or_else(|| self.config.deadline()),
             cancel: self.cancel.as_ref(),
+            closing: None,
         }
     }
 
@@ -111,9 +112,10 @@ impl ClusterClient {
     ///
     /// [`ErrorKind::NoLeader`](crate::ErrorKind::NoLeader) with what each node answered.
     pub fn leader(&self) -> Result<String> {
-        let _running = self.enter()?;
-        let (leader, _) = self.backend.leader_channel(&self.call())?;
-        Ok(leader.to_string())
+        self.repeat(|call| {
+            let (leader, _) = self.backend.leader_channel(call)?;
+            Ok(leader.to_string())
+        })
     }
 
     /// The nodes of the cluster, as the leader lists them.
@@ -174,8 +176,8 @@ impl ClusterClient {
         let request = Request::Describe {
             format: DESCRIBE_FORMAT,
         };
-        let mut channel = self.ask(address, &request)?;
-        match channel.response()? {
+        let mut channel = self.ask(address, &request).map_err(harmless)?;
+        match channel.response().map_err(harmless)? {
             Response::Metadata {
                 failure_domain,
                 weight,
@@ -183,7 +185,7 @@ impl ClusterClient {
                 failure_domain,
                 weight,
             }),
-            _ => Err(channel.unexpected("METADATA").with_node(address)),
+            _ => Err(harmless(channel.unexpected("METADATA")).with_node(address)),
         }
     }
 
@@ -214,7 +216,7 @@ impl ClusterClient {
             channel
                 .request(&Request::Dump { name }, call)
                 .map_err(|error| harmless(error).with_node(&*leader))?;
-            match channel.response()? {
+            match channel.response().map_err(harmless)? {
                 Response::Files(files) => Ok(files
                     .into_iter()
                     .map(|file| DatabaseFile {
@@ -222,7 +224,7 @@ impl ClusterClient {
                         data: file.data.to_vec(),
                     })
                     .collect()),
-                _ => Err(channel.unexpected("FILES").with_node(&*leader)),
+                _ => Err(harmless(channel.unexpected("FILES")).with_node(&*leader)),
             }
         })
     }

@@ -16,12 +16,17 @@ pub(crate) struct Kind {
     pub(crate) several: bool,
     /// It answers rows.
     pub(crate) rows: bool,
+    /// Whether it answers rows is only known when it was run.
+    pub(crate) pragma: bool,
     /// It may change the database and answers rows.
     pub(crate) writes_and_answers: bool,
     /// A statement that is worth preparing: one that is likely to be run again.
     pub(crate) preparable: bool,
     /// What it does to the transaction when it succeeds.
     pub(crate) effect: Effect,
+    /// The byte where the last statement ends. 1.11 takes what is left, be it a comment, for one more
+    /// statement, and answers with its counts, which are 0.
+    pub(crate) end: usize,
 }
 
 impl Kind {
@@ -49,6 +54,7 @@ impl Kind {
             statements => Ok(Kind {
                 several: statements == Statements::Many,
                 rows,
+                pragma: verb == Keyword::Pragma,
                 writes_and_answers: rows && verb.is_dml(),
                 preparable: statements == Statements::One
                     && !matches!(
@@ -56,6 +62,10 @@ impl Kind {
                         Keyword::Ddl | Keyword::Pragma | Keyword::Explain | Keyword::Other
                     ),
                 effect: sql::transaction_effect(text, Dialect::Sqlite),
+                end: match statements {
+                    Statements::Many => sql::statements_end(text, Dialect::Sqlite),
+                    _ => shape.first_end,
+                },
             }),
         }
     }
@@ -96,9 +106,9 @@ impl StatementCache {
         self.entries.as_mut()?.get(text).copied()
     }
 
-    /// Keeps a statement, or, if the cache keeps none, marks it to be dropped after its run.
+    /// Keeps a statement, or marks it to be dropped if the cache keeps none or not this one.
     pub(crate) fn put(&mut self, text: &str, statement: Prepared) {
-        let Some(entries) = &mut self.entries else {
+        let Some(entries) = self.entries.as_mut().filter(|_| statement.kind.preparable) else {
             self.dropped.push(statement.id);
             return;
         };
@@ -127,9 +137,11 @@ impl StatementCache {
         self.dropped.extend(statements);
     }
 
-    /// The statements to be dropped on the server, which are then no longer known here.
-    pub(crate) fn take_dropped(&mut self) -> Vec<u32> {
-        std::mem::take(&mut self.dropped)
+    /// The statements to be dropped on the server, which are then no longer known here; `used` waits for its
+    /// run.
+    pub(crate) fn take_dropped(&mut self, used: Option<u32>) -> Vec<u32> {
+        let kept = |id: &mut u32| Some(*id) != used;
+        self.dropped.extract_if(.., kept).collect()
     }
 }
 
@@ -217,10 +229,10 @@ mod tests {
         assert!(cache.get("a").is_some());
         cache.put("c", prepared(3));
         assert!(cache.get("b").is_none());
-        assert_eq!(cache.take_dropped(), [2]);
-        assert!(cache.take_dropped().is_empty());
+        assert_eq!(cache.take_dropped(None), [2]);
+        assert!(cache.take_dropped(None).is_empty());
         cache.remove(1);
-        assert_eq!(cache.take_dropped(), [1]);
+        assert_eq!(cache.take_dropped(None), [1]);
     }
 
     #[test]
@@ -228,7 +240,8 @@ mod tests {
         let mut cache = StatementCache::new(0);
         cache.put("a", prepared(7));
         assert!(cache.get("a").is_none());
-        assert_eq!(cache.take_dropped(), [7]);
+        assert!(cache.take_dropped(Some(7)).is_empty(), "it is about to run");
+        assert_eq!(cache.take_dropped(None), [7]);
     }
 
     #[test]

@@ -285,7 +285,7 @@ unsafe fn guarded(
     };
     let (text, errno) = match failure {
         Failure::Error(error) => (error.to_string(), errno(error.kind())),
-        Failure::Status(_, text) => (text, libc::EINVAL),
+        Failure::Status(_, _, text) => (text, libc::EINVAL),
     };
     state.last_error = CString::new(text.replace('\0', "\u{fffd}")).unwrap_or_default();
     errno

@@ -184,7 +184,7 @@ pub(super) unsafe fn free<T>(handle: *mut T) {
 unsafe fn fail(out_error: *mut *mut quorate_error, failure: Failure) -> quorate_status {
     let status = match &failure {
         Failure::Error(error) => error.kind().into(),
-        Failure::Status(status, _) => *status,
+        Failure::Status(status, ..) => *status,
     };
     if !out_error.is_null() {
         let error = Box::into_raw(Box::new(quorate_error::new(failure)));

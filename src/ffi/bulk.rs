@@ -283,6 +283,7 @@ fn answer_for(rows: usize, stopped: Option<Stopped>) -> Answer<usize> {
 fn too_small() -> Failure {
     Failure::Status(
         quorate_status::BufferTooSmall,
+        Outcome::NotSent,
         "the row needs more room for bytes; bytes_needed says how much".into(),
     )
 }
@@ -503,10 +504,11 @@ unsafe fn first_row(
     connection.start_query(sql, params)?;
     let mut width = connection.columns().len();
     let mut end = 0;
-    let filled = if !connection.advance()? {
+    if !connection.advance()? {
         let error = Error::new(ErrorKind::NoRows, "the query answered no row");
-        Err(error.with_outcome(Outcome::Rejected).into())
-    } else if let Some(places) = values.get_mut(..width) {
+        return Err(error.with_outcome(Outcome::Rejected).into());
+    }
+    let filled = if let Some(places) = values.get_mut(..width) {
         put_row(&connection.row(), places, bytes, &mut end).map_err(Failure::from)
     } else {
         let text =
@@ -514,11 +516,12 @@ unsafe fn first_row(
         width = 0;
         Err(Failure::misuse(text))
     };
+    let outcome = connection.outcome_after_run();
     connection.close_rows()?;
-    filled?;
+    filled.map_err(|failure| failure.with_outcome(outcome))?;
     if end > bytes.len() {
         buffer.bytes_needed = end;
-        return Err(too_small());
+        return Err(too_small().with_outcome(outcome));
     }
     buffer.bytes_used = end;
     Ok(width)

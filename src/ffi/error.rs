@@ -31,9 +31,9 @@ impl quorate_error {
     pub(super) fn new(failure: Failure) -> Self {
         match failure {
             Failure::Error(error) => quorate_error::of(&error),
-            Failure::Status(status, message) => quorate_error {
+            Failure::Status(status, outcome, message) => quorate_error {
                 status,
-                outcome: Outcome::NotSent,
+                outcome,
                 retryable: false,
                 code: None,
                 text: Text::new(&message),

@@ -229,7 +229,9 @@ impl State {
         self.settle();
         self.rows = 0;
         self.transaction = 0;
-        self.connection = None;
+        if let Some(mut connection) = self.connection.take() {
+            connection.set_bounds(None, None);
+        }
     }
 
     fn abandon(&mut self, token: Token) {
@@ -237,6 +239,8 @@ impl State {
             self.settle();
             self.transaction = 0;
             if let Some(connection) = &mut self.connection {
+                // The bounds of the last call are no business of this one.
+                connection.set_bounds(None, None);
                 connection.roll_back();
             }
         } else if self

@@ -122,7 +122,7 @@ impl From<Outcome> for quorate_outcome {
 /// Why a function of the ABI fails: an error of the library, or a status that only the ABI has.
 pub(super) enum Failure {
     Error(Error),
-    Status(quorate_status, String),
+    Status(quorate_status, Outcome, String),
 }
 
 impl From<Error> for Failure {
@@ -136,8 +136,17 @@ impl Failure {
     pub(super) fn null(name: &str) -> Self {
         Failure::Status(
             quorate_status::NullPointer,
+            Outcome::NotSent,
             format!("the pointer {name} is NULL"),
         )
+    }
+
+    /// The same failure, of a statement that was sent.
+    pub(super) fn with_outcome(self, outcome: Outcome) -> Self {
+        match self {
+            Failure::Error(error) => Failure::Error(error.with_outcome(outcome)),
+            Failure::Status(status, _, message) => Failure::Status(status, outcome, message),
+        }
     }
 
     #[cold]

@@ -57,7 +57,7 @@ impl Drop for Shared {
             return;
         }
         self.core.begin_close();
-        self.worker.stop(Deadline::after(DROP_TIMEOUT));
+        self.worker.wait(Deadline::after(DROP_TIMEOUT));
     }
 }
 
@@ -134,7 +134,7 @@ impl Pool {
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed), and whatever a failed dial has to say. The outcome
     /// is always `NotSent`.
     pub fn acquire(&self) -> Result<Connection> {
-        Connection::acquire(Arc::clone(self.core()), self.deadline, self.cancel.clone())
+        Connection::acquire(self.core(), self.deadline, self.cancel.clone())
     }
 
     /// As [`acquire`](Pool::acquire), within bounds that hold for the acquisition alone.
@@ -143,8 +143,7 @@ impl Pool {
         deadline: Option<Deadline>,
         cancel: Option<&CancelHandle>,
     ) -> Result<Connection> {
-        let core = Arc::clone(self.core());
-        let mut connection = Connection::acquire(core, deadline, cancel.cloned())?;
+        let mut connection = Connection::acquire(self.core(), deadline, cancel.cloned())?;
         connection.release_bounds();
         Ok(connection)
     }
@@ -155,7 +154,7 @@ impl Pool {
         deadline: Option<Deadline>,
         cancel: Option<&CancelHandle>,
     ) -> Result<Connection> {
-        Connection::acquire_for_call(Arc::clone(self.core()), deadline, cancel.cloned())
+        Connection::acquire_for_call(self.core(), deadline, cancel.cloned())
     }
 
     /// Fails in a child of the process that opened the pool.
@@ -164,7 +163,15 @@ impl Pool {
     }
 
     fn acquire_for_call(&self) -> Result<Connection> {
-        Connection::acquire_for_call(Arc::clone(self.core()), self.deadline, self.cancel.clone())
+        Connection::acquire_for_call(self.core(), self.deadline, self.cancel.clone())
+    }
+
+    /// Makes one call on a connection that nobody else sees.
+    fn with_connection<R>(&self, call: impl FnOnce(&mut Connection) -> Result<R>) -> Result<R> {
+        let mut connection = self.acquire_for_call()?;
+        let result = call(&mut connection);
+        connection.give_back();
+        result
     }
 
     /// Runs statements that answer no rows, and says how many rows they changed.
@@ -178,7 +185,7 @@ impl Pool {
     /// What the server answers, or what kept the statement from it; [`Error::outcome`](crate::Error::outcome)
     /// says whether it may have been applied.
     pub fn exec(&self, sql: impl AsRef<str>, params: impl Params) -> Result<ExecResult> {
-        self.acquire_for_call()?.exec(sql, params)
+        self.with_connection(|connection| connection.exec(sql, params))
     }
 
     /// Runs one statement and gives its rows, one at a time, as they arrive.
@@ -202,7 +209,7 @@ impl Pool {
     where
         T: for<'r> FromRow<'r>,
     {
-        self.acquire_for_call()?.query_row(sql, params)
+        self.with_connection(|connection| connection.query_row(sql, params))
     }
 
     /// Sends all statements of a batch at once and gives the results one at a time.
@@ -247,7 +254,7 @@ impl Pool {
     ///
     /// As [`acquire`](Pool::acquire), and what the server answers.
     pub fn ping(&self) -> Result<()> {
-        self.acquire_for_call()?.ping()
+        self.with_connection(|connection| connection.ping())
     }
 
     /// The state of the pool and what it has counted. Never blocks on the network.
@@ -290,7 +297,7 @@ impl Pool {
         }
         let deadline = self.deadline.unwrap_or_else(|| core.config.deadline());
         core.begin_close();
-        self.shared.worker.stop(deadline);
+        self.shared.worker.wait(deadline);
         core.wait_closed(deadline)
     }
 }
