@@ -10,6 +10,11 @@ help:
 	@echo "make test          everything: check, and all tests with real servers"
 	@echo "make check         formatting, lints, documentation"
 	@echo "make bench         what the driver costs, beside a raw socket loop"
+	@echo "make header        write include/quorate.h and include/symbols.txt anew"
+	@echo "make install       header, libraries and quorate.pc under \$$(DESTDIR)\$$(PREFIX), /usr/local unless set"
+	@echo "make uninstall     remove what install has installed"
+	@echo "make ffi-test      the C programs: plainly, under the sanitizers, under valgrind"
+	@echo "make ffi-bench     what the C interface costs, beside the Rust one"
 	@echo "make install-deps  what the targets above need"
 
 demo:
@@ -18,6 +23,7 @@ demo:
 
 test: install-deps check
 	cargo test
+	$(MAKE) --no-print-directory ffi-test
 
 check:
 	@scripts/install-deps.sh check
@@ -31,3 +37,5 @@ bench:
 
 install-deps:
 	@scripts/install-deps.sh all
+
+include ffi.mk

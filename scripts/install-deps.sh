@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing for a target of the Makefile, and says what. Changes nothing where all is there.
 #
-#   scripts/install-deps.sh demo|check|test|bench|all
+#   scripts/install-deps.sh demo|check|test|bench|install|ffi|all
 set -eu
 
 purpose=${1:-all}
@@ -34,8 +34,27 @@ need_libdqlite() {
         need "libdqlite (libdqlite.so.0, or its file named by QUORATE_LIBDQLITE)" libdqlite0
 }
 
-need_test_servers() {
+need_pkg_config() {
     has pkg-config || need pkg-config pkg-config
+}
+
+need_binutils() {
+    # The static library is put together again by them.
+    has objcopy && has ar && has nm || need "objcopy, ar and nm" binutils
+}
+
+need_c_programs() {
+    # cc brings the run-time libraries of its sanitizers.
+    has c++ || need "a C++ compiler (c++), which the header has to please as well" g++
+    need_binutils
+    need_pkg_config
+    has python3 || need python3 python3-minimal
+    has valgrind || need valgrind "valgrind libc6-dbg"
+    has setarch || need setarch util-linux
+}
+
+need_test_servers() {
+    need_pkg_config
     has dqlite-demo && has dqlite ||
         need "go-dqlite's programs dqlite-demo and dqlite" go-dqlite
     has postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 ||
@@ -67,15 +86,25 @@ check)
     need_component fmt rustfmt
     need_component clippy clippy
     ;;
+install)
+    need_compiler
+    need_binutils
+    ;;
+ffi)
+    need_compiler
+    need_libdqlite
+    need_c_programs
+    ;;
 test | all)
     need_compiler
     need_libdqlite
+    need_c_programs
     need_test_servers
     need_component fmt rustfmt
     need_component clippy clippy
     ;;
 *)
-    echo "usage: $0 demo|check|test|bench|all" >&2
+    echo "usage: $0 demo|check|test|bench|install|ffi|all" >&2
     exit 2
     ;;
 esac

@@ -77,16 +77,132 @@ impl Batch {
 /// results that are left fail, each with its own outcome. Dropping the results reads those that are left.
 pub struct BatchResults<'c> {
     connection: Held<'c>,
+    progress: Progress,
+}
+
+/// How far the results of a batch have been read, apart from the connection that they are read from.
+#[derive(Debug)]
+pub(crate) struct Progress {
     left: usize,
     in_rows: bool,
+}
+
+impl Progress {
+    pub(crate) fn new(left: usize) -> Self {
+        Progress {
+            left,
+            in_rows: false,
+        }
+    }
+
+    pub(crate) fn left(&self) -> usize {
+        self.left
+    }
+
+    /// Goes to the next result.
+    pub(crate) fn step(&mut self, connection: &mut Connection) -> Result<BatchStep> {
+        self.end_rows(connection)?;
+        if self.left == 0 {
+            return Err(Error::new(
+                ErrorKind::Misuse,
+                "all results of the batch have been read",
+            ));
+        }
+        self.left -= 1;
+        let step = connection.read(|session, call| {
+            session.next_step(call).unwrap_or_else(|| {
+                Err(Error::new(
+                    ErrorKind::Internal,
+                    "the session has lost count of its batch",
+                ))
+            })
+        })?;
+        self.in_rows = matches!(step, BatchStep::Rows);
+        Ok(step)
+    }
+
+    /// Goes to the next result and reads past its rows.
+    pub(crate) fn exec(&mut self, connection: &mut Connection) -> Result<ExecResult> {
+        match self.step(connection)? {
+            BatchStep::Done(result) => Ok(result),
+            BatchStep::Rows => {
+                self.end_rows(connection)?;
+                Ok(ExecResult::default())
+            }
+        }
+    }
+
+    /// Goes to the next row of the result whose rows are being read.
+    pub(crate) fn advance(&mut self, connection: &mut Connection) -> Result<bool> {
+        if !self.in_rows {
+            return Ok(false);
+        }
+        let advanced = connection.advance();
+        self.in_rows = matches!(advanced, Ok(true));
+        advanced
+    }
+
+    /// As [`Connection::advance_while`].
+    pub(crate) fn advance_while(
+        &mut self,
+        connection: &mut Connection,
+        take: &mut dyn FnMut(&Row<'_>) -> bool,
+    ) -> Result<bool> {
+        if !self.in_rows {
+            return Ok(false);
+        }
+        let advanced = connection.advance_while(take);
+        self.in_rows = matches!(advanced, Ok(true));
+        advanced
+    }
+
+    /// Reads past the rows that are left of the current result.
+    pub(crate) fn end_rows(&mut self, connection: &mut Connection) -> Result<()> {
+        if !std::mem::take(&mut self.in_rows) {
+            return Ok(());
+        }
+        connection.close_rows()
+    }
+
+    /// Reads the results that are left, and answers the first error among them.
+    pub(crate) fn close(&mut self, connection: &mut Connection) -> Result<()> {
+        let mut result = Ok(());
+        while self.left > 0 {
+            result = result.and(self.exec(connection).map(|_| ()));
+        }
+        result.and(self.end_rows(connection))
+    }
+
+    /// Reads the results that are left within a short time, or gives the connection up.
+    pub(crate) fn abandon(&mut self, connection: &mut Connection) {
+        if self.left == 0 && !self.in_rows {
+            return;
+        }
+        self.left = 0;
+        let in_rows = std::mem::take(&mut self.in_rows);
+        connection.clean_up(|session, call| {
+            if in_rows {
+                session.close_rows(call)?;
+            }
+            while let Some(step) = session.next_step(call) {
+                match step {
+                    Ok(BatchStep::Rows) => session.close_rows(call)?,
+                    Ok(BatchStep::Done(_)) => {}
+                    Err(error) if session.is_broken() => return Err(error),
+                    // The statement's own error, which nobody asked for.
+                    Err(_) => {}
+                }
+            }
+            Ok(())
+        });
+    }
 }
 
 impl BatchResults<'static> {
     pub(crate) fn owned(connection: Connection, left: usize) -> Self {
         BatchResults {
             connection: Held::Owned(Box::new(connection)),
-            left,
-            in_rows: false,
+            progress: Progress::new(left),
         }
     }
 }
@@ -95,14 +211,13 @@ impl<'c> BatchResults<'c> {
     pub(crate) fn borrowed(connection: &'c mut Connection, left: usize) -> Self {
         BatchResults {
             connection: Held::Borrowed(connection),
-            left,
-            in_rows: false,
+            progress: Progress::new(left),
         }
     }
 
     /// How many results have not been asked for.
     pub fn left(&self) -> usize {
-        self.left
+        self.progress.left()
     }
 
     /// The counts of the next statement; its rows, if it has any, are dropped.
@@ -111,13 +226,7 @@ impl<'c> BatchResults<'c> {
     ///
     /// That of the statement; [`ErrorKind::Misuse`] where no result is left.
     pub fn exec(&mut self) -> Result<ExecResult> {
-        match self.step()? {
-            BatchStep::Done(result) => Ok(result),
-            BatchStep::Rows => {
-                self.end_rows()?;
-                Ok(ExecResult::default())
-            }
-        }
+        self.progress.exec(&mut self.connection)
     }
 
     /// The rows of the next statement; they are valid until the next result is asked for.
@@ -126,7 +235,7 @@ impl<'c> BatchResults<'c> {
     ///
     /// As [`exec`](BatchResults::exec). A statement without rows gives none.
     pub fn query(&mut self) -> Result<BatchRows<'_, 'c>> {
-        self.step()?;
+        self.progress.step(&mut self.connection)?;
         Ok(BatchRows { results: self })
     }
 
@@ -145,36 +254,8 @@ impl<'c> BatchResults<'c> {
             None => Err(Error::new(ErrorKind::NoRows, "the query answered no row")
                 .with_outcome(Outcome::Rejected)),
         };
-        self.end_rows()?;
+        self.progress.end_rows(&mut self.connection)?;
         row.map_err(|error| self.connection.after_run(error))
-    }
-
-    fn step(&mut self) -> Result<BatchStep> {
-        self.end_rows()?;
-        if self.left == 0 {
-            return Err(Error::new(
-                ErrorKind::Misuse,
-                "all results of the batch have been read",
-            ));
-        }
-        self.left -= 1;
-        let step = self.connection.read(|session, call| {
-            session.next_step(call).unwrap_or_else(|| {
-                Err(Error::new(
-                    ErrorKind::Internal,
-                    "the session has lost count of its batch",
-                ))
-            })
-        })?;
-        self.in_rows = matches!(step, BatchStep::Rows);
-        Ok(step)
-    }
-
-    fn end_rows(&mut self) -> Result<()> {
-        if !std::mem::take(&mut self.in_rows) {
-            return Ok(());
-        }
-        self.connection.close_rows()
     }
 
     /// Reads the results that are left.
@@ -183,42 +264,20 @@ impl<'c> BatchResults<'c> {
     ///
     /// The first error among them.
     pub fn close(mut self) -> Result<()> {
-        let mut result = Ok(());
-        while self.left > 0 {
-            result = result.and(self.exec().map(|_| ()));
-        }
-        result.and(self.end_rows())
+        self.progress.close(&mut self.connection)
     }
 }
 
 impl Drop for BatchResults<'_> {
     fn drop(&mut self) {
-        if self.left == 0 && !self.in_rows {
-            return;
-        }
-        let in_rows = std::mem::take(&mut self.in_rows);
-        self.connection.clean_up(|session, call| {
-            if in_rows {
-                session.close_rows(call)?;
-            }
-            while let Some(step) = session.next_step(call) {
-                match step {
-                    Ok(BatchStep::Rows) => session.close_rows(call)?,
-                    Ok(BatchStep::Done(_)) => {}
-                    Err(error) if session.is_broken() => return Err(error),
-                    // The statement's own error, which nobody asked for.
-                    Err(_) => {}
-                }
-            }
-            Ok(())
-        });
+        self.progress.abandon(&mut self.connection);
     }
 }
 
 impl std::fmt::Debug for BatchResults<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("BatchResults")
-            .field("left", &self.left)
+            .field("left", &self.left())
             .finish_non_exhaustive()
     }
 }
@@ -242,19 +301,11 @@ impl BatchRows<'_, '_> {
     /// What the server answers or what broke the connection.
     #[expect(clippy::should_implement_trait, reason = "a row borrows from the rows")]
     pub fn next(&mut self) -> Result<Option<Row<'_>>> {
-        if !self.results.in_rows {
-            return Ok(None);
-        }
-        match self.results.connection.advance() {
-            Ok(true) => Ok(Some(self.results.connection.row())),
-            Ok(false) => {
-                self.results.in_rows = false;
-                Ok(None)
-            }
-            Err(error) => {
-                self.results.in_rows = false;
-                Err(error)
-            }
-        }
+        let BatchResults {
+            connection,
+            progress,
+        } = &mut *self.results;
+        let advanced = progress.advance(connection)?;
+        Ok(advanced.then(|| connection.row()))
     }
 }

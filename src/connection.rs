@@ -10,6 +10,7 @@ use crate::cancel::{CancelHandle, Running};
 use crate::convert::FromRow;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Outcome, Result};
+use crate::logging::Logger;
 use crate::net::backoff::Backoff;
 use crate::net::wait::Call;
 use crate::params::{Params, ParamsRef};
@@ -46,14 +47,21 @@ pub(crate) const BUSY_PAUSE: (Duration, Duration) =
 /// A connection never goes back to the pool with an open transaction: it is rolled back first, or closed.
 pub struct Connection {
     line: Line,
-    /// Made when it is first asked for; until then nobody can cancel.
-    cancel: OnceCell<CancelHandle>,
+    cancel: Cancel,
     deadline: Option<Deadline>,
     timeout: Option<Option<Duration>>,
     /// The deadline of the call whose rows or results are being read.
     reading: Option<Deadline>,
     /// The deadline of the call of the pool that has taken the connection out and not run its statement yet.
     begun: Option<Deadline>,
+}
+
+/// Who can cancel the calls of a connection.
+struct Cancel {
+    /// The connection's own handle. Made when it is first asked for; until then nobody can cancel with it.
+    own: OnceCell<CancelHandle>,
+    /// The handle of a caller, which takes the own one's place for as long as it is set.
+    lent: Option<CancelHandle>,
 }
 
 /// The session of a connection, and what became of it.
@@ -98,7 +106,10 @@ impl Connection {
                 lease: Some(lease),
                 lost_transaction: false,
             },
-            cancel: cancel.map_or_else(OnceCell::new, OnceCell::from),
+            cancel: Cancel {
+                own: cancel.map_or_else(OnceCell::new, OnceCell::from),
+                lent: None,
+            },
             deadline,
             timeout: None,
             reading: None,
@@ -120,6 +131,20 @@ impl Connection {
         bounds(&self.line.core, deadline, self.timeout, cancel, now)
     }
 
+    /// Gives the calls from here on, and the rows they answer, other bounds: a deadline, or with `None` one
+    /// timeout each; a caller's cancel handle, or with `None` the connection's own.
+    pub(crate) fn set_bounds(&mut self, deadline: Option<Deadline>, cancel: Option<&CancelHandle>) {
+        self.deadline = deadline;
+        self.cancel.lent = cancel.cloned();
+    }
+
+    /// Lets go of the bounds that the connection was acquired within.
+    pub(crate) fn release_bounds(&mut self) {
+        self.deadline = None;
+        self.begun = None;
+        self.cancel.own = OnceCell::new();
+    }
+
     /// Sets one deadline for all following calls, or with `None` goes back to one timeout for each call.
     pub fn set_deadline(&mut self, deadline: Option<Deadline>) {
         self.deadline = deadline;
@@ -134,7 +159,7 @@ impl Connection {
     ///
     /// A connection that was taken out with [`Pool::cancel_with`](crate::Pool::cancel_with) gives that handle.
     pub fn cancel_handle(&self) -> CancelHandle {
-        let cancel = self.cancel.get_or_init(CancelHandle::for_connection);
+        let cancel = self.cancel.own.get_or_init(CancelHandle::for_connection);
         cancel.clone()
     }
 
@@ -191,7 +216,7 @@ impl Connection {
         Ok(Rows::owned(self))
     }
 
-    fn start_query(&mut self, sql: &str, params: impl Params) -> Result<()> {
+    pub(crate) fn start_query(&mut self, sql: &str, params: impl Params) -> Result<()> {
         params.with_values(|params: ParamsRef<'_>| {
             self.start_reading(|session, call| session.query(sql, params, call))
         })
@@ -218,13 +243,19 @@ impl Connection {
 
     /// The error of a statement that has run, and of whose row the caller could make nothing.
     pub(crate) fn after_run(&self, error: Error) -> Error {
-        let session = self.line.lease.as_ref().and_then(Lease::peek);
         match error.kind() {
-            ErrorKind::Conversion if session.is_none_or(|session| session.rows_write()) => {
-                error.with_outcome(Outcome::Unknown)
-            }
-            ErrorKind::Conversion => error.with_outcome(Outcome::Rejected),
+            ErrorKind::Conversion => error.with_outcome(self.outcome_after_run()),
             _ => error,
+        }
+    }
+
+    /// What to say of a query that has run when its caller can do nothing with its row.
+    pub(crate) fn outcome_after_run(&self) -> Outcome {
+        let session = self.line.lease.as_ref().and_then(Lease::peek);
+        if session.is_none_or(|session| session.rows_write()) {
+            Outcome::Unknown
+        } else {
+            Outcome::Rejected
         }
     }
 
@@ -258,7 +289,7 @@ impl Connection {
         Ok(BatchResults::owned(self, batch.len()))
     }
 
-    fn start_batch(&mut self, batch: &Batch) -> Result<()> {
+    pub(crate) fn start_batch(&mut self, batch: &Batch) -> Result<()> {
         self.start_reading(|session, call| session.start_batch(batch.items(), call))
     }
 
@@ -362,6 +393,34 @@ impl Connection {
         advanced
     }
 
+    /// Gives rows to `take`, within the bounds of one call, for as long as it answers true. False where the
+    /// rows have ended.
+    pub(crate) fn advance_while(&mut self, take: &mut dyn FnMut(&Row<'_>) -> bool) -> Result<bool> {
+        let advanced = self.read(|session, call| {
+            loop {
+                match session.next_row()? {
+                    NextRow::Row => {}
+                    NextRow::End => return Ok(false),
+                    NextRow::Wait => {
+                        session.receive_rows(call)?;
+                        continue;
+                    }
+                }
+                if !take(&Row::new(
+                    session.columns(),
+                    session.cells(),
+                    session.data(),
+                )) {
+                    return Ok(true);
+                }
+            }
+        });
+        if advanced.is_err() {
+            self.settle();
+        }
+        advanced
+    }
+
     /// Ends the reading of rows that a cancelled call has left under way.
     ///
     /// A session that breaks is kept: it knows what became of the other statements of a batch. The next call
@@ -378,7 +437,9 @@ impl Connection {
             return;
         };
         if let Err(error) = session.close_rows(&call) {
-            log::debug!(target: "quorate", "the rows of a call that failed cannot be closed: {error}");
+            self.line.core.config.logger.debug(format_args!(
+                "the rows of a call that failed cannot be closed: {error}"
+            ));
         }
         self.line.lost_transaction |= session.is_broken() && session.in_transaction();
     }
@@ -459,7 +520,10 @@ impl Connection {
         match lease.session().and_then(|session| clean_up(session, &call)) {
             Ok(()) => self.line.lease = Some(lease),
             Err(error) => {
-                log::debug!(target: "quorate", "{}: closing the connection: {error}", lease.endpoint());
+                self.line.core.config.logger.debug(format_args!(
+                    "{}: closing the connection: {error}",
+                    lease.endpoint()
+                ));
                 self.line.lost_transaction |=
                     lease.peek().is_some_and(|session| session.in_transaction());
                 lease.discard();
@@ -499,6 +563,10 @@ impl Connection {
             .unwrap_or_else(|| self.bounds(Instant::now()).deadline)
     }
 
+    pub(crate) fn logger(&self) -> &Logger {
+        &self.line.core.config.logger
+    }
+
     pub(crate) fn explicit_deadline(&self) -> Option<Deadline> {
         self.deadline
     }
@@ -507,6 +575,12 @@ impl Connection {
     pub(crate) fn pause(&self, backoff: &mut Backoff, deadline: Deadline) -> Result<()> {
         let _running = enter(self.cancel.get())?;
         backoff.pause(&self.bounds(Instant::now()).at_most(deadline))
+    }
+}
+
+impl Cancel {
+    fn get(&self) -> Option<&CancelHandle> {
+        self.lent.as_ref().or_else(|| self.own.get())
     }
 }
 
@@ -559,7 +633,9 @@ impl Line {
             if !gone || !is_passing(&error) || backoff.pause(call).is_err() {
                 return Err(error);
             }
-            log::debug!(target: "quorate", "{error}; repeating the statement, which was not applied");
+            self.core.config.logger.debug(format_args!(
+                "{error}; repeating the statement, which was not applied"
+            ));
         }
     }
 

@@ -24,6 +24,7 @@
 //!   ([`Pool::within`]), whatever the server does, and can be cancelled from another thread ([`CancelHandle`]).
 //! - Every [`Error`] says what became of the statement ([`Outcome`]). The library repeats by itself only what
 //!   cannot have been applied, so nothing is written twice.
+//! - The same is there for C, and for every language that can call it: `include/quorate.h` (docs/c.md).
 //! - [`dqlite`] holds what that database has beyond SQL: the stores of its nodes, the cluster's administration,
 //!   and nodes of one's own.
 //!
@@ -41,9 +42,18 @@ mod convert;
 mod deadline;
 pub mod dqlite;
 mod error;
+#[allow(
+    unsafe_code,
+    unreachable_pub,
+    non_camel_case_types,
+    clippy::missing_safety_doc,
+    reason = "the C ABI: pointers come in, C names go out, and the header says what callers owe"
+)]
+mod ffi;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod logging;
 mod net;
 mod params;
 #[allow(
@@ -80,6 +90,7 @@ pub use connection::Connection;
 pub use convert::{FromRow, FromValue};
 pub use deadline::Deadline;
 pub use error::{Error, ErrorKind, NodeCause, Outcome, Result};
+pub use logging::{Event, LogLevel};
 pub use net::dial::DialFn;
 pub use net::tls::{TlsConfig, TlsMode};
 pub use params::{Params, ParamsRef, ToValue};

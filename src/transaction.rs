@@ -82,11 +82,7 @@ impl<'c> Transaction<'c> {
     /// the deadline passed, leadership was lost) everything may have been, or nothing.
     pub fn commit(mut self) -> Result<()> {
         self.open = false;
-        let committed = commit(&mut self.connection);
-        if committed.is_err() {
-            self.connection.roll_back();
-        }
-        committed
+        commit(&mut self.connection)
     }
 
     /// Rolls back. What the transaction did is undone whatever this call answers: a connection that does
@@ -97,11 +93,7 @@ impl<'c> Transaction<'c> {
     /// What kept the server from answering.
     pub fn rollback(mut self) -> Result<()> {
         self.open = false;
-        let rolled_back = self.connection.exec("ROLLBACK", ()).map(|_| ());
-        if rolled_back.is_err() {
-            self.connection.roll_back();
-        }
-        rolled_back
+        rollback(&mut self.connection)
     }
 
     /// Sets a savepoint: a part of the transaction that can be undone alone.
@@ -147,7 +139,7 @@ pub struct Savepoint<'t> {
 
 impl<'t> Savepoint<'t> {
     fn set(connection: &'t mut Connection, depth: u32) -> Result<Self> {
-        connection.exec(format!("SAVEPOINT quorate_{depth}"), ())?;
+        set_savepoint(connection, depth)?;
         Ok(Savepoint {
             connection,
             depth,
@@ -171,8 +163,7 @@ impl<'t> Savepoint<'t> {
     /// As [`Connection::exec`].
     pub fn release(mut self) -> Result<()> {
         self.open = false;
-        let sql = format!("RELEASE quorate_{}", self.depth);
-        self.connection.exec(sql, ()).map(|_| ())
+        release_savepoint(self.connection, self.depth)
     }
 
     /// Undoes what was done since the savepoint.
@@ -186,12 +177,7 @@ impl<'t> Savepoint<'t> {
 
     fn undo(&mut self) -> Result<()> {
         self.open = false;
-        let depth = self.depth;
-        self.connection
-            .exec(format!("ROLLBACK TO quorate_{depth}"), ())?;
-        self.connection
-            .exec(format!("RELEASE quorate_{depth}"), ())?;
-        Ok(())
+        undo_savepoint(self.connection, self.depth)
     }
 }
 
@@ -222,16 +208,50 @@ impl Drop for Savepoint<'_> {
 /// reason has another code.
 const NO_TRANSACTION: i32 = 1;
 
-fn commit(connection: &mut Connection) -> Result<()> {
-    match connection.exec("COMMIT", ()) {
-        Ok(_) => Ok(()),
+/// Commits; a transaction that could not be committed is rolled back.
+pub(crate) fn commit(connection: &mut Connection) -> Result<()> {
+    let error = match connection.exec("COMMIT", ()) {
+        Ok(_) => return Ok(()),
+        Err(error) => error,
+    };
+    connection.roll_back();
+    if error.code() == Some(NO_TRANSACTION) {
         // SQLite has rolled back by itself (INSERT OR ROLLBACK, RAISE, a full disk), and what was run after
         // that was applied at once.
-        Err(error) if error.code() == Some(NO_TRANSACTION) => Err(error
-            .with_outcome(Outcome::Unknown)
-            .context("an earlier error has ended the transaction, and statements since then were applied")),
-        Err(error) => Err(error),
+        return Err(error.with_outcome(Outcome::Unknown).context(
+            "an earlier error has ended the transaction, and statements since then were applied",
+        ));
     }
+    Err(error)
+}
+
+/// Rolls back, and closes a connection that does not answer.
+pub(crate) fn rollback(connection: &mut Connection) -> Result<()> {
+    let rolled_back = connection.exec("ROLLBACK", ()).map(|_| ());
+    if rolled_back.is_err() {
+        connection.roll_back();
+    }
+    rolled_back
+}
+
+/// Sets the savepoint number `depth`.
+pub(crate) fn set_savepoint(connection: &mut Connection, depth: u32) -> Result<()> {
+    connection
+        .exec(format!("SAVEPOINT quorate_{depth}"), ())
+        .map(|_| ())
+}
+
+/// Keeps what was done since the savepoint number `depth`.
+pub(crate) fn release_savepoint(connection: &mut Connection, depth: u32) -> Result<()> {
+    connection
+        .exec(format!("RELEASE quorate_{depth}"), ())
+        .map(|_| ())
+}
+
+/// Undoes what was done since the savepoint number `depth`, and forgets it.
+pub(crate) fn undo_savepoint(connection: &mut Connection, depth: u32) -> Result<()> {
+    connection.exec(format!("ROLLBACK TO quorate_{depth}"), ())?;
+    release_savepoint(connection, depth)
 }
 
 pub(crate) fn run<T>(
@@ -252,7 +272,9 @@ pub(crate) fn run<T>(
         if connection.pause(&mut backoff, deadline).is_err() {
             break Err(error);
         }
-        log::debug!(target: "quorate", "repeating the transaction: {error}");
+        connection
+            .logger()
+            .debug(format_args!("repeating the transaction: {error}"));
     };
     connection.set_deadline(outer);
     result

@@ -6,6 +6,8 @@ pub(crate) mod secret;
 mod table;
 pub(crate) mod url;
 
+pub(crate) use duration::parse_duration;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +16,7 @@ use crate::backend::Backend;
 use crate::deadline::Deadline;
 use crate::dqlite::store::NodeStore;
 use crate::error::{Error, ErrorKind, Result};
+use crate::logging::{Event, LogLevel, Logger};
 use crate::net::dial::DialFn;
 use crate::net::tls::{TlsConfig, TlsMode};
 use crate::picodata::config::{Balance, Environment, PicodataConfig};
@@ -186,6 +189,7 @@ pub struct Config {
     pub(crate) dqlite: DqliteConfig,
     /// Of no meaning for dqlite.
     pub(crate) picodata: PicodataConfig,
+    pub(crate) logger: Logger,
 }
 
 impl Config {
@@ -227,6 +231,7 @@ impl Config {
                 },
             },
             picodata: PicodataConfig::default(),
+            logger: Logger::default(),
         }
     }
 
@@ -300,6 +305,24 @@ impl Config {
         dial: impl Fn(&str, Deadline) -> std::io::Result<std::os::fd::OwnedFd> + Send + Sync + 'static,
     ) -> &mut Self {
         self.dial = Some(Arc::new(dial));
+        self
+    }
+
+    /// Sets the function that is told what the library would otherwise tell the `log` facade.
+    ///
+    /// It is called on the thread that has something to say: that of a call, the pool's own, or a short-lived
+    /// one of a leader lookup, and by several at once. It should return soon, and must not call the pool.
+    pub fn set_log(&mut self, log: impl Fn(LogLevel, &str) + Send + Sync + 'static) -> &mut Self {
+        self.logger.set_log(log);
+        self
+    }
+
+    /// Sets the function that is told when the leader or the list of nodes changes.
+    ///
+    /// It is called on the thread that has noticed, and by several at once. It should return soon, and may
+    /// ask the pool for its [`stats`](crate::Pool::stats), but must make no call that takes a connection.
+    pub fn set_event(&mut self, event: impl Fn(Event<'_>) + Send + Sync + 'static) -> &mut Self {
+        self.logger.set_event(event);
         self
     }
 

@@ -16,6 +16,7 @@ use crate::dqlite::wire::CLUSTER_FORMAT_ROLES;
 use crate::dqlite::wire::request::Request;
 use crate::dqlite::wire::response::Response;
 use crate::error::{Error, ErrorKind, Result};
+use crate::logging::Event;
 use crate::net::wait::{Call, Waker};
 
 /// Knows the leader, and finds it again when it is lost.
@@ -156,18 +157,28 @@ struct Looking<'a> {
 
 impl Drop for Looking<'_> {
     fn drop(&mut self) {
-        let mut state = self.backend.state.lock();
-        state.looking = false;
-        if let Some(leader) = self.found.take() {
-            if state.last.as_ref().is_some_and(|last| *last != leader) {
-                self.backend.leader_changes.fetch_add(1, Ordering::Relaxed);
-                log::info!(target: "quorate", "the leader is now {leader}");
+        let found = self.found.take();
+        let changed = {
+            let mut state = self.backend.state.lock();
+            state.looking = false;
+            let last = state.last.as_ref();
+            let changed = found
+                .clone()
+                .filter(|found| last.is_some_and(|last| last != found));
+            if let Some(leader) = found {
+                state.last = Some(Arc::clone(&leader));
+                state.leader = Some(leader);
             }
-            state.last = Some(Arc::clone(&leader));
-            state.leader = Some(leader);
-        }
-        for waker in state.waiting.drain(..) {
-            waker.wake();
+            for waker in state.waiting.drain(..) {
+                waker.wake();
+            }
+            changed
+        };
+        if let Some(leader) = changed {
+            self.backend.leader_changes.fetch_add(1, Ordering::Relaxed);
+            let logger = self.backend.prober.logger();
+            logger.info(format_args!("the leader is now {leader}"));
+            logger.event(Event::Leader(&leader));
         }
     }
 }
@@ -211,8 +222,11 @@ impl Backend for DqliteBackend {
         if nodes.is_empty() || self.store.get().is_ok_and(|known| known == nodes) {
             return Ok(());
         }
-        log::info!(target: "quorate", "the cluster has {} nodes", nodes.len());
-        self.store.set(&nodes)
+        let logger = self.prober.logger();
+        logger.info(format_args!("the cluster has {} nodes", nodes.len()));
+        self.store.set(&nodes)?;
+        logger.event(Event::Nodes(nodes.len()));
+        Ok(())
     }
 
     fn leader_changes(&self) -> u64 {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::backend::Backend;
+use crate::cancel::{CancelHandle, Running};
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::dqlite::backend::DqliteBackend;
@@ -26,6 +27,7 @@ pub struct ClusterClient {
     backend: Arc<DqliteBackend>,
     config: Arc<Config>,
     deadline: Option<Deadline>,
+    cancel: Option<CancelHandle>,
 }
 
 /// What a node says of itself.
@@ -69,6 +71,7 @@ impl ClusterClient {
             backend: Arc::new(DqliteBackend::new(&config)?),
             config: Arc::new(config),
             deadline: None,
+            cancel: None,
         })
     }
 
@@ -80,8 +83,27 @@ impl ClusterClient {
         }
     }
 
-    fn call(&self) -> Call<'static> {
-        Call::until(self.deadline.unwrap_or_else(|| self.config.deadline()))
+    /// The same client with a handle that cancels the calls made through the value that is returned.
+    pub fn cancel_with(&self, handle: &CancelHandle) -> Self {
+        ClusterClient {
+            cancel: Some(handle.clone()),
+            ..self.clone()
+        }
+    }
+
+    fn call(&self) -> Call<'_> {
+        Call {
+            deadline: self.deadline.unwrap_or_else(|| self.config.deadline()),
+            cancel: self.cancel.as_ref(),
+            closing: None,
+        }
+    }
+
+    fn enter(&self) -> Result<Option<Running<'_>>> {
+        match &self.cancel {
+            Some(cancel) => cancel.enter(),
+            None => Ok(None),
+        }
     }
 
     /// The address of the leader.
@@ -208,6 +230,7 @@ impl ClusterClient {
     }
 
     fn ask(&self, address: &str, request: &Request<'_>) -> Result<Channel> {
+        let _running = self.enter()?;
         let call = self.call();
         let ask = || {
             let mut channel = self.backend.prober().dial(address, &call)?;
@@ -233,6 +256,7 @@ impl ClusterClient {
 
     /// Repeats what failed for a passing reason and cannot have been applied.
     fn repeat<R>(&self, mut operation: impl FnMut(&Call<'_>) -> Result<R>) -> Result<R> {
+        let _running = self.enter()?;
         let call = self.call();
         let mut backoff = retry_backoff();
         loop {

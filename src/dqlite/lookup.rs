@@ -76,7 +76,9 @@ impl Lookup {
             rounds += 1;
             let causes = match self.round(hint.take(), patience, call) {
                 Ok(found) => {
-                    log::debug!(target: "quorate", "the leader is {}", found.leader);
+                    self.prober
+                        .logger()
+                        .debug(format_args!("the leader is {}", found.leader));
                     *self.failure.lock() = None;
                     return Ok(found);
                 }
@@ -126,7 +128,7 @@ impl Lookup {
                     return Err(causes);
                 }
                 // It is asked again among the others.
-                Err(error) => log::debug!(target: "quorate", "{hint}: {error}"),
+                Err(error) => self.prober.logger().debug(format_args!("{hint}: {error}")),
             }
         }
         let nodes = self.nodes().map_err(|error| vec![cause("store", error)])?;
@@ -183,7 +185,9 @@ impl Lookup {
                 .name("quorate-probe".into())
                 .spawn(move || round.probe_waiting(&prober, patience, deadline));
             if let Err(error) = spawned {
-                log::warn!(target: "quorate", "a thread for a probe cannot be started: {error}");
+                self.prober.logger().warn(format_args!(
+                    "a thread for a probe cannot be started: {error}"
+                ));
                 break;
             }
         }

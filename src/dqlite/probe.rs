@@ -12,6 +12,7 @@ use crate::dqlite::wire::VERSION;
 use crate::dqlite::wire::request::Request;
 use crate::dqlite::wire::response::Response;
 use crate::error::{Error, ErrorKind, Result};
+use crate::logging::Logger;
 use crate::net::dial::Dialer;
 use crate::net::wait::Call;
 
@@ -23,6 +24,7 @@ pub(crate) struct Prober {
     statement_cache: usize,
     max_message: u32,
     attempt_timeout: Duration,
+    logger: Logger,
 }
 
 /// The leader, and a session that was opened on it.
@@ -43,7 +45,12 @@ impl Prober {
             statement_cache: config.statement_cache,
             max_message: config.dqlite.max_message,
             attempt_timeout: config.dqlite.lookup.attempt_timeout,
+            logger: config.logger.clone(),
         })
+    }
+
+    pub(crate) fn logger(&self) -> &Logger {
+        &self.logger
     }
 
     /// Asks the node at `address` who leads, and opens a session on the leader, which may be another node.
@@ -140,7 +147,8 @@ impl Prober {
 
     fn open(&self, channel: Channel, address: &str, call: &Call<'_>) -> Result<Found> {
         let session =
-            DqliteSession::open(channel, address, &self.name, self.statement_cache, call)?;
+            DqliteSession::open(channel, address, &self.name, self.statement_cache, call)?
+                .with_logger(self.logger.clone());
         Ok(Found {
             leader: address.into(),
             session: Box::new(session),

@@ -15,6 +15,7 @@ use crate::dqlite::wire::{
     ERROR_PARSE, PARAMS_SCHEMA_U8, PREPARE_SCHEMA_OFFSET, PREPARE_SCHEMA_SINGLE, RESPONSE_EMPTY,
 };
 use crate::error::{Error, ErrorKind, Outcome, Result};
+use crate::logging::Logger;
 use crate::net::socket::Idle;
 use crate::net::stream::Answers;
 use crate::net::wait::Call;
@@ -36,6 +37,7 @@ const DROP_LIMIT: usize = 1024 * 1024;
 pub(crate) struct DqliteSession {
     channel: Channel,
     address: String,
+    logger: Logger,
     statements: StatementCache,
     prepare_schema: u8,
     /// Whether the server is 1.15 or later: these replicate what a QUERY writes, and take more than 255
@@ -90,6 +92,7 @@ impl DqliteSession {
         Ok(DqliteSession {
             channel,
             address: address.to_owned(),
+            logger: Logger::default(),
             statements: StatementCache::new(statement_cache),
             prepare_schema: PREPARE_SCHEMA_OFFSET,
             since_1_15: None,
@@ -98,6 +101,11 @@ impl DqliteSession {
             steps: VecDeque::new(),
             finalizing: 0,
         })
+    }
+
+    pub(crate) fn with_logger(mut self, logger: Logger) -> Self {
+        self.logger = logger;
+        self
     }
 
     /// Sends one request, together with the FINALIZE of statements that nobody wants any more, and receives
@@ -161,7 +169,10 @@ impl DqliteSession {
             if self.channel.kind() != RESPONSE_EMPTY {
                 // A statement that the server no longer knows needs no dropping.
                 let error = self.channel.unexpected("EMPTY");
-                log::debug!(target: "quorate", "{}: dropping a statement: {error}", self.address);
+                self.logger.debug(format_args!(
+                    "{}: dropping a statement: {error}",
+                    self.address
+                ));
             }
         }
         self.channel.receive(call)

@@ -187,7 +187,9 @@ impl Core {
             self.counters.failed();
         }
         if self.backend.report(endpoint, error) {
-            log::debug!(target: "quorate", "{endpoint}: {error}; reading the topology again");
+            self.config.logger.debug(format_args!(
+                "{endpoint}: {error}; reading the topology again"
+            ));
             self.signal.poke();
         }
     }

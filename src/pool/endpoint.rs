@@ -345,9 +345,13 @@ impl Drop for Lease {
 /// The one thread that makes slots and reaps connections, for all pools of the process. It ends with the
 /// last pool.
 fn scheduler() -> Arc<ScheduledThreadPool> {
-    static SHARED: Mutex<Weak<ScheduledThreadPool>> = Mutex::new(Weak::new());
+    static SHARED: Mutex<(u32, Weak<ScheduledThreadPool>)> = Mutex::new((0, Weak::new()));
     let mut shared = SHARED.lock();
-    if let Some(scheduler) = shared.upgrade() {
+    let process = std::process::id();
+    // A fork leaves the scheduler behind without its thread.
+    if shared.0 == process
+        && let Some(scheduler) = shared.1.upgrade()
+    {
         return scheduler;
     }
     let scheduler = Arc::new(
@@ -357,6 +361,6 @@ fn scheduler() -> Arc<ScheduledThreadPool> {
             .on_drop_behavior(OnPoolDropBehavior::DiscardPendingScheduled)
             .build(),
     );
-    *shared = Arc::downgrade(&scheduler);
+    *shared = (process, Arc::downgrade(&scheduler));
     scheduler
 }

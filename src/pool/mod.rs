@@ -137,6 +137,31 @@ impl Pool {
         Connection::acquire(self.core(), self.deadline, self.cancel.clone())
     }
 
+    /// As [`acquire`](Pool::acquire), within bounds that hold for the acquisition alone.
+    pub(crate) fn acquire_within(
+        &self,
+        deadline: Option<Deadline>,
+        cancel: Option<&CancelHandle>,
+    ) -> Result<Connection> {
+        let mut connection = Connection::acquire(self.core(), deadline, cancel.cloned())?;
+        connection.release_bounds();
+        Ok(connection)
+    }
+
+    /// Takes a connection out for one call, whose bounds also hold for the rows it answers.
+    pub(crate) fn acquire_for_call_within(
+        &self,
+        deadline: Option<Deadline>,
+        cancel: Option<&CancelHandle>,
+    ) -> Result<Connection> {
+        Connection::acquire_for_call(self.core(), deadline, cancel.cloned())
+    }
+
+    /// Fails in a child of the process that opened the pool.
+    pub(crate) fn check_process(&self) -> Result<()> {
+        self.core().check_process()
+    }
+
     fn acquire_for_call(&self) -> Result<Connection> {
         Connection::acquire_for_call(self.core(), self.deadline, self.cancel.clone())
     }

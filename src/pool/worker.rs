@@ -117,7 +117,9 @@ impl Worker {
 
 fn run(core: &Core, stop: &CancelHandle) {
     let Ok(waker) = Waker::current() else {
-        log::error!(target: "quorate", "the worker of the pool has no file descriptor to wait with");
+        core.config.logger.error(format_args!(
+            "the worker of the pool has no file descriptor to wait with"
+        ));
         return;
     };
     *core.signal.waker.lock() = Some(Arc::clone(&waker));
@@ -143,10 +145,14 @@ fn run(core: &Core, stop: &CancelHandle) {
             core.counters.refreshed(refreshed.is_ok());
             match &refreshed {
                 Ok(()) if failing => {
-                    log::info!(target: "quorate", "the topology can be read again");
+                    core.config
+                        .logger
+                        .info(format_args!("the topology can be read again"));
                 }
                 Err(error) if !failing => {
-                    log::warn!(target: "quorate", "the topology cannot be read, the last one is kept: {error}");
+                    core.config.logger.warn(format_args!(
+                        "the topology cannot be read, the last one is kept: {error}"
+                    ));
                 }
                 _ => {}
             }
@@ -163,7 +169,9 @@ fn run(core: &Core, stop: &CancelHandle) {
             if let Err(error) = core.keep_min(&call)
                 && !stop.is_cancelled()
             {
-                log::debug!(target: "quorate", "the least number of connections cannot be kept: {error}");
+                core.config.logger.debug(format_args!(
+                    "the least number of connections cannot be kept: {error}"
+                ));
             }
             next_check = Deadline::after(core.config.pool.health_check_period);
         }

@@ -1,0 +1,53 @@
+/* What an error says: status, outcome, code, node, and the cause of each node. */
+#include "test.h"
+
+int main(void)
+{
+    quorate_pool *pool = NULL;
+    quorate_error *found = NULL;
+    int32_t code = 7;
+    size_t len = 7;
+
+    EXPECT(CONFIG, quorate_pool_open(TEXT("dqlite://h:1/db?pool_max_con=1"), &pool, &error));
+    CHECK(pool == NULL);
+    CHECK(quorate_pool_open(TEXT("nonsense"), &pool, NULL) == QUORATE_STATUS_CONFIG);
+
+    pool = open_pool();
+    exec_sql(pool, "DROP TABLE IF EXISTS c_errors");
+    exec_sql(pool, "CREATE TABLE c_errors (id INTEGER PRIMARY KEY)");
+    exec_sql(pool, "INSERT INTO c_errors VALUES (1)");
+    quorate_status status =
+        quorate_pool_exec(pool, TEXT("INSERT INTO c_errors VALUES (1)"), NULL, 0, DEFAULT, NULL, &found);
+    CHECK(status == QUORATE_STATUS_CONSTRAINT && quorate_error_status(found) == status);
+    CHECK(quorate_error_outcome(found) == QUORATE_OUTCOME_REJECTED);
+    CHECK(quorate_error_code(found, &code) && code == 1555);
+    CHECK(quorate_error_code(found, NULL));
+    CHECK(!quorate_error_is_retryable(found));
+    CHECK(strstr(quorate_error_message(found, &len), "UNIQUE") != NULL && len > 6);
+    CHECK(strstr(quorate_error_text(found, NULL), "constraint failed") != NULL);
+    CHECK(quorate_error_node(found, &len) != NULL && strlen(quorate_error_node(found, NULL)) == len);
+    CHECK(quorate_error_sqlstate(found, &len) == NULL && len == 0);
+    CHECK(quorate_error_causes(found) == 0 && quorate_error_cause(found, 0) == NULL);
+    quorate_error_free(found);
+    exec_sql(pool, "DROP TABLE c_errors");
+    quorate_pool_free(pool);
+
+    /* Nobody listens there: each node has a cause. */
+    OK(quorate_pool_open(TEXT("dqlite://127.0.0.9:1,127.0.0.9:2/db?retry_limit=1"), &pool, &error));
+    status = quorate_pool_ping(pool, 3000, NULL, &found);
+    CHECK(status == QUORATE_STATUS_NO_LEADER && quorate_error_is_retryable(found));
+    CHECK(quorate_error_causes(found) == 2);
+    for (size_t i = 0; i < 2; i++) {
+        CHECK(strncmp(quorate_error_cause_node(found, i, &len), "127.0.0.9:", 10) == 0 && len == 11);
+        CHECK(quorate_error_status(quorate_error_cause(found, i)) == QUORATE_STATUS_CONNECT);
+    }
+    CHECK(quorate_error_cause_node(found, 2, &len) == NULL && len == 0);
+    quorate_error_free(found);
+    quorate_pool_free(pool);
+
+    CHECK(quorate_error_status(NULL) == QUORATE_STATUS_OK && !quorate_error_code(NULL, &code) && code == 0);
+    CHECK(quorate_error_text(NULL, &len) == NULL && len == 0 && quorate_error_causes(NULL) == 0);
+    CHECK(quorate_version() == QUORATE_VERSION_MAJOR * 1000000 + QUORATE_VERSION_MINOR * 1000 + QUORATE_VERSION_PATCH);
+    CHECK(quorate_version_text() != NULL);
+    return 0;
+}

@@ -1,0 +1,154 @@
+#!/bin/sh
+# Builds the C programs from an installed prefix and runs them against a cluster of three dqlite nodes: plainly,
+# under AddressSanitizer and UndefinedBehaviorSanitizer, under valgrind, and, the one with threads, under
+# ThreadSanitizer.
+#
+#     run.sh [plain|asan|valgrind|threads|compile]...      all of them where none is named
+set -eu
+
+cd "$(dirname "$0")/.."
+modes=${*:-compile plain asan valgrind threads}
+work=$(mktemp -d "${TMPDIR:-/tmp}/quorate-ffi-XXXXXX")
+nodes=
+skipped=
+finish() {
+    for node in $nodes; do
+        kill -KILL "$node" 2>/dev/null || true
+    done
+    rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 1' INT TERM
+
+if [ -z "${QUORATE_PREFIX:-}" ]; then
+    cargo build --release
+    PREFIX=$work/prefix sh scripts/install.sh
+    QUORATE_PREFIX=$work/prefix
+fi
+export PKG_CONFIG_PATH="$QUORATE_PREFIX/lib/pkgconfig" LD_LIBRARY_PATH="$QUORATE_PREFIX/lib"
+sh scripts/check-symbols.sh "$QUORATE_PREFIX/lib"
+cflags="$(pkg-config --cflags quorate) -Wall -Wextra -Wpedantic -Werror -g -O1 -Iffi-tests -I$work"
+libs="$(pkg-config --libs quorate) -lpthread -ldl"
+: "${CC:=cc}" "${CXX:=c++}"
+
+# A loopback address that no other run has, so that the ports are free.
+host=127.$((1 + $$ / 65536 % 250)).$(($$ / 256 % 256)).$((1 + $$ % 255 % 254))
+start_node() {
+    : >"$work/node-$1.out"
+    target/release/quorate node --id "$1" --address "$host:$((9200 + $1))" --dir "$work/node-$1" \
+        --network-latency 30 >"$work/node-$1.out" 2>"$work/node-$1.err" &
+    nodes="$nodes $!"
+    for _ in $(seq 200); do
+        grep -q ready "$work/node-$1.out" && return
+        sleep 0.05
+    done
+    cat "$work/node-$1.err" >&2
+    echo "node $1 did not start within 10 s" >&2
+    exit 1
+}
+for id in 1 2 3; do start_node $id; done
+export QUORATE_TEST_URL="dqlite://$host:9201/c"
+export QUORATE_TEST_DIR="$work"
+
+python3 ffi-tests/null.py include/quorate.h include/symbols.txt >"$work/null_calls.h"
+
+build() { # program, output, flags…
+    program=$1 output=$2
+    shift 2
+    # shellcheck disable=SC2086
+    "$CC" -std=c11 -D_GNU_SOURCE $cflags "$@" -o "$output" "ffi-tests/$program.c" $libs
+}
+
+run() { # name, command…
+    name=$1
+    shift
+    if ! timeout 300 "$@" >"$work/out" 2>&1; then
+        cat "$work/out"
+        echo "FAILED: $name" >&2
+        exit 1
+    fi
+    sed "s/^/    /" "$work/out"
+    echo "ok: $name"
+}
+
+build setup "$work/setup"
+run setup "$work/setup" "$host:9201" "$host:9202" "$host:9203"
+
+programs=${QUORATE_PROGRAMS:-values errors misuse bulk arrow batch callbacks null threads node unload}
+
+for mode in $modes; do
+    case $mode in
+    compile)
+        for standard in c99 c11; do
+            printf '#include <quorate.h>\n#include <quorate.h>\nint main(void) { return 0; }\n' >"$work/one.c"
+            # shellcheck disable=SC2086
+            "$CC" -std=$standard $cflags -c "$work/one.c" -o "$work/one.o"
+        done
+        # shellcheck disable=SC2086
+        "$CXX" -std=c++17 $cflags -x c++ -c "$work/one.c" -o "$work/one.o"
+        # shellcheck disable=SC2086
+        "$CC" -std=c99 $cflags examples/c/quickstart.c -o "$work/quickstart" $libs
+        run "quickstart" "$work/quickstart" "$QUORATE_TEST_URL"
+        # shellcheck disable=SC2046,SC2086
+        "$CC" -std=c99 $cflags examples/c/quickstart.c -o "$work/quickstart-static" \
+            -Wl,-Bstatic -L"$QUORATE_PREFIX/lib" -lquorate -Wl,-Bdynamic \
+            $(pkg-config --static --libs-only-l quorate | sed 's/-lquorate//')
+        run "quickstart, static" env -u LD_LIBRARY_PATH "$work/quickstart-static" "$QUORATE_TEST_URL"
+        ;;
+    plain)
+        for program in $programs; do
+            build "$program" "$work/$program"
+            run "$program" "$work/$program"
+        done
+        ;;
+    asan)
+        for program in $programs; do
+            build "$program" "$work/$program-asan" -fsanitize=address,undefined -fno-sanitize-recover=all
+            run "$program, sanitizers" env LSAN_OPTIONS=suppressions=ffi-tests/lsan.supp:print_suppressions=0 "$work/$program-asan"
+        done
+        ;;
+    valgrind)
+        for program in $programs; do
+            # libdqlite's own threads are not the library's to answer for.
+            [ "$program" = node ] && continue
+            build "$program" "$work/$program"
+            run "$program, valgrind" valgrind -q --error-exitcode=1 --leak-check=full \
+                --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect \
+                "$work/$program"
+        done
+        ;;
+    threads)
+        # ThreadSanitizer wants the library built for it, which takes a nightly compiler. (helgrind is no way out: it
+        # does not know locks that are made of atomics and futexes, and calls every use of one a race.)
+        machine=$(rustc -vV | sed -n 's/^host: //p')
+        # A toolchain that is not there must not be fetched.
+        export RUSTUP_AUTO_INSTALL=0
+        runtime=$(rustc +nightly --print sysroot 2>/dev/null || true)/lib/rustlib/$machine/lib/librustc-nightly_rt.tsan.a
+        flags="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer"
+        # shellcheck disable=SC2086
+        if [ ! -f "$runtime" ] || ! rustc +nightly $flags --print cfg >"$work/out" 2>&1; then
+            echo "SKIPPED: threads under ThreadSanitizer: there is no nightly toolchain that can build for it" >&2
+            skipped="$skipped threads-under-ThreadSanitizer"
+            continue
+        fi
+        RUSTFLAGS=$flags \
+            cargo +nightly build --release --lib --target "$machine" --target-dir target/tsan
+        # shellcheck disable=SC2086
+        "$CC" -std=c11 -D_GNU_SOURCE $cflags -fsanitize=thread -c -o "$work/threads.o" ffi-tests/threads.c
+        # shellcheck disable=SC2046
+        "$CC" -rdynamic -o "$work/threads-tsan" "$work/threads.o" \
+            -Wl,--whole-archive "$runtime" -Wl,--no-whole-archive "target/tsan/$machine/release/libquorate.a" \
+            $(pkg-config --static --libs-only-l quorate | sed 's/-lquorate//')
+        # The sanitizer's map of memory does not go with every layout that the kernel chooses.
+        run "threads, ThreadSanitizer" env TSAN_OPTIONS=suppressions=ffi-tests/tsan.supp \
+            setarch -R "$work/threads-tsan" quick
+        ;;
+    *)
+        echo "there is no mode $mode" >&2
+        exit 2
+        ;;
+    esac
+done
+if [ -n "$skipped" ]; then
+    echo "NOT RUN:$skipped" >&2
+fi

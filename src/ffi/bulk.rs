@@ -1,0 +1,594 @@
+//! Rows in bulk
+//!
+//! Many rows in one call, into memory of the caller's: by column, each with one type
+//! (`quorate_rows_fetch_columns`), or as values, each with a type of its own (`quorate_rows_fetch_values`).
+//!
+//! A call reads up to `max_rows` rows. It gives fewer where the rows end (`out_done`), where a buffer for bytes
+//! is full, and before a row that cannot be given: that row is kept, and the next call begins with it. So no
+//! row is lost, and rows before a failure are delivered before it. Where not even one row fits,
+//! `QUORATE_STATUS_BUFFER_TOO_SMALL` says so, and `bytes_needed` how much that row needs. A row that was kept
+//! can be passed over, or read by column, after `quorate_rows_next`. One timeout covers the whole call.
+
+use std::ffi::{c_char, c_void};
+
+use chrono::{DateTime, FixedOffset, NaiveDate};
+use uuid::Uuid;
+
+use super::boundary::{Out, boundary};
+use super::call::bounds;
+use super::cancel::quorate_cancel;
+use super::connection::quorate_connection;
+use super::error::quorate_error;
+use super::handle::borrow;
+use super::pool::quorate_pool;
+use super::rows::quorate_rows;
+use super::seat::{Place, Taken};
+use super::status::{Answer, Failure, quorate_status};
+use super::value::{
+    days, quorate_bytes, quorate_type, quorate_value, quorate_value_data, with_params,
+};
+use super::view::{slice_mut, text};
+use crate::connection::Connection;
+use crate::error::{Error, ErrorKind, Outcome, Result};
+use crate::params::ParamsRef;
+use crate::row::Row;
+use crate::value::ValueRef;
+
+/// The caller's buffers for one column. All members but those marked as answers are set by the caller, and
+/// buffers are aligned as their elements are.
+#[derive(Debug)]
+#[repr(C)]
+pub struct quorate_column {
+    /// The `quorate_type` that the column is read as; `QUORATE_TYPE_NULL` leaves the column out.
+    pub kind: i32,
+    /// `max_rows` elements: `uint8_t` for bool, `int64_t` for int64, for date (days from 1970-01-01) and for
+    /// timestamp (microseconds from 1970-01-01T00:00:00Z, rounded down), `double` for double, 16 bytes for
+    /// uuid. Not used for text, blob, decimal and json. The element of a NULL is 0.
+    pub values: *mut c_void,
+    /// For text, blob, decimal and json: `max_rows + 1` elements. Row `i` is the bytes from `offsets[i]` to
+    /// `offsets[i + 1]`.
+    pub offsets: *mut usize,
+    /// For text, blob, decimal and json: room for `bytes_capacity` bytes, one row's after the other's.
+    pub bytes: *mut u8,
+    /// How many bytes fit.
+    pub bytes_capacity: usize,
+    /// An answer: with `QUORATE_STATUS_BUFFER_TOO_SMALL`, how many bytes the next row needs in this column.
+    pub bytes_needed: usize,
+    /// `(max_rows + 7) / 8` bytes: bit `i % 8` of byte `i / 8` is 1 where row `i` is not NULL. May be NULL; then
+    /// a NULL is a failed conversion.
+    pub validity: *mut u8,
+    /// An answer: how many of the rows are NULL in this column.
+    pub null_count: usize,
+}
+
+/// Where the cells of one column go.
+struct Sink<'a> {
+    place: Target<'a>,
+    validity: Option<&'a mut [u8]>,
+    needed: usize,
+}
+
+enum Target<'a> {
+    Nowhere,
+    Bool(&'a mut [u8]),
+    Int64(&'a mut [i64]),
+    Double(&'a mut [f64]),
+    Timestamp(&'a mut [i64]),
+    Date(&'a mut [i64]),
+    Uuid(&'a mut [[u8; 16]]),
+    Text(Bytes<'a>),
+    Blob(Bytes<'a>),
+    Decimal(Bytes<'a>),
+}
+
+struct Bytes<'a> {
+    offsets: &'a mut [usize],
+    bytes: &'a mut [u8],
+}
+
+impl Bytes<'_> {
+    /// Puts the bytes of row `index`; the number that are missing where they do not fit.
+    #[inline]
+    fn put(&mut self, index: usize, bytes: &[u8]) -> std::result::Result<(), usize> {
+        let start = if index == 0 { 0 } else { self.offsets[index] };
+        let room = self.bytes.get_mut(start..).unwrap_or_default();
+        let Some(room) = room.get_mut(..bytes.len()) else {
+            return Err(bytes.len());
+        };
+        room.copy_from_slice(bytes);
+        self.offsets[index] = start;
+        self.offsets[index + 1] = start + bytes.len();
+        Ok(())
+    }
+}
+
+/// What became of a cell.
+enum Put {
+    Done,
+    Null,
+    /// So many bytes of room are needed.
+    Full(usize),
+}
+
+impl<'a> Sink<'a> {
+    /// # Safety
+    ///
+    /// The buffers of `column` are as the header wants them for `max_rows` rows, and are the library's for
+    /// `'a`.
+    unsafe fn new(column: &quorate_column, max_rows: usize) -> Answer<Self> {
+        let Some(kind) = quorate_type::of(column.kind) else {
+            return Err(Failure::misuse(format!(
+                "{} is no quorate_type",
+                column.kind
+            )));
+        };
+        // SAFETY: the caller's.
+        unsafe {
+            let bytes = || -> Answer<Bytes<'a>> {
+                Ok(Bytes {
+                    offsets: slice_mut(column.offsets, max_rows + 1, "offsets")?,
+                    bytes: slice_mut(column.bytes, column.bytes_capacity, "bytes")?,
+                })
+            };
+            let place = match kind {
+                quorate_type::Null => Target::Nowhere,
+                quorate_type::Bool => Target::Bool(array(column.values, max_rows)?),
+                quorate_type::Int64 => Target::Int64(array(column.values, max_rows)?),
+                quorate_type::Double => Target::Double(array(column.values, max_rows)?),
+                quorate_type::Timestamp => Target::Timestamp(array(column.values, max_rows)?),
+                quorate_type::Date => Target::Date(array(column.values, max_rows)?),
+                quorate_type::Uuid => Target::Uuid(array(column.values, max_rows)?),
+                quorate_type::Text | quorate_type::Json => Target::Text(bytes()?),
+                quorate_type::Blob => Target::Blob(bytes()?),
+                quorate_type::Decimal => Target::Decimal(bytes()?),
+            };
+            let validity = if column.validity.is_null() {
+                None
+            } else {
+                let bits = slice_mut(column.validity, max_rows.div_ceil(8), "validity")?;
+                bits.fill(0xff);
+                Some(bits)
+            };
+            Ok(Sink {
+                place,
+                validity,
+                needed: 0,
+            })
+        }
+    }
+
+    /// Puts the cell of row `index`.
+    #[inline]
+    fn put(&mut self, row: &Row<'_>, column: usize, index: usize) -> Result<Put> {
+        let nullable = self.validity.is_some();
+        let put = match &mut self.place {
+            Target::Nowhere => Put::Done,
+            Target::Bool(values) => {
+                let value = get::<bool>(row, column, nullable)?;
+                values[index] = value.unwrap_or_default().into();
+                filled(value)
+            }
+            Target::Int64(values) => {
+                let value = get::<i64>(row, column, nullable)?;
+                values[index] = value.unwrap_or_default();
+                filled(value)
+            }
+            Target::Double(values) => {
+                let value = get::<f64>(row, column, nullable)?;
+                values[index] = value.unwrap_or_default();
+                filled(value)
+            }
+            Target::Timestamp(values) => {
+                let value = get::<DateTime<FixedOffset>>(row, column, nullable)?;
+                values[index] = value.map_or(0, |time| time.timestamp_micros());
+                filled(value)
+            }
+            Target::Date(values) => {
+                let value = get::<NaiveDate>(row, column, nullable)?;
+                values[index] = value.map_or(0, days);
+                filled(value)
+            }
+            Target::Uuid(values) => {
+                let value = get::<Uuid>(row, column, nullable)?;
+                values[index] = value.unwrap_or_default().into_bytes();
+                filled(value)
+            }
+            Target::Text(bytes) => {
+                let value = get::<&str>(row, column, nullable)?;
+                append(bytes, index, value.map(str::as_bytes))
+            }
+            Target::Decimal(bytes) => match get::<ValueRef<'_>>(row, column, nullable)? {
+                Some(ValueRef::Int(value)) => {
+                    append(bytes, index, Some(value.to_string().as_bytes()))
+                }
+                _ => {
+                    let value = get::<&str>(row, column, nullable)?;
+                    append(bytes, index, value.map(str::as_bytes))
+                }
+            },
+            Target::Blob(bytes) => {
+                let value = get::<&[u8]>(row, column, nullable)?;
+                append(bytes, index, value)
+            }
+        };
+        if let (Put::Null, Some(validity)) = (&put, &mut self.validity) {
+            validity[index / 8] &= !(1 << (index % 8));
+        }
+        Ok(put)
+    }
+
+    /// How many of the first `rows` rows are NULL.
+    fn nulls(&self, rows: usize) -> usize {
+        self.validity.as_deref().map_or(0, |bits| {
+            (0..rows)
+                .filter(|row| bits[row / 8] & 1 << (row % 8) == 0)
+                .count()
+        })
+    }
+}
+
+#[inline]
+fn get<'a, T: crate::convert::FromValue<'a>>(
+    row: &Row<'a>,
+    column: usize,
+    nullable: bool,
+) -> Result<Option<T>> {
+    if nullable {
+        row.get::<Option<T>>(column)
+    } else {
+        row.get::<T>(column).map(Some)
+    }
+}
+
+fn filled<T>(value: Option<T>) -> Put {
+    value.map_or(Put::Null, |_| Put::Done)
+}
+
+#[inline]
+fn append(bytes: &mut Bytes<'_>, index: usize, value: Option<&[u8]>) -> Put {
+    match bytes.put(index, value.unwrap_or_default()) {
+        Ok(()) => filled(value),
+        Err(needed) => Put::Full(needed),
+    }
+}
+
+/// # Safety
+///
+/// As for [`slice_mut`].
+unsafe fn array<'a, T>(pointer: *mut c_void, len: usize) -> Answer<&'a mut [T]> {
+    if !pointer.cast::<T>().is_aligned() {
+        return Err(Failure::misuse("values is not aligned as its elements are"));
+    }
+    // SAFETY: the caller's.
+    unsafe { slice_mut(pointer.cast::<T>(), len, "values") }
+}
+
+/// Why a call stopped before a row.
+enum Stopped {
+    Failed(Error),
+    Full,
+}
+
+/// The answer of a call that filled `rows` rows.
+fn answer_for(rows: usize, stopped: Option<Stopped>) -> Answer<usize> {
+    match stopped {
+        _ if rows > 0 => Ok(rows),
+        None => Ok(0),
+        Some(Stopped::Failed(error)) => Err(error.into()),
+        Some(Stopped::Full) => Err(too_small()),
+    }
+}
+
+#[cold]
+fn too_small() -> Failure {
+    Failure::Status(
+        quorate_status::BufferTooSmall,
+        Outcome::NotSent,
+        "the row needs more room for bytes; bytes_needed says how much".into(),
+    )
+}
+
+/// Reads up to `max_rows` rows into `columns`, of which there are `columns_len`, one for each column of the
+/// rows. `out_rows` is how many were read, `out_done` whether they were the last.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_rows_fetch_columns(
+    rows: *const quorate_rows,
+    max_rows: usize,
+    columns: *mut quorate_column,
+    columns_len: usize,
+    out_rows: *mut usize,
+    out_done: *mut bool,
+    out_error: *mut *mut quorate_error,
+) -> quorate_status {
+    // SAFETY: the header's rules.
+    unsafe {
+        boundary(
+            out_error,
+            (Out(out_rows, "out_rows"), Out(out_done, "out_done")),
+            || {
+                let rows = borrow(rows, "rows")?;
+                let mut inside = rows.enter()?;
+                let columns = slice_mut(columns, columns_len, "columns")?;
+                if columns.len() != rows.columns().len() || max_rows == usize::MAX {
+                    return Err(Failure::misuse(format!(
+                        "the rows have {} columns, and buffers for {} are given",
+                        rows.columns().len(),
+                        columns.len()
+                    )));
+                }
+                let mut sinks = Vec::with_capacity(columns.len());
+                for column in columns.iter_mut() {
+                    (column.bytes_needed, column.null_count) = (0, 0);
+                    sinks.push(Sink::new(column, max_rows)?);
+                }
+                let (mut count, mut stopped) = (0, None);
+                if max_rows > 0 {
+                    inside.take_rows(|row, number| {
+                        let mut full = false;
+                        for (column, sink) in sinks.iter_mut().enumerate() {
+                            match sink.put(row, column, count) {
+                                Ok(Put::Done | Put::Null) => {}
+                                Ok(Put::Full(needed)) => {
+                                    sink.needed = needed;
+                                    full = true;
+                                }
+                                Err(error) => {
+                                    let error = error.context(format_args!("row {number}"));
+                                    stopped = Some(Stopped::Failed(error));
+                                    return Taken::No;
+                                }
+                            }
+                        }
+                        if full {
+                            stopped = Some(Stopped::Full);
+                            return Taken::No;
+                        }
+                        count += 1;
+                        if count == max_rows {
+                            return Taken::YesAndEnough;
+                        }
+                        Taken::Yes
+                    })?;
+                }
+                for (column, sink) in columns.iter_mut().zip(&sinks) {
+                    column.null_count = sink.nulls(count);
+                    column.bytes_needed = sink.needed;
+                }
+                let count = answer_for(count, stopped)?;
+                let cursor = inside.cursor();
+                Ok((
+                    count,
+                    cursor.place == Place::End && cursor.failure.is_none(),
+                ))
+            },
+        )
+    }
+}
+
+/// The caller's buffers for values.
+#[derive(Debug)]
+#[repr(C)]
+pub struct quorate_value_buffer {
+    /// Room for `max_rows` times as many values as there are columns: one row after the other.
+    pub values: *mut quorate_value,
+    /// Room for `bytes_capacity` bytes, which the texts and bytes among the values point into.
+    pub bytes: *mut u8,
+    /// How many bytes fit.
+    pub bytes_capacity: usize,
+    /// An answer: how many bytes are used.
+    pub bytes_used: usize,
+    /// An answer: with `QUORATE_STATUS_BUFFER_TOO_SMALL`, how many bytes the next row needs.
+    pub bytes_needed: usize,
+}
+
+/// Reads up to `max_rows` rows as values, each with a type of its own, into `buffer`. A text that is not UTF-8
+/// is given as a blob. `out_rows` is how many rows were read, `out_done` whether they were the last.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_rows_fetch_values(
+    rows: *const quorate_rows,
+    max_rows: usize,
+    buffer: *mut quorate_value_buffer,
+    out_rows: *mut usize,
+    out_done: *mut bool,
+    out_error: *mut *mut quorate_error,
+) -> quorate_status {
+    // SAFETY: the header's rules.
+    unsafe {
+        boundary(
+            out_error,
+            (Out(out_rows, "out_rows"), Out(out_done, "out_done")),
+            || {
+                let rows = borrow(rows, "rows")?;
+                let buffer = buffer.as_mut().ok_or_else(|| Failure::null("buffer"))?;
+                (buffer.bytes_used, buffer.bytes_needed) = (0, 0);
+                let mut inside = rows.enter()?;
+                let width = rows.columns().len();
+                let len = max_rows
+                    .checked_mul(width)
+                    .ok_or_else(|| Failure::misuse("max_rows is more than any memory holds"))?;
+                let values = slice_mut(buffer.values, len, "values")?;
+                let bytes = slice_mut(buffer.bytes, buffer.bytes_capacity, "bytes")?;
+                let (mut count, mut used, mut needed, mut stopped) = (0, 0, 0, None);
+                if max_rows > 0 && width > 0 {
+                    inside.take_rows(|row, number| {
+                        let mut end = used;
+                        let places = &mut values[count * width..][..width];
+                        if let Err(error) = put_row(row, places, bytes, &mut end) {
+                            let error = error.context(format_args!("row {number}"));
+                            stopped = Some(Stopped::Failed(error));
+                            return Taken::No;
+                        }
+                        if end > bytes.len() {
+                            needed = end - used;
+                            stopped = Some(Stopped::Full);
+                            return Taken::No;
+                        }
+                        used = end;
+                        count += 1;
+                        if count == max_rows {
+                            return Taken::YesAndEnough;
+                        }
+                        Taken::Yes
+                    })?;
+                }
+                buffer.bytes_used = used;
+                buffer.bytes_needed = needed;
+                let count = answer_for(count, stopped)?;
+                let cursor = inside.cursor();
+                let done = cursor.place == Place::End && cursor.failure.is_none();
+                Ok((count, done || width == 0))
+            },
+        )
+    }
+}
+
+/// Copies the bytes of a value to `end` of the buffer, where they fit, and moves `end` behind them.
+fn copy(value: &mut quorate_value, from: &[u8], buffer: &mut [u8], end: &mut usize) {
+    let start = *end;
+    *end = start.saturating_add(from.len());
+    if let Some(room) = buffer.get_mut(start..*end) {
+        room.copy_from_slice(from);
+        value.data = quorate_value_data {
+            bytes: quorate_bytes {
+                pointer: room.as_ptr().cast(),
+                length: room.len(),
+            },
+        };
+    }
+}
+
+/// Puts the values of a row to `places`, and its bytes to `end` of the buffer as far as there is room.
+fn put_row(
+    row: &Row<'_>,
+    places: &mut [quorate_value],
+    bytes: &mut [u8],
+    end: &mut usize,
+) -> Result<()> {
+    for (column, place) in places.iter_mut().enumerate() {
+        let value = row.value(column).or_else(|error| {
+            let bytes = row.get::<&[u8]>(column).map(ValueRef::Blob);
+            bytes.map_err(|_| error)
+        })?;
+        *place = quorate_value::of(value);
+        match value {
+            ValueRef::Text(text) | ValueRef::Decimal(text) | ValueRef::Json(text) => {
+                copy(place, text.as_bytes(), bytes, end);
+            }
+            ValueRef::Blob(blob) => copy(place, blob, bytes, end),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Runs a query and puts its first row into `buffer`, which has room for `values_len` values.
+///
+/// # Safety
+///
+/// The buffers of `buffer` are as the header wants them.
+unsafe fn first_row(
+    connection: &mut Connection,
+    sql: &str,
+    params: ParamsRef<'_>,
+    buffer: &mut quorate_value_buffer,
+    values_len: usize,
+) -> Answer<usize> {
+    (buffer.bytes_used, buffer.bytes_needed) = (0, 0);
+    // SAFETY: the caller's.
+    let (values, bytes) = unsafe {
+        (
+            slice_mut(buffer.values, values_len, "values")?,
+            slice_mut(buffer.bytes, buffer.bytes_capacity, "bytes")?,
+        )
+    };
+    connection.start_query(sql, params)?;
+    let mut width = connection.columns().len();
+    let mut end = 0;
+    if !connection.advance()? {
+        let error = Error::new(ErrorKind::NoRows, "the query answered no row");
+        return Err(error.with_outcome(Outcome::Rejected).into());
+    }
+    let filled = if let Some(places) = values.get_mut(..width) {
+        put_row(&connection.row(), places, bytes, &mut end).map_err(Failure::from)
+    } else {
+        let text =
+            format!("the row has {width} columns, and there is room for {values_len} values");
+        width = 0;
+        Err(Failure::misuse(text))
+    };
+    let outcome = connection.outcome_after_run();
+    connection.close_rows()?;
+    filled.map_err(|failure| failure.with_outcome(outcome))?;
+    if end > bytes.len() {
+        buffer.bytes_needed = end;
+        return Err(too_small().with_outcome(outcome));
+    }
+    buffer.bytes_used = end;
+    Ok(width)
+}
+
+/// Runs one statement and puts its first row into `buffer`, which has room for `values_len` values: a query of one
+/// row in one call. Further rows are dropped. `out_columns` is how many values were put. `params` may be NULL
+/// where `params_len` is 0; `cancel` may be NULL.
+///
+/// `QUORATE_STATUS_NO_ROWS`: there is none. `QUORATE_STATUS_BUFFER_TOO_SMALL`: the statement was run, and
+/// `bytes_needed` says how much room its row needs.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_pool_query_row(
+    pool: *const quorate_pool,
+    sql: *const c_char,
+    sql_len: usize,
+    params: *const quorate_value,
+    params_len: usize,
+    timeout_ms: i64,
+    cancel: *const quorate_cancel,
+    buffer: *mut quorate_value_buffer,
+    values_len: usize,
+    out_columns: *mut usize,
+    out_error: *mut *mut quorate_error,
+) -> quorate_status {
+    // SAFETY: the header's rules.
+    unsafe {
+        boundary(out_error, Out(out_columns, "out_columns"), || {
+            let pool = borrow(pool, "pool")?.pool();
+            let sql = text(sql, sql_len, "sql")?;
+            let buffer = buffer.as_mut().ok_or_else(|| Failure::null("buffer"))?;
+            let bounds = bounds(timeout_ms, cancel)?;
+            with_params(params, params_len, |params| {
+                let mut connection =
+                    pool.acquire_for_call_within(bounds.deadline, bounds.cancel)?;
+                first_row(&mut connection, sql, params, buffer, values_len)
+            })
+        })
+    }
+}
+
+/// As `quorate_pool_query_row`, on a connection. Rows and results that are being read on it end.
+/// `params` may be NULL where `params_len` is 0; `cancel` may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_connection_query_row(
+    connection: *const quorate_connection,
+    sql: *const c_char,
+    sql_len: usize,
+    params: *const quorate_value,
+    params_len: usize,
+    timeout_ms: i64,
+    cancel: *const quorate_cancel,
+    buffer: *mut quorate_value_buffer,
+    values_len: usize,
+    out_columns: *mut usize,
+    out_error: *mut *mut quorate_error,
+) -> quorate_status {
+    // SAFETY: the header's rules.
+    unsafe {
+        boundary(out_error, Out(out_columns, "out_columns"), || {
+            let mut inside = borrow(connection, "connection")?.seat().enter()?;
+            let sql = text(sql, sql_len, "sql")?;
+            let buffer = buffer.as_mut().ok_or_else(|| Failure::null("buffer"))?;
+            let bounds = bounds(timeout_ms, cancel)?;
+            with_params(params, params_len, |params| {
+                first_row(inside.begin(&bounds)?, sql, params, buffer, values_len)
+            })
+        })
+    }
+}

@@ -1,0 +1,330 @@
+//! Configurations
+//!
+//! What a pool, or a client of a cluster, is opened with: a connection string, then options by name, and the
+//! caller's own functions.
+//!
+//! Functions of the caller are called on the thread that the type of the function names, by several threads at
+//! once, and must return normally: neither an exception nor a `longjmp` may leave them. They may use the
+//! library, but not the pool that calls them, unless their type says so. Their `destroy` function is called
+//! exactly once, with their `user_data`, when the configuration and all that was opened with it are gone, or
+//! when the function that takes them fails.
+
+use std::ffi::{c_char, c_void};
+use std::os::fd::{FromRawFd, OwnedFd};
+
+use parking_lot::Mutex;
+
+use super::boundary::{Out, boundary, free};
+use super::buffer::quorate_buffer;
+use super::call::QUORATE_TIMEOUT_NONE;
+use super::callback::{UserData, quorate_destroy_fn};
+use super::error::quorate_error;
+use super::handle::{borrow, give};
+use super::status::{Failure, quorate_status};
+use super::store::quorate_store;
+use super::view::text;
+use crate::config::Config;
+use crate::deadline::Deadline;
+use crate::logging::Event;
+
+/// The configuration of a pool. Any thread may use it.
+pub struct quorate_config {
+    config: Mutex<Config>,
+}
+
+impl quorate_config {
+    pub(super) fn copy(&self) -> Config {
+        self.config.lock().clone()
+    }
+}
+
+/// How much a message matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+#[expect(dead_code, reason = "names the numbers for C")]
+pub enum quorate_log_level {
+    /// Something does not work and will not by itself.
+    Error = 1,
+    /// Something does not work at the moment.
+    Warn = 2,
+    /// A change in the cluster.
+    Info = 3,
+    /// What helps to find a fault.
+    Debug = 4,
+}
+
+/// Is told what the library has to say: a `quorate_log_level`, and a text of `message_len` bytes, valid during
+/// the call, without a NUL behind it.
+///
+/// Called on the thread that has something to say: that of a call, the pool's own, or a short-lived one of a
+/// leader lookup.
+pub type quorate_log_fn = Option<
+    unsafe extern "C" fn(
+        user_data: *mut c_void,
+        level: i32,
+        message: *const c_char,
+        message_len: usize,
+    ),
+>;
+
+/// Makes a connection to `address` (`address_len` bytes, valid during the call, without a NUL behind them) and
+/// answers its file descriptor, a connected stream socket, which the library then owns. A failure is answered
+/// as a negative errno, such as `-ECONNREFUSED`.
+///
+/// It should return within `timeout_ms` milliseconds (`QUORATE_TIMEOUT_NONE` is no limit): nothing but itself
+/// bounds what it does. Called on the thread that needs the connection, or on a short-lived one of a leader
+/// lookup.
+pub type quorate_dial_fn = Option<
+    unsafe extern "C" fn(
+        user_data: *mut c_void,
+        address: *const c_char,
+        address_len: usize,
+        timeout_ms: i64,
+    ) -> i32,
+>;
+
+/// A change that a pool has noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+pub enum quorate_event {
+    /// Another node leads: `text` is its address.
+    Leader = 1,
+    /// The list of the cluster's nodes has changed: `number` is how many there are now.
+    Nodes = 2,
+}
+
+/// Is told of a `quorate_event`. `text` has `text_len` bytes, valid during the call, without a NUL behind them.
+///
+/// Called on the thread that has noticed: that of a call, or the pool's own. It may ask the pool for its
+/// figures (`quorate_pool_stat`), but must make no call that takes a connection.
+pub type quorate_event_fn = Option<
+    unsafe extern "C" fn(
+        user_data: *mut c_void,
+        event: i32,
+        text: *const c_char,
+        text_len: usize,
+        number: u64,
+    ),
+>;
+
+/// Makes a configuration from a connection string:
+/// `dqlite://10.0.0.1:9001,10.0.0.2:9001,[::1]:9001/app?pool_max_conns=20&timeout=5s`.
+///
+/// The hosts are `host:port`, `[IPv6]:port`, `@name` for an abstract Unix socket or a percent-encoded path for
+/// a Unix socket (`%2Frun%2Fapp.sock`); the path is the name of the database. Any one node of the cluster is
+/// enough, the others are learned. Values with special characters are percent-encoded.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_config_new(
+    url: *const c_char,
+    url_len: usize,
+    out_config: *mut *mut quorate_config,
+    out_error: *mut *mut quorate_error,
+) -> quorate_status {
+    // SAFETY: the header's rules.
+    unsafe {
+        boundary(out_error, Out(out_config, "out_config"), || {
+            let config = Mutex::new(Config::parse(text(url, url_len, "url")?)?);
+            Ok(give(quorate_config { config }))
+        })
+    }
+}
+
+/// Sets an option by its name, as in a connection string, its value not percent-encoded. Durations are written
+/// as `1h30m`, `500ms` or, as a number alone, in seconds.
+///
+/// - `timeout` (default 30s): the deadline of each call that has no other; 0 is none
+/// - `acquire_timeout` (default 10s): how long a call waits for a connection at most, the lookup of the leader included; 0 is no limit of its own
+/// - `pool_max_conns` (default 10): the most connections to one node
+/// - `pool_min_conns` (default 0): so many are kept open
+/// - `pool_max_conn_lifetime` (default 1h): a connection older than this is closed when it is idle; 0 is never
+/// - `pool_max_conn_lifetime_jitter` (default 6m): up to this is added to each lifetime, so that not all end at once
+/// - `pool_max_conn_idle_time` (default 30m): a connection idle for longer is closed (looked at every 30 s); 0 is never
+/// - `pool_health_check_period` (default 1m): how often the least number of connections is seen to
+/// - `statement_cache` (default 128): prepared statements that a connection keeps; 0 prepares none
+/// - `busy_timeout` (default 5s): how long a statement outside of a transaction is repeated while another connection holds the lock; 0 is not at all
+/// - `max_message` (default 67108864): the largest answer accepted, in bytes
+/// - `refresh_interval` (default 30s): how often the list of nodes is read; an error reads it at once
+/// - `sslmode` (default disable): `disable`, `require`, `verify-ca`, `verify-full`
+/// - `sslrootcert`: file of CA certificates, or `system`
+/// - `sslcert`, `sslkey`: files of the client's certificate and its key
+/// - `sslservername`: the name to look for in the server's certificate instead of the host
+/// - `dial_timeout` (default 5s): how long one dial takes at most, TLS included
+/// - `store`: file of the list of nodes, kept up to date: `….yaml`, or else SQLite
+/// - `attempt_timeout` (default 15s): how long one node may take to say who leads
+/// - `probe_limit` (default 10): how many nodes are asked at once
+/// - `probe_delay` (default 250ms): how long the last known leader may take before others are asked as well
+/// - `backoff_factor`, `backoff_cap` (default 50ms, 250ms): the pauses between lookups: doubling, with jitter, up to the cap
+/// - `retry_limit` (default 0): how often a lookup that found no leader is repeated; 0 is until the deadline
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_config_set(
+    config: *const quorate_config,
+    option: *const c_char,
+    option_len: usize,
+    value: *const c_char,
+    value_len: usize,
+    out_error: *mut *mut quorate_error,
+) -> quorate_status {
+    // SAFETY: the header's rules.
+    unsafe {
+        boundary(out_error, (), || {
+            let config = borrow(config, "config")?;
+            let option = text(option, option_len, "option")?;
+            let value = text(value, value_len, "value")?;
+            config.config.lock().set(option, value)?;
+            Ok(())
+        })
+    }
+}
+
+/// Sets the store that knows the nodes of a dqlite cluster, in place of the hosts.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_config_set_store(
+    config: *const quorate_config,
+    store: *const quorate_store,
+    out_error: *mut *mut quorate_error,
+) -> quorate_status {
+    // SAFETY: the header's rules.
+    unsafe {
+        boundary(out_error, (), || {
+            let store = borrow(store, "store")?.share();
+            borrow(config, "config")?.config.lock().dqlite.store = Some(store);
+            Ok(())
+        })
+    }
+}
+
+/// Sets the function that is told what the library does. Without one nothing is told. `user_data` and
+/// `destroy` may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_config_set_log(
+    config: *const quorate_config,
+    log: quorate_log_fn,
+    user_data: *mut c_void,
+    destroy: quorate_destroy_fn,
+    out_error: *mut *mut quorate_error,
+) -> quorate_status {
+    // Before anything can fail: the data is destroyed then, too.
+    let user = UserData::new(user_data, destroy);
+    // SAFETY: the header's rules.
+    unsafe {
+        boundary(out_error, (), || {
+            let log = log.ok_or_else(|| Failure::null("log"))?;
+            let config = borrow(config, "config")?;
+            config.config.lock().set_log(move |level, message| {
+                log(
+                    user.pointer(),
+                    level as i32,
+                    message.as_ptr().cast(),
+                    message.len(),
+                );
+            });
+            Ok(())
+        })
+    }
+}
+
+/// Sets the function that makes connections. TLS, where it is configured, is spoken over what it answers.
+/// `user_data` and `destroy` may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_config_set_dial(
+    config: *const quorate_config,
+    dial: quorate_dial_fn,
+    user_data: *mut c_void,
+    destroy: quorate_destroy_fn,
+    out_error: *mut *mut quorate_error,
+) -> quorate_status {
+    // Before anything can fail: the data is destroyed then, too.
+    let user = UserData::new(user_data, destroy);
+    // SAFETY: the header's rules.
+    unsafe {
+        boundary(out_error, (), || {
+            let dial = dial.ok_or_else(|| Failure::null("dial"))?;
+            let config = borrow(config, "config")?;
+            config.config.lock().set_dial(move |address, deadline| {
+                let (pointer, len) = (address.as_ptr().cast(), address.len());
+                let fd = dial(user.pointer(), pointer, len, milliseconds(deadline));
+                if fd < 0 {
+                    return Err(std::io::Error::from_raw_os_error(fd.saturating_neg()));
+                }
+                // The function has given the descriptor away.
+                Ok(OwnedFd::from_raw_fd(fd))
+            });
+            Ok(())
+        })
+    }
+}
+
+/// Sets the function that is told when the leader or the list of nodes changes. `user_data` and `destroy` may
+/// be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_config_set_event(
+    config: *const quorate_config,
+    event: quorate_event_fn,
+    user_data: *mut c_void,
+    destroy: quorate_destroy_fn,
+    out_error: *mut *mut quorate_error,
+) -> quorate_status {
+    // Before anything can fail: the data is destroyed then, too.
+    let user = UserData::new(user_data, destroy);
+    // SAFETY: the header's rules.
+    unsafe {
+        boundary(out_error, (), || {
+            let tell = event.ok_or_else(|| Failure::null("event"))?;
+            let config = borrow(config, "config")?;
+            config.config.lock().set_event(move |event| {
+                let (kind, text, number) = match event {
+                    Event::Leader(address) => (quorate_event::Leader, address, 0),
+                    Event::Nodes(count) => (quorate_event::Nodes, "", count as u64),
+                };
+                let pointer = text.as_ptr().cast();
+                tell(user.pointer(), kind as i32, pointer, text.len(), number);
+            });
+            Ok(())
+        })
+    }
+}
+
+fn milliseconds(deadline: Deadline) -> i64 {
+    deadline.remaining().map_or(QUORATE_TIMEOUT_NONE, |left| {
+        i64::try_from(left.as_millis()).unwrap_or(QUORATE_TIMEOUT_NONE)
+    })
+}
+
+/// Gives the name of the database.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_config_name(
+    config: *const quorate_config,
+    out_name: *mut *mut quorate_buffer,
+    out_error: *mut *mut quorate_error,
+) -> quorate_status {
+    // SAFETY: the header's rules.
+    unsafe {
+        boundary(out_error, Out(out_name, "out_name"), || {
+            let name = borrow(config, "config")?.config.lock().name().to_owned();
+            Ok(give(quorate_buffer::of(name.into_bytes())))
+        })
+    }
+}
+
+/// Makes a copy that can be changed by itself. Functions of the caller are shared.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_config_copy(
+    config: *const quorate_config,
+    out_config: *mut *mut quorate_config,
+    out_error: *mut *mut quorate_error,
+) -> quorate_status {
+    // SAFETY: the header's rules.
+    unsafe {
+        boundary(out_error, Out(out_config, "out_config"), || {
+            let config = Mutex::new(borrow(config, "config")?.copy());
+            Ok(give(quorate_config { config }))
+        })
+    }
+}
+
+/// Frees a configuration. Pools that were opened with it go on. NULL is allowed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_config_free(config: *mut quorate_config) {
+    // SAFETY: the header's rules.
+    unsafe { free(config) }
+}

@@ -1,0 +1,228 @@
+//! Errors
+//!
+//! Every function that can fail has a last parameter `out_error`. It may be NULL. Where it is not and the
+//! function fails, it is set to an error, which belongs to the caller and is freed with
+//! `quorate_error_free`; where the function succeeds, it is set to NULL. Texts of an error are valid as long
+//! as the error, end with a NUL, and hold no password and no key. Any thread may read an error.
+
+use std::ffi::c_char;
+use std::ptr::null;
+
+use super::boundary::{answer, free};
+use super::status::{Failure, quorate_outcome, quorate_status};
+use super::view::{Text, put};
+use crate::error::{Error, Outcome};
+
+/// What went wrong, what became of the statement, and who said so.
+pub struct quorate_error {
+    status: quorate_status,
+    outcome: Outcome,
+    retryable: bool,
+    code: Option<i32>,
+    /// The whole in one line.
+    text: Text,
+    message: Text,
+    sqlstate: Option<Text>,
+    node: Option<Text>,
+    causes: Vec<(Text, quorate_error)>,
+}
+
+impl quorate_error {
+    pub(super) fn new(failure: Failure) -> Self {
+        match failure {
+            Failure::Error(error) => quorate_error::of(&error),
+            Failure::Status(status, outcome, message) => quorate_error {
+                status,
+                outcome,
+                retryable: false,
+                code: None,
+                text: Text::new(&message),
+                message: Text::new(&message),
+                sqlstate: None,
+                node: None,
+                causes: Vec::new(),
+            },
+        }
+    }
+
+    pub(super) fn of(error: &Error) -> Self {
+        quorate_error {
+            status: error.kind().into(),
+            outcome: error.outcome(),
+            retryable: error.is_retryable(),
+            code: error.code(),
+            text: Text::new(&error.to_string()),
+            message: Text::new(error.message()),
+            sqlstate: error.sqlstate().map(Text::new),
+            node: error.node().map(Text::new),
+            causes: error
+                .causes()
+                .iter()
+                .map(|cause| (Text::new(&cause.node), quorate_error::of(&cause.error)))
+                .collect(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn text(&self) -> &str {
+        self.text.as_str()
+    }
+}
+
+/// The status that the failing function answered. `QUORATE_STATUS_OK` for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_error_status(error: *const quorate_error) -> quorate_status {
+    // SAFETY: the header's rules.
+    answer(quorate_status::Ok, || {
+        unsafe { error.as_ref() }.map(|error| error.status)
+    })
+}
+
+/// What became of the statement. `QUORATE_OUTCOME_NOT_SENT` for NULL.
+///
+/// With `QUORATE_OUTCOME_UNKNOWN` the statement may have been applied: running it again may apply it twice.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_error_outcome(error: *const quorate_error) -> quorate_outcome {
+    // SAFETY: the header's rules.
+    answer(quorate_outcome::NotSent, || {
+        unsafe { error.as_ref() }.map(|error| error.outcome.into())
+    })
+}
+
+/// Whether the same call may be made again without the danger that the statement is applied twice, and with
+/// hope that it succeeds: nothing was applied, and the reason is one that passes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_error_is_retryable(error: *const quorate_error) -> bool {
+    // SAFETY: the header's rules.
+    answer(false, || {
+        unsafe { error.as_ref() }.map(|error| error.retryable)
+    })
+}
+
+/// The server's own number for the error (dqlite: SQLite's extended result code), written to `out_code`.
+/// Answers whether there is one; where there is none, `out_code` is set to 0. `out_code` may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_error_code(
+    error: *const quorate_error,
+    out_code: *mut i32,
+) -> bool {
+    answer(false, || {
+        // SAFETY: the header's rules.
+        let code = unsafe { error.as_ref() }.and_then(|error| error.code);
+        // SAFETY: the header's rules.
+        unsafe { put(out_code, code.unwrap_or(0)) };
+        Some(code.is_some())
+    })
+}
+
+/// The whole error in one line, as a log wants it: node, kind, message, outcome, and the cause of each node.
+/// `out_len` may be NULL. NULL for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_error_text(
+    error: *const quorate_error,
+    out_len: *mut usize,
+) -> *const c_char {
+    // SAFETY: the header's rules.
+    answer(null(), || unsafe {
+        field(error, out_len, |error| Some(&error.text))
+    })
+}
+
+/// The sentence that says what happened, without the kind and the node. `out_len` may be NULL. NULL for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_error_message(
+    error: *const quorate_error,
+    out_len: *mut usize,
+) -> *const c_char {
+    // SAFETY: the header's rules.
+    answer(null(), || unsafe {
+        field(error, out_len, |error| Some(&error.message))
+    })
+}
+
+/// The five characters of the SQLSTATE, or NULL where the server has sent none. `out_len` may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_error_sqlstate(
+    error: *const quorate_error,
+    out_len: *mut usize,
+) -> *const c_char {
+    // SAFETY: the header's rules.
+    answer(null(), || unsafe {
+        field(error, out_len, |error| error.sqlstate.as_ref())
+    })
+}
+
+/// The address of the node that was asked, or NULL where none was. `out_len` may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_error_node(
+    error: *const quorate_error,
+    out_len: *mut usize,
+) -> *const c_char {
+    // SAFETY: the header's rules.
+    answer(null(), || unsafe {
+        field(error, out_len, |error| error.node.as_ref())
+    })
+}
+
+/// How many nodes gave a cause of their own, where several were asked; 0 otherwise, and for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_error_causes(error: *const quorate_error) -> usize {
+    // SAFETY: the header's rules.
+    answer(0, || {
+        unsafe { error.as_ref() }.map(|error| error.causes.len())
+    })
+}
+
+/// The address of the node that gave the cause `index`, counted from 0, or NULL where there is none such.
+/// `out_len` may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_error_cause_node(
+    error: *const quorate_error,
+    index: usize,
+    out_len: *mut usize,
+) -> *const c_char {
+    answer(null(), || {
+        let at = |error: &'static quorate_error| error.causes.get(index).map(|(node, _)| node);
+        // SAFETY: the header's rules.
+        unsafe { field(error, out_len, at) }
+    })
+}
+
+/// What the node of the cause `index` answered, or NULL where there is none such. It belongs to `error`: it
+/// is valid as long as that is, and must not be freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_error_cause(
+    error: *const quorate_error,
+    index: usize,
+) -> *const quorate_error {
+    answer(null(), || {
+        // SAFETY: the header's rules.
+        let (_, cause) = unsafe { error.as_ref() }?.causes.get(index)?;
+        Some(std::ptr::from_ref(cause))
+    })
+}
+
+/// Frees an error. NULL is allowed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_error_free(error: *mut quorate_error) {
+    // SAFETY: the header's rules.
+    unsafe { free(error) }
+}
+
+/// A text of an error, and its length. The lifetime is the caller's to keep.
+///
+/// # Safety
+///
+/// `error` is NULL or an error that stays, `out_len` is NULL or may be written.
+unsafe fn field(
+    error: *const quorate_error,
+    out_len: *mut usize,
+    get: impl FnOnce(&'static quorate_error) -> Option<&'static Text>,
+) -> Option<*const c_char> {
+    // SAFETY: the caller's.
+    unsafe {
+        put(out_len, 0);
+        let text = get(error.as_ref()?)?;
+        Some(text.give(out_len))
+    }
+}

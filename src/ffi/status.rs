@@ -1,0 +1,182 @@
+//! Status
+//!
+//! Every function that can fail answers a `quorate_status`. 0 is success; every other number says what went
+//! wrong, and a number is never reused and never changes its meaning. A caller should treat a number that it
+//! does not know as an error without a name.
+
+use crate::error::{Error, ErrorKind, Outcome};
+
+/// What a function answers: `QUORATE_STATUS_OK`, or what went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(i32)]
+pub enum quorate_status {
+    /// All is well.
+    #[default]
+    Ok = 0,
+    /// A connection string or an option is wrong: an unknown name, a value out of range.
+    Config = 1,
+    /// The call was wrong: a wrong number of parameters, an empty statement, two threads on one connection, a
+    /// handle whose time has passed.
+    Misuse = 2,
+    /// A value cannot be given as the type that was asked for, or a column does not exist.
+    Conversion = 3,
+    /// The query answered no row where one was asked for.
+    NoRows = 4,
+    /// The pool or the connection was closed.
+    Closed = 5,
+    /// The deadline of the call passed.
+    Timeout = 6,
+    /// The deadline passed while the call waited for a connection: all were in use.
+    PoolTimeout = 7,
+    /// The call was cancelled through its cancel handle.
+    Cancelled = 8,
+    /// No connection could be made: refused, unreachable, name not found.
+    Connect = 9,
+    /// The TLS handshake failed, or a certificate or key is unusable.
+    Tls = 10,
+    /// The server refused the user or the password.
+    Authentication = 11,
+    /// No node of the cluster is the leader, or none of those that are could be reached.
+    NoLeader = 12,
+    /// The node that was asked is not, or is no longer, the leader.
+    NotLeader = 13,
+    /// A connection broke while it was in use.
+    Disconnected = 14,
+    /// The server sent what the protocol does not allow.
+    Protocol = 15,
+    /// The database is locked by another connection.
+    Busy = 16,
+    /// A constraint of the table refused the statement.
+    Constraint = 17,
+    /// The server refused the statement for any other reason.
+    Database = 18,
+    /// The server, the installed library or this database does not offer what was asked for.
+    Unsupported = 19,
+    /// A node store could not be read or written.
+    Store = 20,
+    /// An embedded node could not be created, started or stopped.
+    Node = 21,
+    /// The process was forked after the handle was made; the child has to make its own.
+    Forked = 22,
+    /// A defect of this library.
+    Internal = 23,
+    /// A pointer that must not be NULL was NULL.
+    NullPointer = 100,
+    /// Not even one row fits the caller's buffers; what it needs is written beside them, and the row is kept.
+    BufferTooSmall = 101,
+}
+
+impl From<ErrorKind> for quorate_status {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::Config => quorate_status::Config,
+            ErrorKind::Misuse => quorate_status::Misuse,
+            ErrorKind::Conversion => quorate_status::Conversion,
+            ErrorKind::NoRows => quorate_status::NoRows,
+            ErrorKind::Closed => quorate_status::Closed,
+            ErrorKind::Timeout => quorate_status::Timeout,
+            ErrorKind::PoolTimeout => quorate_status::PoolTimeout,
+            ErrorKind::Cancelled => quorate_status::Cancelled,
+            ErrorKind::Connect => quorate_status::Connect,
+            ErrorKind::Tls => quorate_status::Tls,
+            ErrorKind::Authentication => quorate_status::Authentication,
+            ErrorKind::NoLeader => quorate_status::NoLeader,
+            ErrorKind::NotLeader => quorate_status::NotLeader,
+            ErrorKind::Disconnected => quorate_status::Disconnected,
+            ErrorKind::Protocol => quorate_status::Protocol,
+            ErrorKind::Busy => quorate_status::Busy,
+            ErrorKind::Constraint => quorate_status::Constraint,
+            ErrorKind::Database => quorate_status::Database,
+            ErrorKind::Unsupported => quorate_status::Unsupported,
+            ErrorKind::Store => quorate_status::Store,
+            ErrorKind::Node => quorate_status::Node,
+            ErrorKind::Forked => quorate_status::Forked,
+            ErrorKind::Internal => quorate_status::Internal,
+        }
+    }
+}
+
+/// What became of the statement that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(i32)]
+pub enum quorate_outcome {
+    /// The statement never left this process whole: no server can have run it.
+    #[default]
+    NotSent = 0,
+    /// A server answered that it did not apply the statement.
+    Rejected = 1,
+    /// The statement may or may not have been applied.
+    Unknown = 2,
+}
+
+impl From<Outcome> for quorate_outcome {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::NotSent => quorate_outcome::NotSent,
+            Outcome::Rejected => quorate_outcome::Rejected,
+            Outcome::Unknown => quorate_outcome::Unknown,
+        }
+    }
+}
+
+/// Why a function of the ABI fails: an error of the library, or a status that only the ABI has.
+pub(super) enum Failure {
+    Error(Error),
+    Status(quorate_status, Outcome, String),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Error(error)
+    }
+}
+
+impl Failure {
+    #[cold]
+    pub(super) fn null(name: &str) -> Self {
+        Failure::Status(
+            quorate_status::NullPointer,
+            Outcome::NotSent,
+            format!("the pointer {name} is NULL"),
+        )
+    }
+
+    /// The same failure, of a statement that was sent.
+    pub(super) fn with_outcome(self, outcome: Outcome) -> Self {
+        match self {
+            Failure::Error(error) => Failure::Error(error.with_outcome(outcome)),
+            Failure::Status(status, _, message) => Failure::Status(status, outcome, message),
+        }
+    }
+
+    #[cold]
+    pub(super) fn misuse(message: impl Into<String>) -> Self {
+        Failure::Error(Error::new(ErrorKind::Misuse, message))
+    }
+}
+
+/// The result of the body of an exported function.
+pub(super) type Answer<T> = Result<T, Failure>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_of_the_kinds() {
+        // The ends and the middle of a table that the compiler keeps complete.
+        for kind in [
+            ErrorKind::Config,
+            ErrorKind::Cancelled,
+            ErrorKind::Disconnected,
+            ErrorKind::Unsupported,
+            ErrorKind::Internal,
+        ] {
+            assert_eq!(quorate_status::from(kind) as i32, kind as i32);
+        }
+        assert_eq!(
+            quorate_outcome::from(Outcome::Unknown) as i32,
+            Outcome::Unknown as i32
+        );
+    }
+}

@@ -1,0 +1,120 @@
+//! Texts, bytes and arrays in and out: a pointer and a length.
+
+use std::ffi::{CStr, c_char};
+
+use super::status::{Answer, Failure};
+
+/// The length of a text that ends at its first NUL.
+///
+/// May be given wherever a function takes a text with its length: the length is then counted, as `strlen`
+/// does.
+pub const QUORATE_NUL_TERMINATED: usize = usize::MAX;
+
+/// The bytes at `pointer`; none for a length of 0.
+///
+/// # Safety
+///
+/// `pointer` is NULL or points to `len` objects that stay as they are for `'a`.
+pub(super) unsafe fn slice<'a, T>(pointer: *const T, len: usize, name: &str) -> Answer<&'a [T]> {
+    if len == 0 {
+        return Ok(&[]);
+    }
+    if pointer.is_null() {
+        return Err(Failure::null(name));
+    }
+    if len > isize::MAX as usize / size_of::<T>().max(1) {
+        return Err(Failure::misuse(format!(
+            "the length of {name} is {len}, more than any memory holds"
+        )));
+    }
+    // SAFETY: the caller's, and the length is one that a slice can have.
+    Ok(unsafe { std::slice::from_raw_parts(pointer, len) })
+}
+
+/// As [`slice`], to be written.
+///
+/// # Safety
+///
+/// As for [`slice`], and nobody else uses the objects meanwhile.
+pub(super) unsafe fn slice_mut<'a, T>(
+    pointer: *mut T,
+    len: usize,
+    name: &str,
+) -> Answer<&'a mut [T]> {
+    if len == 0 {
+        return Ok(&mut []);
+    }
+    // SAFETY: the caller's; the check of the pointer and the length is that of a shared slice.
+    unsafe { slice(pointer.cast_const(), len, name) }?;
+    // SAFETY: as above, and nobody else uses them.
+    Ok(unsafe { std::slice::from_raw_parts_mut(pointer, len) })
+}
+
+/// The UTF-8 text at `pointer`, which may be empty but not NULL.
+///
+/// # Safety
+///
+/// As for [`slice`]; where `len` is [`QUORATE_NUL_TERMINATED`], a NUL ends the text.
+#[inline]
+pub(super) unsafe fn text<'a>(pointer: *const c_char, len: usize, name: &str) -> Answer<&'a str> {
+    if pointer.is_null() {
+        return Err(Failure::null(name));
+    }
+    let bytes = if len == QUORATE_NUL_TERMINATED {
+        // SAFETY: the caller's.
+        unsafe { CStr::from_ptr(pointer) }.to_bytes()
+    } else {
+        // SAFETY: the caller's.
+        unsafe { slice(pointer.cast::<u8>(), len, name) }?
+    };
+    utf8(bytes, name)
+}
+
+pub(super) fn utf8<'a>(bytes: &'a [u8], name: &str) -> Answer<&'a str> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        Failure::misuse(format!(
+            "{name} is not UTF-8 at byte {}",
+            error.valid_up_to()
+        ))
+    })
+}
+
+/// A text with a NUL behind it, which its length does not count.
+pub(super) struct Text(Box<str>);
+
+impl Text {
+    pub(super) fn new(text: &str) -> Self {
+        let mut owned = String::with_capacity(text.len() + 1);
+        owned.push_str(text);
+        owned.push('\0');
+        Text(owned.into())
+    }
+
+    /// The pointer that C gets; writes the length where there is a place for it.
+    ///
+    /// # Safety
+    ///
+    /// `out_len` is NULL or may be written.
+    pub(super) unsafe fn give(&self, out_len: *mut usize) -> *const c_char {
+        // SAFETY: the caller's.
+        unsafe { put(out_len, self.as_str().len()) };
+        self.0.as_ptr().cast()
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        self.0.strip_suffix('\0').unwrap_or_default()
+    }
+}
+
+/// Writes to an optional output.
+///
+/// # Safety
+///
+/// `place` is NULL or may be written.
+#[inline]
+pub(super) unsafe fn put<T>(place: *mut T, value: T) {
+    if !place.is_null() {
+        // SAFETY: the caller's.
+        unsafe { place.write(value) };
+    }
+}
