@@ -24,6 +24,7 @@ mod rows;
 )]
 mod sql;
 mod statement;
+mod statement_cache;
 mod time;
 mod transaction;
 mod value;
