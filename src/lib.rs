@@ -14,6 +14,11 @@ mod error;
 pub mod fuzzing;
 mod net;
 mod params;
+#[allow(
+    dead_code,
+    reason = "the pool does not choose between the two databases yet"
+)]
+mod picodata;
 mod pool;
 mod row;
 mod rows;
