@@ -63,6 +63,17 @@ pub(crate) enum BatchStep {
     Rows,
 }
 
+/// What the next row of a result is, as far as it has been received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NextRow {
+    /// A row, which is now the current one.
+    Row,
+    /// There are no more rows.
+    End,
+    /// More has to be received first.
+    Wait,
+}
+
 /// A conversation with one server over one socket.
 ///
 /// One thread at a time uses a session. Every method that takes a [`Call`] blocks until the call ends at
@@ -93,13 +104,30 @@ pub(crate) trait Session: Send {
     /// The columns of the rows that are being read.
     fn columns(&self) -> &Columns;
 
-    /// Goes to the next row; false after the last one.
-    fn next_row(&mut self, call: &Call<'_>) -> Result<bool>;
+    /// Whether the statement that answers the rows may have changed the database as well.
+    fn rows_write(&self) -> bool {
+        false
+    }
 
-    /// The current row: its cells, and the bytes that their spans lie in.
-    fn row(&self) -> (&[Cell], &[u8]);
+    /// Goes to the next row if it has been received. Never blocks and never touches the socket.
+    fn next_row(&mut self) -> Result<NextRow>;
 
-    /// Ends the reading of rows, whether all were read or not.
+    /// Receives more rows, after [`next_row`](Session::next_row) has said that it waits for them.
+    fn receive_rows(&mut self, call: &Call<'_>) -> Result<()>;
+
+    /// The current row.
+    // In two methods, so that both answers travel in registers: this is called for every row.
+    fn cells(&self) -> &[Cell];
+
+    /// The bytes that the spans of the current row lie in.
+    fn data(&self) -> &[u8];
+
+    /// Ends the reading of rows if the server has sent them all; false if it has not. Never blocks and never
+    /// touches the socket.
+    fn try_close_rows(&mut self) -> bool;
+
+    /// Ends the reading of rows, whether all were read or not. An error may leave the session broken, and
+    /// never out of step.
     fn close_rows(&mut self, call: &Call<'_>) -> Result<()>;
 
     /// Sends all statements of a batch at once. Nothing is sent if it fails for a fault in a statement.

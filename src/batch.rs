@@ -146,7 +146,7 @@ impl<'c> BatchResults<'c> {
                 .with_outcome(Outcome::Rejected)),
         };
         self.end_rows()?;
-        row
+        row.map_err(|error| self.connection.after_run(error))
     }
 
     fn step(&mut self) -> Result<BatchStep> {

@@ -30,6 +30,8 @@ struct State {
     cancelled: AtomicBool,
     /// Whether a cancellation outlives the call that it ended.
     sticky: bool,
+    /// Whether one copy is enough to cancel with: its owner lends it to the calls.
+    lent: bool,
     /// The threads inside a call that carries this handle.
     running: Mutex<Vec<Arc<Waker>>>,
 }
@@ -43,19 +45,25 @@ impl Default for CancelHandle {
 impl CancelHandle {
     /// Makes a handle that, once cancelled, stays cancelled.
     pub fn new() -> Self {
-        CancelHandle::with_sticky(true)
+        CancelHandle::with(true, false)
+    }
+
+    /// Makes the handle with which a pool ends the calls that wait for a connection of it.
+    pub(crate) fn for_pool() -> Self {
+        CancelHandle::with(true, true)
     }
 
     /// Makes the handle of a connection: a cancellation ends the running call and is then forgotten.
     pub(crate) fn for_connection() -> Self {
-        CancelHandle::with_sticky(false)
+        CancelHandle::with(false, false)
     }
 
-    fn with_sticky(sticky: bool) -> Self {
+    fn with(sticky: bool, lent: bool) -> Self {
         CancelHandle {
             state: Arc::new(State {
                 cancelled: AtomicBool::new(false),
                 sticky,
+                lent,
                 running: Mutex::new(Vec::new()),
             }),
         }
@@ -77,9 +85,9 @@ impl CancelHandle {
         self.state.cancelled.load(Ordering::Relaxed)
     }
 
-    /// Whether another copy of the handle exists, so that somebody could cancel.
+    /// Whether somebody else could cancel.
     pub(crate) fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.state) > 1
+        self.state.lent || Arc::strong_count(&self.state) > 1
     }
 
     /// Marks the calling thread as inside a call until the guard is dropped. A handle that nobody else

@@ -1,14 +1,16 @@
 //! A connection: one session of a pool, in the hands of one thread.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::cell::OnceCell;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
-use crate::backend::{ExecResult, Session};
+use crate::backend::{ExecResult, NextRow, Session};
 use crate::batch::{Batch, BatchResults};
-use crate::cancel::CancelHandle;
+use crate::cancel::{CancelHandle, Running};
 use crate::convert::FromRow;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Outcome, Result};
+use crate::net::backoff::Backoff;
 use crate::net::wait::Call;
 use crate::params::{Params, ParamsRef};
 use crate::pool::core::{Core, is_passing, retry_backoff};
@@ -26,6 +28,13 @@ const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the clean-up after a cancelled call may take before the connection is closed instead.
 const CANCEL_TIMEOUT: Duration = Duration::from_millis(100);
 
+/// How much time a clean-up has when the deadline of its call has passed: enough for a server that answers.
+const CLEAN_UP_GRACE: Duration = Duration::from_millis(20);
+
+/// The first pause before a statement that met a lock is repeated, and the longest.
+pub(crate) const BUSY_PAUSE: (Duration, Duration) =
+    (Duration::from_millis(2), Duration::from_millis(100));
+
 /// A connection out of a [`Pool`](crate::Pool). Dropping it gives it back.
 ///
 /// One thread at a time uses a connection (it is `Send`, and its calls take `&mut self`). It is not tied to
@@ -37,11 +46,14 @@ const CANCEL_TIMEOUT: Duration = Duration::from_millis(100);
 /// A connection never goes back to the pool with an open transaction: it is rolled back first, or closed.
 pub struct Connection {
     line: Line,
-    cancel: CancelHandle,
+    /// Made when it is first asked for; until then nobody can cancel.
+    cancel: OnceCell<CancelHandle>,
     deadline: Option<Deadline>,
     timeout: Option<Option<Duration>>,
     /// The deadline of the call whose rows or results are being read.
     reading: Option<Deadline>,
+    /// The deadline of the call of the pool that has taken the connection out and not run its statement yet.
+    begun: Option<Deadline>,
 }
 
 /// The session of a connection, and what became of it.
@@ -54,34 +66,58 @@ struct Line {
 }
 
 impl Connection {
+    /// Takes a connection out for a caller, who keeps it.
     pub(crate) fn acquire(
-        core: Arc<Core>,
+        core: &Arc<Core>,
         deadline: Option<Deadline>,
         cancel: Option<CancelHandle>,
     ) -> Result<Self> {
-        let cancel = cancel.unwrap_or_else(CancelHandle::for_connection);
+        let mut connection = Connection::acquire_for_call(core, deadline, cancel)?;
+        connection.begun = None;
+        Ok(connection)
+    }
+
+    /// Takes a connection out for one call of the pool: the first statement is a part of that call, so it
+    /// has the same deadline, and the process is not looked at again.
+    pub(crate) fn acquire_for_call(
+        core: &Arc<Core>,
+        deadline: Option<Deadline>,
+        cancel: Option<CancelHandle>,
+    ) -> Result<Self> {
         core.check_open()?;
-        let lease = {
-            let _running = cancel.enter()?;
-            let call = bounds(&core, deadline, None, &cancel);
-            call.check()?;
-            core.lease(&call)?
+        let (lease, begun) = {
+            let _running = enter(cancel.as_ref())?;
+            let now = Instant::now();
+            let call = bounds(core, deadline, None, cancel.as_ref(), now);
+            call.check_at(now)?;
+            (core.lease(&call, now)?, call.deadline)
         };
         Ok(Connection {
             line: Line {
-                core,
+                core: Arc::clone(core),
                 lease: Some(lease),
                 lost_transaction: false,
             },
-            cancel,
+            cancel: cancel.map_or_else(OnceCell::new, OnceCell::from),
             deadline,
             timeout: None,
             reading: None,
+            begun: Some(begun),
         })
     }
 
-    fn bounds(&self) -> Call<'_> {
-        bounds(&self.line.core, self.deadline, self.timeout, &self.cancel)
+    /// Gives the connection back, by a call of the pool that has taken it out itself and has run no code of
+    /// the caller's but conversions meanwhile: the process has not been forked in between.
+    pub(crate) fn give_back(mut self) {
+        self.roll_back();
+        if let Some(lease) = self.line.lease.take() {
+            lease.give_back();
+        }
+    }
+
+    fn bounds(&self, now: Instant) -> Call<'_> {
+        let (deadline, cancel) = (self.deadline, self.cancel.get());
+        bounds(&self.line.core, deadline, self.timeout, cancel, now)
     }
 
     /// Sets one deadline for all following calls, or with `None` goes back to one timeout for each call.
@@ -98,7 +134,8 @@ impl Connection {
     ///
     /// A connection that was taken out with [`Pool::cancel_with`](crate::Pool::cancel_with) gives that handle.
     pub fn cancel_handle(&self) -> CancelHandle {
-        self.cancel.clone()
+        let cancel = self.cancel.get_or_init(CancelHandle::for_connection);
+        cancel.clone()
     }
 
     /// The address of the node that the connection goes to; empty while it goes to none, after a failure.
@@ -176,7 +213,19 @@ impl Connection {
                 .with_outcome(Outcome::Rejected)),
         };
         rows.close()?;
-        row
+        row.map_err(|error| self.after_run(error))
+    }
+
+    /// The error of a statement that has run, and of whose row the caller could make nothing.
+    pub(crate) fn after_run(&self, error: Error) -> Error {
+        let session = self.line.lease.as_ref().and_then(Lease::peek);
+        match error.kind() {
+            ErrorKind::Conversion if session.is_none_or(|session| session.rows_write()) => {
+                error.with_outcome(Outcome::Unknown)
+            }
+            ErrorKind::Conversion => error.with_outcome(Outcome::Rejected),
+            _ => error,
+        }
     }
 
     /// Prepares a statement, so that a fault in it shows now and its first run is quicker.
@@ -264,12 +313,24 @@ impl Connection {
         &mut self,
         operation: impl FnMut(&mut dyn Session, &Call<'_>) -> Result<R>,
     ) -> Result<R> {
-        self.line.core.check_open()?;
+        let begun = self.begun.take();
+        if begun.is_none() {
+            self.line.core.check_open()?;
+        }
         if self.line.lost_transaction {
             return Err(lost_transaction());
         }
-        let _running = self.cancel.enter()?;
-        let call = bounds(&self.line.core, self.deadline, self.timeout, &self.cancel);
+        let _running = enter(self.cancel.get())?;
+        let now = Instant::now();
+        let call = bounds(
+            &self.line.core,
+            begun.or(self.deadline),
+            self.timeout,
+            self.cancel.get(),
+            now,
+        );
+        // Taking the connection out may have used the time up.
+        call.check_at(now)?;
         self.line.attempt(&call, operation)
     }
 
@@ -294,34 +355,65 @@ impl Connection {
 
     /// Goes to the next row of the running query.
     pub(crate) fn advance(&mut self) -> Result<bool> {
-        let advanced = self.read(|session, call| session.next_row(call));
+        let advanced = self.next_row();
         if advanced.is_err() {
-            // A call that was cancelled leaves rows under way.
-            self.clean_up_within(CANCEL_TIMEOUT, |session, call| session.close_rows(call));
+            self.settle();
         }
         advanced
     }
 
-    pub(crate) fn columns(&self) -> &Columns {
-        static NONE: std::sync::LazyLock<Columns> = std::sync::LazyLock::new(Columns::default);
-        self.line
-            .lease
-            .as_ref()
-            .and_then(Lease::peek)
-            .map_or(&NONE, |session| session.columns())
+    /// Ends the reading of rows that a cancelled call has left under way.
+    ///
+    /// A session that breaks is kept: it knows what became of the other statements of a batch. The next call
+    /// replaces it.
+    fn settle(&mut self) {
+        if self.line.core.is_forked() {
+            return;
+        }
+        let call = Call::until(clean_up_deadline(
+            CANCEL_TIMEOUT,
+            self.reading.or(self.deadline),
+        ));
+        let Some(Ok(session)) = self.line.lease.as_mut().map(Lease::session) else {
+            return;
+        };
+        if let Err(error) = session.close_rows(&call) {
+            log::debug!(target: "quorate", "the rows of a call that failed cannot be closed: {error}");
+        }
+        self.line.lost_transaction |= session.is_broken() && session.in_transaction();
     }
 
+    /// What has been received is given without a look at the clock or the process: only the row that has to
+    /// be waited for pays for that.
+    fn next_row(&mut self) -> Result<bool> {
+        loop {
+            match self.line.next_row()? {
+                NextRow::Row => return Ok(true),
+                NextRow::End => return Ok(false),
+                NextRow::Wait => self.read(|session, call| session.receive_rows(call))?,
+            }
+        }
+    }
+
+    pub(crate) fn columns(&self) -> &Columns {
+        match self.line.lease.as_ref().and_then(Lease::peek) {
+            Some(session) => session.columns(),
+            None => no_columns(),
+        }
+    }
+
+    #[inline]
     pub(crate) fn row(&self) -> Row<'_> {
-        let (cells, data) = self
-            .line
-            .lease
-            .as_ref()
-            .and_then(Lease::peek)
-            .map_or((&[][..], &[][..]), |session| session.row());
-        Row::new(self.columns(), cells, data)
+        match self.line.lease.as_ref().and_then(Lease::peek) {
+            Some(session) => Row::new(session.columns(), session.cells(), session.data()),
+            None => Row::new(no_columns(), &[], &[]),
+        }
     }
 
     pub(crate) fn close_rows(&mut self) -> Result<()> {
+        if self.line.read(|session| Ok(session.try_close_rows()))? {
+            return Ok(());
+        }
         self.read(|session, call| session.close_rows(call))
     }
 
@@ -331,23 +423,30 @@ impl Connection {
         operation: impl FnOnce(&mut dyn Session, &Call<'_>) -> Result<R>,
     ) -> Result<R> {
         self.line.core.check_process()?;
-        let _running = self.cancel.enter()?;
-        let deadline = self.reading.or(self.deadline);
-        let call = bounds(&self.line.core, deadline, self.timeout, &self.cancel);
-        self.line.read(&call, operation)
+        let _running = enter(self.cancel.get())?;
+        let call = bounds(
+            &self.line.core,
+            self.reading.or(self.deadline),
+            self.timeout,
+            self.cancel.get(),
+            Instant::now(),
+        );
+        self.line.read(|session| operation(session, &call))
     }
 
-    /// Does `clean_up` within a short time, and closes the connection if that fails.
+    /// Does `clean_up` after reading within a short time, and closes the connection if that fails. A
+    /// transaction that is open on it is then lost.
     pub(crate) fn clean_up(
         &mut self,
         clean_up: impl FnOnce(&mut dyn Session, &Call<'_>) -> Result<()>,
     ) {
-        self.clean_up_within(DROP_TIMEOUT, clean_up);
+        let deadline = clean_up_deadline(DROP_TIMEOUT, self.reading.or(self.deadline));
+        self.clean_up_until(deadline, clean_up);
     }
 
-    fn clean_up_within(
+    fn clean_up_until(
         &mut self,
-        timeout: Duration,
+        deadline: Deadline,
         clean_up: impl FnOnce(&mut dyn Session, &Call<'_>) -> Result<()>,
     ) {
         if self.line.core.is_forked() {
@@ -356,11 +455,13 @@ impl Connection {
         let Some(mut lease) = self.line.lease.take() else {
             return;
         };
-        let call = Call::until(Deadline::after(timeout));
+        let call = Call::until(deadline);
         match lease.session().and_then(|session| clean_up(session, &call)) {
             Ok(()) => self.line.lease = Some(lease),
             Err(error) => {
                 log::debug!(target: "quorate", "{}: closing the connection: {error}", lease.endpoint());
+                self.line.lost_transaction |=
+                    lease.peek().is_some_and(|session| session.in_transaction());
                 lease.discard();
             }
         }
@@ -368,14 +469,15 @@ impl Connection {
 
     /// Rolls an open transaction back, within a short time; closes the connection if that fails.
     pub(crate) fn roll_back(&mut self) {
-        self.line.lost_transaction = false;
         if self.is_open_on_server() {
-            self.clean_up(|session, call| {
+            let deadline = clean_up_deadline(DROP_TIMEOUT, self.deadline);
+            self.clean_up_until(deadline, |session, call| {
                 session
                     .exec("ROLLBACK", ParamsRef::Positional(&[]), call)
                     .map(|_| ())
             });
         }
+        self.line.lost_transaction = false;
     }
 
     /// Gives the connection up, with the transaction that is open on it.
@@ -393,7 +495,8 @@ impl Connection {
 
     /// The moment by which a call that begins now ends.
     pub(crate) fn call_deadline(&self) -> Deadline {
-        self.bounds().deadline
+        self.begun
+            .unwrap_or_else(|| self.bounds(Instant::now()).deadline)
     }
 
     pub(crate) fn explicit_deadline(&self) -> Option<Deadline> {
@@ -401,13 +504,9 @@ impl Connection {
     }
 
     /// Sleeps for the next pause of `backoff` within the bounds of a call that ends at `deadline`.
-    pub(crate) fn pause(
-        &self,
-        backoff: &mut crate::net::backoff::Backoff,
-        deadline: Deadline,
-    ) -> Result<()> {
-        let _running = self.cancel.enter()?;
-        backoff.pause(&self.bounds().at_most(deadline))
+    pub(crate) fn pause(&self, backoff: &mut Backoff, deadline: Deadline) -> Result<()> {
+        let _running = enter(self.cancel.get())?;
+        backoff.pause(&self.bounds(Instant::now()).at_most(deadline))
     }
 }
 
@@ -418,9 +517,9 @@ impl Line {
         call: &Call<'_>,
         mut operation: impl FnMut(&mut dyn Session, &Call<'_>) -> Result<R>,
     ) -> Result<R> {
-        let mut backoff = retry_backoff();
+        let mut backoff = None;
+        let mut busy = None;
         loop {
-            call.check()?;
             if self
                 .lease
                 .as_ref()
@@ -431,7 +530,7 @@ impl Line {
             }
             let lease = match &mut self.lease {
                 Some(lease) => lease,
-                none => none.insert(self.core.lease(call)?),
+                none => none.insert(self.core.lease(call, Instant::now())?),
             };
             let was_in_transaction = lease.session()?.in_transaction();
             let error = match operation(lease.session()?, call) {
@@ -447,6 +546,16 @@ impl Line {
                 self.lost_transaction = gone;
                 return Err(error);
             }
+            if error.kind() == ErrorKind::Busy && error.outcome() == Outcome::Rejected && !gone {
+                if busy
+                    .get_or_insert_with(|| Busy::new(&self.core, call))
+                    .pause()
+                {
+                    continue;
+                }
+                return Err(error);
+            }
+            let backoff = backoff.get_or_insert_with(retry_backoff);
             if !gone || !is_passing(&error) || backoff.pause(call).is_err() {
                 return Err(error);
             }
@@ -454,26 +563,60 @@ impl Line {
         }
     }
 
-    fn read<R>(
-        &mut self,
-        call: &Call<'_>,
-        operation: impl FnOnce(&mut dyn Session, &Call<'_>) -> Result<R>,
-    ) -> Result<R> {
+    /// Reads on in an answer.
+    fn read<R>(&mut self, operation: impl FnOnce(&mut dyn Session) -> Result<R>) -> Result<R> {
         let Some(lease) = &mut self.lease else {
-            return Err(Error::new(
-                ErrorKind::Closed,
-                "the connection was closed after an earlier error",
-            ));
+            return Err(closed_by_error());
         };
         let was_in_transaction = lease.session()?.in_transaction();
-        operation(lease.session()?, call).map_err(|error| {
-            let error = error.with_node(&**lease.endpoint());
-            self.core.report(lease.endpoint(), &error);
-            // The session stays: it knows what became of the other statements of a batch.
-            let broken = lease.peek().is_none_or(|session| session.is_broken());
-            self.lost_transaction |= broken && was_in_transaction;
-            error
-        })
+        operation(lease.session()?).map_err(|error| self.reading_failed(error, was_in_transaction))
+    }
+
+    fn next_row(&mut self) -> Result<NextRow> {
+        let Some(lease) = &mut self.lease else {
+            return Err(closed_by_error());
+        };
+        let session = lease.session()?;
+        match session.next_row() {
+            Ok(next) => Ok(next),
+            Err(error) => {
+                let in_transaction = session.in_transaction();
+                Err(self.reading_failed(error, in_transaction))
+            }
+        }
+    }
+
+    #[cold]
+    fn reading_failed(&mut self, error: Error, was_in_transaction: bool) -> Error {
+        let Some(lease) = &self.lease else {
+            return error;
+        };
+        let error = error.with_node(&**lease.endpoint());
+        self.core.report(lease.endpoint(), &error);
+        // The session stays: it knows what became of the other statements of a batch.
+        let broken = lease.peek().is_none_or(|session| session.is_broken());
+        self.lost_transaction |= broken && was_in_transaction;
+        error
+    }
+}
+
+/// The repetition of a statement that met the lock of another connection. Servers refuse it at once.
+struct Busy<'a> {
+    backoff: Backoff,
+    call: Call<'a>,
+}
+
+impl<'a> Busy<'a> {
+    fn new(core: &Core, call: &Call<'a>) -> Self {
+        Busy {
+            backoff: Backoff::new(BUSY_PAUSE.0, BUSY_PAUSE.1),
+            call: call.at_most(Deadline::after(core.config.dqlite.busy_timeout)),
+        }
+    }
+
+    /// Waits for a while; false if the time is over.
+    fn pause(&mut self) -> bool {
+        self.backoff.pause(&self.call).is_ok()
     }
 }
 
@@ -482,23 +625,55 @@ fn bounds<'a>(
     core: &Core,
     deadline: Option<Deadline>,
     timeout: Option<Option<Duration>>,
-    cancel: &'a CancelHandle,
+    cancel: Option<&'a CancelHandle>,
+    now: Instant,
 ) -> Call<'a> {
-    let deadline = deadline.unwrap_or_else(|| match timeout {
-        Some(Some(timeout)) => Deadline::after(timeout),
-        Some(None) => Deadline::NONE,
-        None => core.config.deadline(),
+    let deadline = deadline.unwrap_or_else(|| {
+        timeout
+            .unwrap_or(core.config.timeout)
+            .map_or(Deadline::NONE, |timeout| Deadline::at(now, timeout))
     });
     Call {
         deadline,
-        cancel: Some(cancel),
+        cancel,
+        closing: None,
     }
+}
+
+/// The moment by which a clean-up ends that has `timeout` and belongs to a call that ends at `deadline`.
+fn clean_up_deadline(timeout: Duration, deadline: Option<Deadline>) -> Deadline {
+    let own = Deadline::after(timeout);
+    match deadline.and_then(Deadline::remaining) {
+        Some(left) => own.min(Deadline::after(left.max(CLEAN_UP_GRACE))),
+        None => own,
+    }
+}
+
+/// Marks the calling thread as inside a call that `cancel` cancels.
+fn enter(cancel: Option<&CancelHandle>) -> Result<Option<Running<'_>>> {
+    cancel.map_or(Ok(None), CancelHandle::enter)
+}
+
+#[cold]
+fn no_columns() -> &'static Columns {
+    static NONE: LazyLock<Columns> = LazyLock::new(Columns::default);
+    &NONE
+}
+
+fn closed_by_error() -> Error {
+    Error::new(
+        ErrorKind::Closed,
+        "the connection was closed after an earlier error",
+    )
+    // What is read on is the answer to something that was sent.
+    .with_outcome(Outcome::Unknown)
 }
 
 fn lost_transaction() -> Error {
     Error::new(
-        ErrorKind::Misuse,
-        "the transaction was lost with its connection; roll it back before anything else",
+        ErrorKind::Disconnected,
+        "the transaction was lost with its connection, and nothing of it was applied; \
+         roll it back before anything else",
     )
 }
 

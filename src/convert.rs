@@ -29,6 +29,7 @@ pub trait FromValue<'a>: Sized {
     }
 }
 
+#[cold]
 fn mismatch<T>(value: ValueRef<'_>, wanted: &str) -> Result<T> {
     let text = match value {
         ValueRef::Null => format!("the value is null; read it as an optional {wanted}"),
@@ -37,6 +38,7 @@ fn mismatch<T>(value: ValueRef<'_>, wanted: &str) -> Result<T> {
     Err(Error::new(ErrorKind::Conversion, text))
 }
 
+#[cold]
 fn out_of_range<T>(value: i64, wanted: &str) -> Result<T> {
     Err(Error::new(
         ErrorKind::Conversion,
@@ -47,6 +49,7 @@ fn out_of_range<T>(value: i64, wanted: &str) -> Result<T> {
 macro_rules! from_int {
     ($($type:ident),*) => {
         $(impl<'a> FromValue<'a> for $type {
+            #[inline]
             fn from_value(value: ValueRef<'a>) -> Result<Self> {
                 match value {
                     ValueRef::Int(int) => {
@@ -63,6 +66,7 @@ macro_rules! from_int {
 from_int!(i8, i16, i32, i64, u8, u16, u32, u64, isize, usize);
 
 impl<'a> FromValue<'a> for bool {
+    #[inline]
     fn from_value(value: ValueRef<'a>) -> Result<Self> {
         match value {
             ValueRef::Bool(value) => Ok(value),
@@ -78,6 +82,7 @@ impl<'a> FromValue<'a> for bool {
 const EXACT_IN_F64: u64 = 1 << 53;
 
 impl<'a> FromValue<'a> for f64 {
+    #[inline]
     fn from_value(value: ValueRef<'a>) -> Result<Self> {
         match value {
             ValueRef::Float(value) => Ok(value),
@@ -89,6 +94,7 @@ impl<'a> FromValue<'a> for f64 {
 }
 
 impl<'a> FromValue<'a> for &'a str {
+    #[inline]
     fn from_value(value: ValueRef<'a>) -> Result<Self> {
         match value {
             ValueRef::Text(text) | ValueRef::Decimal(text) | ValueRef::Json(text) => Ok(text),
@@ -98,12 +104,14 @@ impl<'a> FromValue<'a> for &'a str {
 }
 
 impl<'a> FromValue<'a> for String {
+    #[inline]
     fn from_value(value: ValueRef<'a>) -> Result<Self> {
         <&str>::from_value(value).map(str::to_owned)
     }
 }
 
 impl<'a> FromValue<'a> for &'a [u8] {
+    #[inline]
     fn from_value(value: ValueRef<'a>) -> Result<Self> {
         match value {
             ValueRef::Blob(bytes) => Ok(bytes),
@@ -118,6 +126,7 @@ impl<'a> FromValue<'a> for &'a [u8] {
 }
 
 impl<'a> FromValue<'a> for Vec<u8> {
+    #[inline]
     fn from_value(value: ValueRef<'a>) -> Result<Self> {
         <&[u8]>::from_value(value).map(<[u8]>::to_vec)
     }
@@ -212,6 +221,7 @@ impl<'a> FromValue<'a> for Value {
 }
 
 impl<'a, T: FromValue<'a>> FromValue<'a> for Option<T> {
+    #[inline]
     fn from_value(value: ValueRef<'a>) -> Result<Self> {
         match value {
             ValueRef::Null => Ok(None),

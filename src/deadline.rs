@@ -16,7 +16,12 @@ impl Deadline {
 
     /// The deadline `duration` from now. A duration too long to be represented is no deadline.
     pub fn after(duration: Duration) -> Self {
-        Deadline(Instant::now().checked_add(duration))
+        Deadline::at(Instant::now(), duration)
+    }
+
+    /// The deadline `duration` after `start`.
+    pub(crate) fn at(start: Instant, duration: Duration) -> Self {
+        Deadline(start.checked_add(duration))
     }
 
     /// The moment itself; `None` where there is no deadline.

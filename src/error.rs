@@ -126,6 +126,15 @@ pub struct NodeCause {
     pub error: Error,
 }
 
+impl NodeCause {
+    pub(crate) fn copy(&self) -> Self {
+        NodeCause {
+            node: self.node.clone(),
+            error: self.error.copy(),
+        }
+    }
+}
+
 /// An error of this library. It is one pointer wide.
 ///
 /// [`kind`](Error::kind) says what went wrong, [`outcome`](Error::outcome) what became of the statement,
@@ -203,6 +212,23 @@ impl Error {
         self
     }
 
+    /// The same error without its source, for a second caller.
+    pub(crate) fn copy(&self) -> Self {
+        let detail = &*self.detail;
+        Error {
+            detail: Box::new(Detail {
+                kind: detail.kind,
+                outcome: detail.outcome,
+                message: detail.message.clone(),
+                code: detail.code,
+                sqlstate: detail.sqlstate.clone(),
+                node: detail.node.clone(),
+                causes: detail.causes.iter().map(NodeCause::copy).collect(),
+                source: None,
+            }),
+        }
+    }
+
     /// Puts `context` and a colon before the message.
     pub fn context(mut self, context: impl fmt::Display) -> Self {
         self.detail.message = format!("{context}: {}", self.detail.message);
@@ -255,6 +281,10 @@ impl Error {
     /// What each node answered, where several were asked; empty otherwise.
     pub fn causes(&self) -> &[NodeCause] {
         &self.detail.causes
+    }
+
+    pub(crate) fn into_causes(self) -> Vec<NodeCause> {
+        self.detail.causes
     }
 
     /// Whether the same call may be made again without the danger that the statement is applied twice.

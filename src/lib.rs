@@ -1,4 +1,36 @@
-//! A blocking database driver for Picodata and dqlite.
+//! A blocking database driver for dqlite, replicated SQLite, with Picodata to follow: one pool, one set of
+//! errors, one way to bind and to read.
+//!
+//! ```no_run
+//! use quorate::{Pool, TransactionMode};
+//!
+//! # fn main() -> quorate::Result<()> {
+//! let pool = Pool::open("dqlite://10.0.0.1:9001,10.0.0.2:9001,10.0.0.3:9001/app")?;
+//! pool.exec("CREATE TABLE IF NOT EXISTS item (id INTEGER PRIMARY KEY, name TEXT)", ())?;
+//! pool.transaction(TransactionMode::Immediate, |tx| {
+//!     tx.exec("INSERT INTO item (name) VALUES (?)", ("brick",))?;
+//!     tx.exec("INSERT INTO item (name) VALUES (?)", ("panel",))
+//! })?;
+//! let mut rows = pool.query("SELECT id, name FROM item WHERE id > :id", [(":id", 0)])?;
+//! while let Some(row) = rows.next()? {
+//!     println!("{} {}", row.get::<i64>("id")?, row.get::<&str>("name")?);
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! - [`Pool`] is opened once, from a connection string ([`Config`] lists the options), and used from every
+//!   thread. It finds the leader, follows it when it changes, and keeps its connections.
+//! - Every call blocks the calling thread, which does the network's work itself. Every call ends by its deadline
+//!   ([`Pool::within`]), whatever the server does, and can be cancelled from another thread ([`CancelHandle`]).
+//! - Every [`Error`] says what became of the statement ([`Outcome`]). The library repeats by itself only what
+//!   cannot have been applied, so nothing is written twice.
+//! - [`dqlite`] holds what that database has beyond SQL: the stores of its nodes, the cluster's administration,
+//!   and nodes of one's own.
+//!
+//! A pool, a cancel handle and a statement may be used by any thread at any time; a connection, and what borrows
+//! it, by one thread at a time, as the borrow checker sees to. No global state is kept but one thread for all
+//! pools, which ends with the last; no signal handler is installed, and no write raises SIGPIPE. After a fork the
+//! child's calls fail with [`ErrorKind::Forked`]; it opens a pool of its own.
 
 mod backend;
 mod batch;
@@ -16,6 +48,7 @@ mod net;
 mod params;
 #[allow(
     dead_code,
+    unused_imports,
     reason = "the pool does not choose between the two databases yet"
 )]
 mod picodata;
@@ -31,6 +64,12 @@ mod sql;
 mod statement;
 mod statement_cache;
 mod time;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the worker and the router of Picodata's pool are still to come"
+)]
+mod topology;
 mod transaction;
 mod value;
 
@@ -50,5 +89,9 @@ pub use pool::stats::Stats;
 pub use row::{ColumnIndex, Columns, Row};
 pub use rows::{OptionalRow, Rows, TypedRows};
 pub use statement::Statement;
+pub use topology::{
+    BalanceStrategy, Candidate, Instance, InstanceState, LeastBusy, LowestLatency, RandomChoice,
+    RoundRobin,
+};
 pub use transaction::{Savepoint, Transaction, TransactionMode};
 pub use value::{Value, ValueRef};

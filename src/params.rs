@@ -298,6 +298,16 @@ impl From<ParamsRef<'_>> for OwnedParams {
     }
 }
 
+impl OwnedParams {
+    /// How many values there are.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            OwnedParams::Positional(values) => values.len(),
+            OwnedParams::Named(values) => values.len(),
+        }
+    }
+}
+
 impl Params for OwnedParams {
     fn with_values<R>(&self, run: impl FnOnce(ParamsRef<'_>) -> Result<R>) -> Result<R> {
         match self {

@@ -45,8 +45,12 @@ impl std::ops::DerefMut for Held<'_> {
 /// # Ok(()) }
 /// ```
 ///
-/// Dropping the rows early tells the server to stop; the connection is good afterwards, or closed if the
-/// server does not answer within a second.
+/// Dropping the rows early tells the server to stop. dqlite sends all of them nevertheless, so they are read to
+/// their end where that is within a megabyte; where it is not, or the server does not answer within a second,
+/// the connection is closed. In a transaction it is kept for as long as that second lasts.
+///
+/// After a fork, the rows that had been received can be read by both processes, each from memory of its own; the
+/// child gets no further ones.
 ///
 /// The rows of a statement that writes (`INSERT … RETURNING`) may come before the write is replicated: it
 /// is acknowledged when [`next`](Rows::next) has answered `None`, or [`close`](Rows::close) `Ok`. Dropped
@@ -87,6 +91,7 @@ impl<'c> Rows<'c> {
     ///
     /// What the server answers or what broke the connection. After an error there are no more rows.
     #[expect(clippy::should_implement_trait, reason = "a row borrows from the rows")]
+    #[inline]
     pub fn next(&mut self) -> Result<Option<Row<'_>>> {
         if self.done {
             return Ok(None);
@@ -111,6 +116,7 @@ impl<'c> Rows<'c> {
     {
         TypedRows {
             rows: self,
+            failed: false,
             types: PhantomData,
         }
     }
@@ -153,6 +159,7 @@ impl std::fmt::Debug for Rows<'_> {
 #[derive(Debug)]
 pub struct TypedRows<'c, T> {
     rows: Rows<'c>,
+    failed: bool,
     types: PhantomData<fn() -> T>,
 }
 
@@ -163,11 +170,15 @@ where
     type Item = Result<T>;
 
     fn next(&mut self) -> Option<Result<T>> {
+        if self.failed {
+            return None;
+        }
         let row = match self.rows.next() {
-            Ok(row) => row?,
-            Err(error) => return Some(Err(error)),
+            Ok(row) => row?.read(),
+            Err(error) => Err(error),
         };
-        Some(row.read())
+        self.failed = row.is_err();
+        Some(row)
     }
 }
 

@@ -4,15 +4,21 @@ use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
+/// A session's handle of a statement.
+pub(crate) trait Cached {
+    /// Whether it is likely to be run again.
+    fn is_preparable(&self) -> bool;
+}
+
 /// Keeps what a server holds prepared for one session, the least recently used being dropped when there are
-/// too many. `S` is the session's handle of a statement.
+/// too many.
 pub(crate) struct StatementCache<S> {
     entries: Option<LruCache<Box<str>, S>>,
     /// Statements that the server still holds and nobody wants.
     dropped: Vec<S>,
 }
 
-impl<S> StatementCache<S> {
+impl<S: Cached> StatementCache<S> {
     /// A cache of `size` statements; 0 keeps none.
     pub(crate) fn new(size: usize) -> Self {
         StatementCache {
@@ -32,9 +38,9 @@ impl<S> StatementCache<S> {
         self.entries.as_mut()?.get(text)
     }
 
-    /// Keeps a statement, or, if the cache keeps none, marks it to be dropped after its run.
+    /// Keeps a statement, or marks it to be dropped if the cache keeps none or not this one.
     pub(crate) fn put(&mut self, text: &str, statement: S) {
-        let Some(entries) = &mut self.entries else {
+        let Some(entries) = self.entries.as_mut().filter(|_| statement.is_preparable()) else {
             self.dropped.push(statement);
             return;
         };
@@ -66,15 +72,29 @@ impl<S> StatementCache<S> {
         self.dropped.extend(statements);
     }
 
-    /// The statements to be dropped on the server, which are then no longer known here.
-    pub(crate) fn take_dropped(&mut self) -> Vec<S> {
-        std::mem::take(&mut self.dropped)
+    /// The statements to be dropped on the server, which are then no longer known here; one that `is_used`
+    /// waits for its run.
+    pub(crate) fn take_dropped(&mut self, is_used: impl Fn(&S) -> bool) -> Vec<S> {
+        self.dropped
+            .extract_if(.., |statement| !is_used(statement))
+            .collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Those from 100 on are not likely to be run again.
+    impl Cached for u32 {
+        fn is_preparable(&self) -> bool {
+            *self < 100
+        }
+    }
+
+    fn none(_: &u32) -> bool {
+        false
+    }
 
     #[test]
     fn the_least_recently_used_statement_is_dropped() {
@@ -84,12 +104,12 @@ mod tests {
         assert!(cache.get("a").is_some());
         cache.put("c", 3);
         assert!(cache.get("b").is_none());
-        assert_eq!(cache.take_dropped(), [2]);
-        assert!(cache.take_dropped().is_empty());
+        assert_eq!(cache.take_dropped(none), [2]);
+        assert!(cache.take_dropped(none).is_empty());
         cache.remove_where(|statement| *statement == 1);
         cache.remove("c");
         cache.remove("gone");
-        assert_eq!(cache.take_dropped(), [1, 3]);
+        assert_eq!(cache.take_dropped(none), [1, 3]);
     }
 
     #[test]
@@ -98,7 +118,7 @@ mod tests {
         cache.put("a", 1);
         cache.put("a", 2);
         assert_eq!(cache.get("a"), Some(&2));
-        assert_eq!(cache.take_dropped(), [1]);
+        assert_eq!(cache.take_dropped(none), [1]);
     }
 
     #[test]
@@ -106,6 +126,18 @@ mod tests {
         let mut cache = StatementCache::new(0);
         cache.put("a", 7);
         assert!(cache.get("a").is_none());
-        assert_eq!(cache.take_dropped(), [7]);
+        assert!(
+            cache.take_dropped(|used| *used == 7).is_empty(),
+            "it is about to run"
+        );
+        assert_eq!(cache.take_dropped(none), [7]);
+    }
+
+    #[test]
+    fn what_is_not_run_again_is_not_kept() {
+        let mut cache = StatementCache::new(2);
+        cache.put("a", 100);
+        assert!(cache.get("a").is_none());
+        assert_eq!(cache.take_dropped(none), [100]);
     }
 }

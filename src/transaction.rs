@@ -1,9 +1,8 @@
 //! Transactions, savepoints, and the helper that repeats a whole transaction.
 
 use std::ops::{Deref, DerefMut};
-use std::time::Duration;
 
-use crate::connection::Connection;
+use crate::connection::{BUSY_PAUSE, Connection};
 use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::net::backoff::Backoff;
 use crate::rows::Held;
@@ -219,12 +218,21 @@ impl Drop for Savepoint<'_> {
     }
 }
 
-fn commit(connection: &mut Connection) -> Result<()> {
-    connection.exec("COMMIT", ()).map(|_| ())
-}
+/// SQLite's code where no transaction is open (vdbe.c, `OP_AutoCommit`); a commit that is refused for another
+/// reason has another code.
+const NO_TRANSACTION: i32 = 1;
 
-/// The first pause after a busy database, and the longest.
-const BUSY_PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(250));
+fn commit(connection: &mut Connection) -> Result<()> {
+    match connection.exec("COMMIT", ()) {
+        Ok(_) => Ok(()),
+        // SQLite has rolled back by itself (INSERT OR ROLLBACK, RAISE, a full disk), and what was run after
+        // that was applied at once.
+        Err(error) if error.code() == Some(NO_TRANSACTION) => Err(error
+            .with_outcome(Outcome::Unknown)
+            .context("an earlier error has ended the transaction, and statements since then were applied")),
+        Err(error) => Err(error),
+    }
+}
 
 pub(crate) fn run<T>(
     connection: &mut Connection,

@@ -12,10 +12,13 @@ pub enum ValueRef<'a> {
     /// SQL's NULL.
     Null,
     /// A truth value.
+    ///
+    /// dqlite sends one for a column declared BOOLEAN alone, an integer for all others, and sends NULL in such
+    /// a column as false: select the column as an expression, `+done`, to tell them apart.
     Bool(bool),
     /// A signed 64-bit integer; every narrower one is widened to it.
     Int(i64),
-    /// A 64-bit IEEE 754 number.
+    /// A 64-bit IEEE 754 number. SQLite, thus dqlite, stores NaN as NULL, and in a column of floats -0.0 as 0.0.
     Float(f64),
     /// Text, always UTF-8.
     Text(&'a str),

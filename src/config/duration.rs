@@ -33,9 +33,37 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     (!text.is_empty()).then_some(total)
 }
 
+/// Writes a duration so that [`parse_duration`] reads it back: in the largest unit that needs no fraction.
+pub(crate) fn format_duration(duration: Duration) -> String {
+    let nanoseconds = duration.subsec_nanos();
+    if nanoseconds == 0 {
+        format!("{}s", duration.as_secs())
+    } else if nanoseconds.is_multiple_of(1_000_000) {
+        format!("{}ms", duration.as_millis())
+    } else if nanoseconds.is_multiple_of(1000) {
+        format!("{}us", duration.as_micros())
+    } else {
+        format!("{}ns", duration.as_nanos())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_are_written_as_they_are_read() {
+        for (duration, text) in [
+            (Duration::ZERO, "0s"),
+            (Duration::from_secs(5400), "5400s"),
+            (Duration::from_millis(1500), "1500ms"),
+            (Duration::from_micros(250), "250us"),
+            (Duration::from_nanos(1_000_000_007), "1000000007ns"),
+        ] {
+            assert_eq!(format_duration(duration), text);
+            assert_eq!(parse_duration(text), Some(duration), "{text}");
+        }
+    }
 
     #[test]
     fn durations_are_read_as_go_writes_them() {

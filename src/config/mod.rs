@@ -1,8 +1,10 @@
 //! The configuration of a pool: one type for both databases, from a connection string and by setters.
 
 mod duration;
-mod options;
-mod url;
+pub(crate) mod options;
+pub(crate) mod secret;
+mod table;
+pub(crate) mod url;
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,10 +14,11 @@ use crate::backend::Backend;
 use crate::deadline::Deadline;
 use crate::dqlite::store::NodeStore;
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::backoff::Backoff;
 use crate::net::dial::DialFn;
 use crate::net::tls::{TlsConfig, TlsMode};
+use crate::picodata::config::{Balance, Environment, PicodataConfig};
 use crate::sql::Dialect;
+use crate::topology::BalanceStrategy;
 
 /// Which database a pool talks to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +26,8 @@ use crate::sql::Dialect;
 pub enum Database {
     /// dqlite: replicated SQLite, over its own protocol.
     Dqlite,
+    /// Picodata, or PostgreSQL itself, over PostgreSQL's protocol.
+    Picodata,
 }
 
 /// The sizes and times of a pool of connections.
@@ -35,6 +40,27 @@ pub(crate) struct PoolConfig {
     pub(crate) max_conn_idle_time: Option<Duration>,
     pub(crate) health_check_period: Duration,
     pub(crate) acquire_timeout: Option<Duration>,
+}
+
+/// What dqlite alone needs.
+#[derive(Clone)]
+pub(crate) struct DqliteConfig {
+    pub(crate) busy_timeout: Duration,
+    pub(crate) max_message: u32,
+    pub(crate) store_path: Option<String>,
+    pub(crate) store: Option<Arc<dyn NodeStore>>,
+    pub(crate) lookup: LookupConfig,
+}
+
+impl fmt::Debug for DqliteConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DqliteConfig")
+            .field("busy_timeout", &self.busy_timeout)
+            .field("max_message", &self.max_message)
+            .field("store", &self.store_path)
+            .field("lookup", &self.lookup)
+            .finish()
+    }
 }
 
 /// How the leader of a dqlite cluster is looked up.
@@ -54,12 +80,16 @@ pub(crate) struct LookupConfig {
 ///
 /// ```text
 /// dqlite://10.0.0.1:9001,10.0.0.2:9001,[::1]:9001/app?pool_max_conns=20&timeout=5s
+/// picodata://app:secret@10.0.0.1:4327,10.0.0.2:4327/app?sslmode=verify-full&sslrootcert=ca.crt
+/// postgres://app@db1,db2:5433/app
+/// host=db1,db2 port=5432,5433 user=app password='it\'s' dbname=app
 /// ```
 ///
-/// The hosts are `host:port`, `[IPv6]:port`, `@name` for an abstract Unix socket or a percent-encoded path for
-/// a Unix socket (`%2Frun%2Fapp.sock`); the path is the name of the database. Any one node of the cluster is
-/// enough, the others are learned. Values with special characters are percent-encoded. Durations are written
-/// as `1h30m`, `500ms` or, as a number alone, in seconds.
+/// Values with special characters are percent-encoded in a URL; behind `keyword=` they are put in quotes, with a
+/// backslash before a quote or a backslash. Durations are written as `1h30m`, `500ms` or, as a number alone, in
+/// seconds.
+///
+/// # Options of both databases
 ///
 /// | option | default | meaning |
 /// | --- | --- | --- |
@@ -72,21 +102,74 @@ pub(crate) struct LookupConfig {
 /// | `pool_max_conn_idle_time` | 30m | a connection idle for longer is closed (looked at every 30 s); 0 is never |
 /// | `pool_health_check_period` | 1m | how often the least number of connections is seen to |
 /// | `statement_cache` | 128 | prepared statements that a connection keeps; 0 prepares none |
-/// | `max_message` | 67108864 | the largest answer accepted, in bytes |
-/// | `refresh_interval` | 30s | how often the list of nodes is read; an error reads it at once |
-/// | `sslmode` | disable | `disable`, `require`, `verify-ca`, `verify-full` |
+/// | `sslmode` | see below | `disable`, `require`, `verify-ca`, `verify-full` |
 /// | `sslrootcert` | | file of CA certificates, or `system` |
 /// | `sslcert`, `sslkey` | | files of the client's certificate and its key |
 /// | `sslservername` | | the name to look for in the server's certificate instead of the host |
 /// | `dial_timeout` | 5s | how long one dial takes at most, TLS included |
+///
+/// Without `sslmode`, dqlite is spoken to in plain text. For Picodata it is `verify-full` if `sslrootcert` is
+/// given, `require` if only `sslcert` is, and `disable` otherwise. libpq's default, `prefer`, is not offered: it
+/// falls back to plain text without a word, so that it protects from nobody who can alter the traffic. Certificates
+/// below `~/.postgresql` are not looked for.
+///
+/// # dqlite
+///
+/// The hosts are `host:port`, `[IPv6]:port`, `@name` for an abstract Unix socket or a percent-encoded path for
+/// a Unix socket (`%2Frun%2Fapp.sock`); the path is the name of the database. Any one node of the cluster is
+/// enough, the others are learned.
+///
+/// | option | default | meaning |
+/// | --- | --- | --- |
+/// | `busy_timeout` | 5s | how long a statement outside of a transaction is repeated while another connection holds the lock; 0 is not at all |
+/// | `max_message` | 67108864 | the largest answer accepted, in bytes |
+/// | `refresh_interval` | 30s | how often the list of nodes is read; an error reads it at once |
 /// | `store` | | file of the list of nodes, kept up to date: `….yaml`, or else SQLite |
 /// | `attempt_timeout` | 15s | how long one node may take to say who leads |
 /// | `probe_limit` | 10 | how many nodes are asked at once |
 /// | `probe_delay` | 250ms | how long the last known leader may take before others are asked as well |
-/// | `backoff_factor`, `backoff_cap` | 100ms, 1s | the pauses between lookups: doubling, with jitter, up to the cap |
+/// | `backoff_factor`, `backoff_cap` | 50ms, 250ms | the pauses between lookups: doubling, with jitter, up to the cap |
 /// | `retry_limit` | 0 | how often a lookup that found no leader is repeated; 0 is until the deadline |
 ///
-/// A `Config` may be copied and changed freely; a pool keeps its own copy. `Debug` shows no secret.
+/// # Picodata and PostgreSQL
+///
+/// The schemes `postgres` and `postgresql` mean the same as `picodata`, but for the port where none is given:
+/// 5432, as it is behind `keyword=`, and 4327 for `picodata`. A host is a name, an IP address, or a directory
+/// with a Unix socket (`%2Frun%2Fpostgresql`); without one it is `localhost`. Any one instance is enough, the
+/// others are learned.
+///
+/// | option | default | meaning |
+/// | --- | --- | --- |
+/// | `user` | the system's user | the user |
+/// | `password` | | the password; otherwise it is looked for in the passfile |
+/// | `passfile` | `~/.pgpass` | lines `host:port:database:user:password`; left alone if others than its owner may read it |
+/// | `dbname` | the user | the database; Picodata takes any |
+/// | `application_name`, `fallback_application_name` | | a name that the server may show |
+/// | `options` | | options for the server; for Picodata `name=value,name=value` |
+/// | `connect_timeout` | 5s | libpq's name of `dial_timeout`, in seconds; 0 is no limit |
+/// | `allow_cleartext_password` | off | whether a password may be sent readable over a connection without TLS |
+/// | `transaction_guard` | on | whether to refuse transactions on Picodata, which accepts `BEGIN` and does nothing |
+/// | `placeholders` | native | how parameters are written: `native` (`$1`), `question` (`?`), `named` (`:name`) |
+/// | `balance` | round_robin | which instance is next: `round_robin`, `random`, `least_busy`, `lowest_latency` |
+/// | `role` | any | which instances are used: `any`, `master`, `replica` |
+/// | `tier` | | the tiers whose instances are used, with commas between; all without it |
+/// | `failure_domain` | | instances that share the most of `name=value,name=value` are preferred |
+/// | `topology` | on | whether the instances are learned from the cluster; `off` uses the given hosts alone |
+/// | `topology_interval` | 500ms | how often the instances are read; an error reads them at once |
+/// | `service_url` | | the connection string of the instance to read them from; any of the pool's without it |
+/// | `target_session_attrs` | any | accepted as `any` alone; see `role` |
+/// | `channel_binding`, `client_encoding`, `gssencmode`, `sslnegotiation`, `sslcompression`, `sslsni`, `load_balance_hosts` | | accepted with the values that ask for nothing, and refused with others |
+///
+/// As in libpq, what the string does not say is looked for in the section `service` (or PGSERVICE) of the service
+/// file, which is PGSERVICEFILE, `~/.pg_service.conf` or `$PGSYSCONFDIR/pg_service.conf`, and then in the
+/// environment: PGHOST, PGHOSTADDR, PGPORT, PGUSER, PGPASSWORD, PGPASSFILE, PGDATABASE, PGSSLMODE,
+/// PGSSLROOTCERT, PGSSLCERT, PGSSLKEY, PGAPPNAME, PGOPTIONS, PGCONNECT_TIMEOUT and PGTARGETSESSIONATTRS. An
+/// empty variable counts as none.
+///
+/// # Copies and secrets
+///
+/// A `Config` may be copied and changed freely; a pool keeps its own copy. `Display` writes a connection string
+/// for logs; neither it nor `Debug` shows a password.
 #[derive(Clone)]
 pub struct Config {
     pub(crate) database: Database,
@@ -95,18 +178,18 @@ pub struct Config {
     pub(crate) timeout: Option<Duration>,
     pub(crate) pool: PoolConfig,
     pub(crate) statement_cache: usize,
-    pub(crate) max_message: u32,
     pub(crate) refresh_interval: Duration,
     pub(crate) tls: TlsConfig,
     pub(crate) dial_timeout: Duration,
     pub(crate) dial: Option<Arc<DialFn>>,
-    pub(crate) store_path: Option<String>,
-    pub(crate) store: Option<Arc<dyn NodeStore>>,
-    pub(crate) lookup: LookupConfig,
+    /// Of no meaning for Picodata.
+    pub(crate) dqlite: DqliteConfig,
+    /// Of no meaning for dqlite.
+    pub(crate) picodata: PicodataConfig,
 }
 
 impl Config {
-    fn new(database: Database, hosts: Vec<String>, name: String) -> Self {
+    pub(crate) fn new(database: Database, hosts: Vec<String>, name: String) -> Self {
         Config {
             database,
             hosts,
@@ -122,31 +205,52 @@ impl Config {
                 acquire_timeout: Some(Duration::from_secs(10)),
             },
             statement_cache: 128,
-            max_message: 64 * 1024 * 1024,
-            refresh_interval: Duration::from_secs(30),
+            refresh_interval: match database {
+                Database::Dqlite => Duration::from_secs(30),
+                Database::Picodata => Duration::from_millis(500),
+            },
             tls: TlsConfig::new(TlsMode::Disable),
             dial_timeout: Duration::from_secs(5),
             dial: None,
-            store_path: None,
-            store: None,
-            lookup: LookupConfig {
-                attempt_timeout: Duration::from_secs(15),
-                probe_limit: 10,
-                probe_delay: Duration::from_millis(250),
-                backoff_factor: Backoff::DEFAULT_FACTOR,
-                backoff_cap: Backoff::DEFAULT_CAP,
-                retry_limit: 0,
+            dqlite: DqliteConfig {
+                busy_timeout: Duration::from_secs(5),
+                max_message: 64 * 1024 * 1024,
+                store_path: None,
+                store: None,
+                lookup: LookupConfig {
+                    attempt_timeout: Duration::from_secs(15),
+                    probe_limit: 10,
+                    probe_delay: Duration::from_millis(250),
+                    backoff_factor: Duration::from_millis(50),
+                    backoff_cap: Duration::from_millis(250),
+                    retry_limit: 0,
+                },
             },
+            picodata: PicodataConfig::default(),
         }
     }
 
     /// Reads a connection string.
     ///
+    /// For Picodata and PostgreSQL it reads the environment and, where one is named, the service file; it does
+    /// no other I/O.
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] names the part that is wrong; for an unknown option, the nearest known one.
+    /// [`ErrorKind::Config`] names the part that is wrong; for an unknown option, the nearest known one. What
+    /// may be a part of a password is not repeated.
     pub fn parse(url: &str) -> Result<Config> {
-        url::parse(url)
+        Config::parse_in(url, &|name| std::env::var(name).ok())
+    }
+
+    /// Reads a connection string as [`parse`](Config::parse) does, with `variable` in the place of the
+    /// environment: `|_| None` is none at all.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Config::parse).
+    pub fn parse_in(url: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Config> {
+        url::parse(url, &Environment::new(variable))
     }
 
     /// The configuration of a client of the dqlite database `name`, whose nodes `store` knows.
@@ -156,7 +260,7 @@ impl Config {
     /// [`ErrorKind::Config`]: the name is no pure file name.
     pub fn dqlite(name: &str, store: impl NodeStore + 'static) -> Result<Config> {
         let mut config = Config::new(Database::Dqlite, Vec::new(), name.to_owned());
-        config.store = Some(Arc::new(store));
+        config.dqlite.store = Some(Arc::new(store));
         config.validate()?;
         Ok(config)
     }
@@ -179,7 +283,14 @@ impl Config {
 
     /// Sets the store that knows the nodes of a dqlite cluster, in place of the hosts.
     pub fn set_store(&mut self, store: impl NodeStore + 'static) -> &mut Self {
-        self.store = Some(Arc::new(store));
+        self.dqlite.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Sets the strategy that chooses among the instances of Picodata, in place of the option `balance`. The
+    /// pools that are opened with this configuration and its copies share it.
+    pub fn set_balance(&mut self, strategy: impl BalanceStrategy + 'static) -> &mut Self {
+        self.picodata.balance = Balance::Own(Arc::new(strategy));
         self
     }
 
@@ -197,8 +308,11 @@ impl Config {
         self.database
     }
 
-    /// The name of the database.
+    /// The name of the database; for Picodata the user's where none was given.
     pub fn name(&self) -> &str {
+        if self.name.is_empty() && self.database == Database::Picodata {
+            return &self.picodata.user;
+        }
         &self.name
     }
 
@@ -216,6 +330,7 @@ impl Config {
     pub(crate) fn dialect(&self) -> Dialect {
         match self.database {
             Database::Dqlite => Dialect::Sqlite,
+            Database::Picodata => Dialect::Postgres,
         }
     }
 
@@ -232,32 +347,38 @@ impl Config {
         }
         match self.database {
             Database::Dqlite => crate::dqlite::check_name(&self.name),
+            Database::Picodata => self.picodata.validate(),
         }
     }
 
     pub(crate) fn backend(&self) -> Result<Box<dyn Backend>> {
         match self.database {
             Database::Dqlite => crate::dqlite::backend(self),
+            Database::Picodata => Err(Error::new(
+                ErrorKind::Unsupported,
+                "Picodata cannot be connected to by this version; dqlite can",
+            )),
         }
     }
 }
 
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config")
-            .field("database", &self.database)
+        let mut out = f.debug_struct("Config");
+        out.field("database", &self.database)
             .field("hosts", &self.hosts)
-            .field("name", &self.name)
+            .field("name", &self.name())
             .field("timeout", &self.timeout)
             .field("pool", &self.pool)
             .field("statement_cache", &self.statement_cache)
-            .field("max_message", &self.max_message)
             .field("refresh_interval", &self.refresh_interval)
             .field("tls", &self.tls)
             .field("dial_timeout", &self.dial_timeout)
-            .field("dial", &self.dial.is_some())
-            .field("store", &self.store_path)
-            .field("lookup", &self.lookup)
-            .finish()
+            .field("dial", &self.dial.is_some());
+        match self.database {
+            Database::Dqlite => out.field("dqlite", &self.dqlite),
+            Database::Picodata => out.field("picodata", &self.picodata),
+        };
+        out.finish()
     }
 }

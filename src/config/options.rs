@@ -1,177 +1,114 @@
-//! The options by name: one table, which the connection string, the setter and the error messages share.
+//! The options by name: what the connection string, the setter, the error messages and the display share.
 
-use std::str::FromStr;
-use std::time::Duration;
-
-use crate::config::duration::parse_duration;
-use crate::config::{Config, LookupConfig, PoolConfig};
+use crate::config::table::{Fault, OPTIONS, OptionEntry, Scope};
+use crate::config::{Config, Database};
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::tls::TlsMode;
 
-/// Reads a value into its place, or says what would have been one.
-type Set = fn(&mut Config, &str) -> Result<(), &'static str>;
+/// The options whose values are not repeated in an error.
+const SECRET: [&str; 2] = ["password", "service_url"];
 
-const DURATION: &str = "a duration such as 1h30m, 500ms or, in seconds, 5";
-const POSITIVE: &str = "a duration above 0 such as 1h30m or 500ms";
+/// The words of a PostgreSQL connection string that say where to connect; they are no options that could be set
+/// later on.
+pub(crate) const PLACES: [&str; 5] = ["host", "hostaddr", "port", "service", "servicefile"];
 
-fn duration(value: &str) -> Result<Duration, &'static str> {
-    parse_duration(value).ok_or(DURATION)
+fn is_valid(entry: &OptionEntry, database: Database) -> bool {
+    match entry.scope {
+        Scope::Both => true,
+        Scope::Dqlite => database == Database::Dqlite,
+        Scope::Picodata => database == Database::Picodata,
+    }
 }
 
-fn positive(value: &str) -> Result<Duration, &'static str> {
-    parse_duration(value)
-        .filter(|duration| !duration.is_zero())
-        .ok_or(POSITIVE)
+/// Whether a connection string of any database has a word `name`.
+pub(crate) fn is_known(name: &str) -> bool {
+    PLACES.contains(&name) || OPTIONS.iter().any(|entry| entry.name == name)
 }
-
-/// A duration of which 0 means none.
-fn limit(value: &str) -> Result<Option<Duration>, &'static str> {
-    duration(value).map(|duration| (!duration.is_zero()).then_some(duration))
-}
-
-fn number<T: FromStr + PartialOrd>(
-    value: &str,
-    least: T,
-    wanted: &'static str,
-) -> Result<T, &'static str> {
-    value
-        .parse()
-        .ok()
-        .filter(|number| *number >= least)
-        .ok_or(wanted)
-}
-
-fn pool(config: &mut Config) -> &mut PoolConfig {
-    &mut config.pool
-}
-
-fn lookup(config: &mut Config) -> &mut LookupConfig {
-    &mut config.lookup
-}
-
-const OPTIONS: &[(&str, Set)] = &[
-    ("timeout", |c, v| limit(v).map(|v| c.timeout = v)),
-    ("acquire_timeout", |c, v| {
-        limit(v).map(|v| pool(c).acquire_timeout = v)
-    }),
-    ("pool_max_conns", |c, v| {
-        number(v, 1, "a number of at least 1").map(|v| pool(c).max_conns = v)
-    }),
-    ("pool_min_conns", |c, v| {
-        number(v, 0, "a number").map(|v| pool(c).min_conns = v)
-    }),
-    ("pool_max_conn_lifetime", |c, v| {
-        limit(v).map(|v| pool(c).max_conn_lifetime = v)
-    }),
-    ("pool_max_conn_lifetime_jitter", |c, v| {
-        duration(v).map(|v| pool(c).max_conn_lifetime_jitter = v)
-    }),
-    ("pool_max_conn_idle_time", |c, v| {
-        limit(v).map(|v| pool(c).max_conn_idle_time = v)
-    }),
-    ("pool_health_check_period", |c, v| {
-        positive(v).map(|v| pool(c).health_check_period = v)
-    }),
-    ("statement_cache", |c, v| {
-        number(v, 0, "a number").map(|v| c.statement_cache = v)
-    }),
-    ("max_message", |c, v| {
-        number(v, 4096, "a number of bytes of at least 4096").map(|v| c.max_message = v)
-    }),
-    ("refresh_interval", |c, v| {
-        positive(v).map(|v| c.refresh_interval = v)
-    }),
-    ("sslmode", |c, v| {
-        TlsMode::from_str(v)
-            .map(|v| {
-                c.tls.set_mode(v);
-            })
-            .map_err(|_| "disable, require, verify-ca or verify-full")
-    }),
-    ("sslrootcert", |c, v| {
-        c.tls.ca_file(v);
-        Ok(())
-    }),
-    ("sslcert", |c, v| {
-        c.tls.client_cert_file(v);
-        Ok(())
-    }),
-    ("sslkey", |c, v| {
-        c.tls.client_key_file(v);
-        Ok(())
-    }),
-    ("sslservername", |c, v| {
-        c.tls.server_name(v);
-        Ok(())
-    }),
-    ("dial_timeout", |c, v| {
-        positive(v).map(|v| c.dial_timeout = v)
-    }),
-    ("store", |c, v| {
-        c.store_path = Some(v.to_owned());
-        Ok(())
-    }),
-    ("attempt_timeout", |c, v| {
-        positive(v).map(|v| lookup(c).attempt_timeout = v)
-    }),
-    ("probe_limit", |c, v| {
-        number(v, 1, "a number of at least 1").map(|v| lookup(c).probe_limit = v)
-    }),
-    ("probe_delay", |c, v| {
-        duration(v).map(|v| lookup(c).probe_delay = v)
-    }),
-    ("backoff_factor", |c, v| {
-        positive(v).map(|v| lookup(c).backoff_factor = v)
-    }),
-    ("backoff_cap", |c, v| {
-        positive(v).map(|v| lookup(c).backoff_cap = v)
-    }),
-    ("retry_limit", |c, v| {
-        number(v, 0, "a number").map(|v| lookup(c).retry_limit = v)
-    }),
-];
 
 /// Sets the option called `name`.
-pub(super) fn set(config: &mut Config, name: &str, value: &str) -> Result<()> {
-    let Some((_, set)) = OPTIONS.iter().find(|(known, _)| *known == name) else {
-        return Err(unknown(name));
+pub(crate) fn set(config: &mut Config, name: &str, value: &str) -> Result<()> {
+    let known = OPTIONS.iter().find(|entry| entry.name == name);
+    let Some(entry) = known.filter(|entry| is_valid(entry, config.database)) else {
+        return Err(unknown(name, config.database));
     };
-    set(config, value).map_err(|wanted| {
-        Error::new(
-            ErrorKind::Config,
-            format!("the option {name} is {value:?}, which is not {wanted}"),
-        )
+    (entry.set)(config, value).map_err(|fault| match fault {
+        Fault::Whole(error) => error.context(format_args!("the option {name}")),
+        Fault::Wanted(wanted) => {
+            let value = if SECRET.contains(&name) {
+                "a text".to_owned()
+            } else {
+                format!("{value:?}")
+            };
+            Error::new(
+                ErrorKind::Config,
+                format!("the option {name} is {value}, which is not {wanted}"),
+            )
+        }
     })
 }
 
-fn unknown(name: &str) -> Error {
+/// The options of `config` that are not as they are in `default`, in the order of the table. The values are
+/// those that [`set`] takes; secrets are left out.
+pub(super) fn changed(config: &Config, default: &Config) -> Vec<(&'static str, String)> {
+    OPTIONS
+        .iter()
+        .filter(|entry| is_valid(entry, config.database))
+        .filter_map(|entry| {
+            let value = (entry.get)(config)?;
+            // What an absent mode means depends on the other options of TLS.
+            let written = entry.name == "sslmode" || (entry.get)(default) != Some(value.clone());
+            written.then_some((entry.name, value))
+        })
+        .collect()
+}
+
+fn unknown(name: &str, database: Database) -> Error {
+    let places: &[&str] = match database {
+        Database::Dqlite => &[],
+        Database::Picodata => &PLACES,
+    };
+    if places.contains(&name) {
+        return Error::new(
+            ErrorKind::Config,
+            format!("{name} is no option: it can be given in the connection string alone"),
+        );
+    }
     let nearest = OPTIONS
         .iter()
-        .map(|(known, _)| *known)
+        .filter(|entry| is_valid(entry, database))
+        .map(|entry| entry.name)
+        .chain(places.iter().copied())
         .max_by(|a, b| {
             let likeness = |known| strsim::jaro_winkler(name, known);
             likeness(a).total_cmp(&likeness(b))
         })
         .unwrap_or_default();
+    let of = match (database, OPTIONS.iter().any(|entry| entry.name == name)) {
+        (_, false) => "",
+        (Database::Dqlite, true) => " for dqlite",
+        (Database::Picodata, true) => " for Picodata",
+    };
     Error::new(
         ErrorKind::Config,
-        format!("there is no option {name:?}; the nearest is {nearest:?}"),
+        format!("there is no option {name:?}{of}; the nearest is {nearest:?}"),
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Database;
 
     fn config() -> Config {
         Config::new(Database::Dqlite, Vec::new(), "app".into())
     }
 
+    fn picodata() -> Config {
+        Config::parse_in("picodata://app@localhost", &|_| None).unwrap()
+    }
+
     #[test]
     fn every_documented_option_exists_and_every_option_is_documented() {
         let text = include_str!("mod.rs");
-        let documented: Vec<_> = text
+        let mut documented: Vec<_> = text
             .lines()
             .filter_map(|line| line.trim().strip_prefix("/// | `"))
             .flat_map(|line| {
@@ -182,20 +119,55 @@ mod tests {
                     .collect::<Vec<_>>()
             })
             .collect();
-        let known: Vec<_> = OPTIONS.iter().map(|(name, _)| *name).collect();
-        let mut sorted = (documented.clone(), known.clone());
-        sorted.0.sort_unstable();
-        sorted.1.sort_unstable();
-        assert_eq!(sorted.0, sorted.1);
+        let mut known: Vec<_> = OPTIONS.iter().map(|entry| entry.name).collect();
+        documented.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(documented, known);
+        known.dedup();
+        assert_eq!(known.len(), OPTIONS.len());
     }
 
     #[test]
-    fn an_unknown_option_is_named_with_the_nearest_known_one() {
-        let error = set(&mut config(), "pool_max_con", "1").unwrap_err();
-        assert_eq!(
-            error.message(),
-            "there is no option \"pool_max_con\"; the nearest is \"pool_max_conns\""
-        );
+    fn an_unknown_option_is_named_with_the_nearest_known_one_of_its_database() {
+        for (mut config, name, message) in [
+            (
+                config(),
+                "pool_max_con",
+                "there is no option \"pool_max_con\"; the nearest is \"pool_max_conns\"",
+            ),
+            (
+                config(),
+                "topology_interval",
+                "there is no option \"topology_interval\" for dqlite; the nearest is \"",
+            ),
+            (
+                picodata(),
+                "retry_limit",
+                "there is no option \"retry_limit\" for Picodata; the nearest is \"",
+            ),
+            (
+                picodata(),
+                "balanse",
+                "there is no option \"balanse\"; the nearest is \"balance\"",
+            ),
+            (
+                picodata(),
+                "hosts",
+                "there is no option \"hosts\"; the nearest is \"host\"",
+            ),
+            (picodata(), "host", "host is no option"),
+        ] {
+            let error = set(&mut config, name, "1").unwrap_err();
+            assert!(error.message().starts_with(message), "{error}");
+            let nearest = error.message().rsplit('"').nth(1).unwrap_or("host");
+            assert!(
+                PLACES.contains(&nearest)
+                    || OPTIONS
+                        .iter()
+                        .any(|entry| entry.name == nearest && is_valid(entry, config.database)),
+                "{error}"
+            );
+        }
     }
 
     #[test]
@@ -216,6 +188,33 @@ mod tests {
                 "{error}"
             );
         }
+        for (name, value, part) in [
+            ("sslmode", "prefer", "plain text silently"),
+            ("sslmode", "on", "verify-full"),
+            ("balance", "fair", "least_busy"),
+            ("role", "leader", "master"),
+            ("tier", "a,,b", "commas"),
+            ("failure_domain", "dc", "name=value"),
+            ("failure_domain", "=1", "name=value"),
+            ("topology", "maybe", "on or off"),
+            ("topology_interval", "0", "above 0"),
+            ("placeholders", "?", "question"),
+            ("options", "-c geqo=off", "name=value"),
+            ("user", "", "a name"),
+            ("application_name", "a\0b", "NUL"),
+            ("target_session_attrs", "read-write", "role=master"),
+            ("channel_binding", "require", "prefer"),
+            ("client_encoding", "LATIN1", "UTF8"),
+            ("connect_timeout", "-soon", "seconds"),
+            ("service_url", "dqlite://a:1/app", "service_url"),
+        ] {
+            let error = set(&mut picodata(), name, value).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+            assert!(
+                error.message().contains(name) && error.message().contains(part),
+                "{name}: {error}"
+            );
+        }
     }
 
     #[test]
@@ -225,5 +224,101 @@ mod tests {
         set(&mut config, "pool_max_conn_lifetime", "0s").unwrap();
         assert_eq!(config.timeout, None);
         assert_eq!(config.pool.max_conn_lifetime, None);
+        let mut picodata = picodata();
+        for none in ["0", "-1"] {
+            set(&mut picodata, "connect_timeout", none).unwrap();
+            assert!(picodata.dial_timeout > std::time::Duration::from_secs(3600));
+        }
+        set(&mut picodata, "connect_timeout", "7").unwrap();
+        assert_eq!(picodata.dial_timeout.as_secs(), 7);
+    }
+
+    /// A value of each option that is not the one it has by default.
+    const SAMPLES: [(&str, &str); 40] = [
+        ("timeout", "0s"),
+        ("acquire_timeout", "1500ms"),
+        ("pool_max_conns", "3"),
+        ("pool_min_conns", "2"),
+        ("pool_max_conn_lifetime", "7s"),
+        ("pool_max_conn_lifetime_jitter", "0s"),
+        ("pool_max_conn_idle_time", "0s"),
+        ("pool_health_check_period", "250us"),
+        ("statement_cache", "0"),
+        ("sslmode", "verify-full"),
+        ("sslrootcert", "system"),
+        ("sslcert", "/etc/a b.crt"),
+        ("sslkey", "/etc/a&b=c.key"),
+        ("sslservername", "db.example"),
+        ("dial_timeout", "86400s"),
+        ("busy_timeout", "0s"),
+        ("max_message", "8192"),
+        ("refresh_interval", "1s"),
+        ("store", "/var/lib/é?.yaml"),
+        ("attempt_timeout", "1s"),
+        ("probe_limit", "1"),
+        ("probe_delay", "0s"),
+        ("backoff_factor", "1ms"),
+        ("backoff_cap", "2ms"),
+        ("retry_limit", "9"),
+        ("passfile", "/etc/pass"),
+        ("application_name", "the app"),
+        ("options", "sql_motion_row_max=1,sql_vdbe_opcode_max=2"),
+        ("allow_cleartext_password", "on"),
+        ("transaction_guard", "off"),
+        ("placeholders", "named"),
+        ("balance", "lowest_latency"),
+        ("role", "replica"),
+        ("tier", "default,hot"),
+        ("failure_domain", "dc=1,host=a"),
+        ("topology_interval", "2s"),
+        (
+            "service_url",
+            "picodata://admin@10.0.0.9:4327/admin?sslmode=disable",
+        ),
+        // The three whose sample does not go with those above.
+        ("topology", "off"),
+        ("balance", "random"),
+        ("placeholders", "question"),
+    ];
+
+    #[test]
+    fn what_is_shown_is_read_back_as_the_same() {
+        let written = |name| SAMPLES.iter().any(|(sample, _)| *sample == name);
+        for start in [config(), picodata()] {
+            let mut start = start;
+            if start.database == Database::Dqlite {
+                start.hosts = vec!["10.0.0.1:9001".into(), "@n1".into(), "/run/n.sock".into()];
+            }
+            let mut all = start.clone();
+            for (name, value) in SAMPLES {
+                let entry = OPTIONS.iter().find(|entry| entry.name == name).unwrap();
+                if !is_valid(entry, start.database) {
+                    continue;
+                }
+                let mut one = start.clone();
+                set(&mut one, name, value).unwrap();
+                assert_eq!((entry.get)(&one).as_deref(), Some(value), "{name}");
+                assert_ne!((entry.get)(&start), (entry.get)(&one), "{name}");
+                let shown = one.to_string();
+                let back = Config::parse_in(&shown, &|_| None).unwrap();
+                assert_eq!(back.to_string(), shown);
+                assert_eq!((entry.get)(&back).as_deref(), Some(value), "{shown}");
+                if name != "topology" {
+                    set(&mut all, name, value).unwrap();
+                }
+            }
+            let shown = all.to_string();
+            let back = Config::parse_in(&shown, &|_| None).unwrap();
+            assert_eq!(back.to_string(), shown);
+            assert_eq!(changed(&all, &start), changed(&back, &start));
+        }
+        for entry in OPTIONS {
+            let is_shown = (entry.get)(&config()).is_some() || (entry.get)(&picodata()).is_some();
+            assert!(
+                !is_shown || written(entry.name),
+                "{} has no sample",
+                entry.name
+            );
+        }
     }
 }

@@ -53,7 +53,7 @@ impl DqliteBackend {
                 prober.clone(),
                 Arc::clone(&store),
                 config.hosts.clone(),
-                config.lookup.clone(),
+                config.dqlite.lookup.clone(),
             ),
             prober,
             store,
@@ -68,8 +68,8 @@ impl DqliteBackend {
 
     /// The leader, looked up if need be; one thread looks, the others wait for it.
     fn leader(&self, call: &Call<'_>) -> Result<Leader> {
-        let waker = Waker::current()?;
         let last = loop {
+            let waker;
             {
                 let mut state = self.state.lock();
                 if let Some(leader) = &state.leader {
@@ -82,18 +82,14 @@ impl DqliteBackend {
                     state.looking = true;
                     break state.last.clone();
                 }
+                waker = Waker::current()?;
                 state.waiting.push(Arc::clone(&waker));
             }
             if let Err(error) = call.wait(&waker) {
-                self.state
-                    .lock()
-                    .waiting
-                    .retain(|other| !Arc::ptr_eq(other, &waker));
+                let mut state = self.state.lock();
+                state.waiting.retain(|other| !Arc::ptr_eq(other, &waker));
                 return Err(match error.kind() {
-                    ErrorKind::Timeout => Error::new(
-                        ErrorKind::NoLeader,
-                        "the deadline passed while another thread was looking the leader up",
-                    ),
+                    ErrorKind::Timeout => self.lookup.failure(),
                     _ => error,
                 });
             }
@@ -134,7 +130,7 @@ impl DqliteBackend {
         channel
             .request(&request, call)
             .map_err(|error| harmless(error).with_node(&*leader))?;
-        match channel.response()? {
+        match channel.response().map_err(harmless)? {
             Response::Nodes(nodes) => Ok(nodes
                 .into_iter()
                 .map(|node| NodeInfo {
@@ -226,10 +222,10 @@ impl Backend for DqliteBackend {
 
 /// The store that a configuration names.
 fn store(config: &Config) -> Result<Arc<dyn NodeStore>> {
-    if let Some(store) = &config.store {
+    if let Some(store) = &config.dqlite.store {
         return Ok(Arc::clone(store));
     }
-    match &config.store_path {
+    match &config.dqlite.store_path {
         Some(path) => Ok(<dyn NodeStore>::open(path)?.into()),
         None => Ok(Arc::new(MemoryNodeStore::from_addresses(
             config.hosts.iter().cloned(),

@@ -7,7 +7,7 @@ use crate::dqlite::wire::request::Request;
 use crate::dqlite::wire::response::{Context, Response, kind_name};
 use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::net::socket::{Idle, Socket};
-use crate::net::stream::Stream;
+use crate::net::stream::{Answers, Stream};
 use crate::net::wait::Call;
 
 /// A connection to a node after the protocol version was sent.
@@ -61,10 +61,14 @@ impl Channel {
         self.stream.idle()
     }
 
-    /// Says whether several requests are under way at once; see
-    /// [`Socket::acknowledge_at_once`](crate::net::socket::Socket::acknowledge_at_once).
-    pub(crate) fn set_pipelined(&mut self, pipelined: bool) {
-        self.stream.set_pipelined(pipelined);
+    /// Whether something has been received that nobody has asked for yet.
+    pub(crate) fn has_unread(&self) -> bool {
+        !self.stream.unread().is_empty()
+    }
+
+    /// Says how the server answers what is under way.
+    pub(crate) fn expect(&mut self, answers: Answers) {
+        self.stream.expect(answers);
     }
 
     /// Puts a request into the queue and gives the position of its end.

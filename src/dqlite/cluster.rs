@@ -90,8 +90,10 @@ impl ClusterClient {
     ///
     /// [`ErrorKind::NoLeader`](crate::ErrorKind::NoLeader) with what each node answered.
     pub fn leader(&self) -> Result<String> {
-        let (leader, _) = self.backend.leader_channel(&self.call())?;
-        Ok(leader.to_string())
+        self.repeat(|call| {
+            let (leader, _) = self.backend.leader_channel(call)?;
+            Ok(leader.to_string())
+        })
     }
 
     /// The nodes of the cluster, as the leader lists them.
@@ -152,8 +154,8 @@ impl ClusterClient {
         let request = Request::Describe {
             format: DESCRIBE_FORMAT,
         };
-        let mut channel = self.ask(address, &request)?;
-        match channel.response()? {
+        let mut channel = self.ask(address, &request).map_err(harmless)?;
+        match channel.response().map_err(harmless)? {
             Response::Metadata {
                 failure_domain,
                 weight,
@@ -161,7 +163,7 @@ impl ClusterClient {
                 failure_domain,
                 weight,
             }),
-            _ => Err(channel.unexpected("METADATA").with_node(address)),
+            _ => Err(harmless(channel.unexpected("METADATA")).with_node(address)),
         }
     }
 
@@ -192,7 +194,7 @@ impl ClusterClient {
             channel
                 .request(&Request::Dump { name }, call)
                 .map_err(|error| harmless(error).with_node(&*leader))?;
-            match channel.response()? {
+            match channel.response().map_err(harmless)? {
                 Response::Files(files) => Ok(files
                     .into_iter()
                     .map(|file| DatabaseFile {
@@ -200,7 +202,7 @@ impl ClusterClient {
                         data: file.data.to_vec(),
                     })
                     .collect()),
-                _ => Err(channel.unexpected("FILES").with_node(&*leader)),
+                _ => Err(harmless(channel.unexpected("FILES")).with_node(&*leader)),
             }
         })
     }

@@ -22,6 +22,8 @@ pub(crate) struct Lookup {
     /// Addresses that are asked even if the store does not name them.
     hosts: Vec<String>,
     config: LookupConfig,
+    /// What the last round came to that found no leader, for those who wait for another's lookup.
+    failure: Mutex<Option<Error>>,
 }
 
 impl Lookup {
@@ -36,13 +38,27 @@ impl Lookup {
             store,
             hosts,
             config,
+            failure: Mutex::default(),
+        }
+    }
+
+    /// The error for a caller whose deadline passed while another thread was looking the leader up: what the
+    /// nodes have answered to that thread so far.
+    pub(crate) fn failure(&self) -> Error {
+        match &*self.failure.lock() {
+            Some(failure) => failure.copy(),
+            None => Error::new(
+                ErrorKind::NoLeader,
+                "the deadline passed before any node has answered",
+            ),
         }
     }
 
     /// Finds the leader, asking `hint` first.
     ///
-    /// A round asks all nodes, several at once; rounds follow each other with growing pauses until one finds
-    /// the leader, the retry limit is reached, or the call ends.
+    /// A round asks all nodes, several at once; rounds follow each other with growing pauses, and growing
+    /// patience with a node that does not answer, until one finds the leader, the retry limit is reached, or
+    /// the call ends.
     ///
     /// # Errors
     ///
@@ -61,6 +77,7 @@ impl Lookup {
             let causes = match self.round(hint.take(), patience, call) {
                 Ok(found) => {
                     log::debug!(target: "quorate", "the leader is {}", found.leader);
+                    *self.failure.lock() = None;
                     return Ok(found);
                 }
                 Err(causes) => causes,
@@ -75,12 +92,14 @@ impl Lookup {
                 );
                 return Err(Error::new(cause.error.kind(), text).with_causes(causes));
             }
+            let failure = no_leader(rounds, causes);
+            *self.failure.lock() = Some(failure.copy());
             match backoff.pause(call) {
                 Ok(()) => {}
-                Err(error) if error.kind() == ErrorKind::Cancelled => {
-                    return Err(error.with_causes(causes));
+                Err(error) if matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Closed) => {
+                    return Err(error.with_causes(failure.into_causes()));
                 }
-                _ => return Err(no_leader(rounds, causes)),
+                _ => return Err(failure),
             }
             patience = (patience * 2).min(self.config.attempt_timeout);
         }
@@ -95,9 +114,17 @@ impl Lookup {
     ) -> Result<Found, Vec<NodeCause>> {
         if let Some(hint) = hint {
             let bounded = call.at_most(Deadline::after(self.config.probe_delay));
-            match self.prober.probe(hint, &bounded) {
+            match self.prober.probe(hint, self.config.probe_delay, &bounded) {
                 Ok(found) => return Ok(found),
-                Err(error) if call.check().is_err() => return Err(vec![cause(hint, error)]),
+                Err(error) if call.check().is_err() => {
+                    let mut causes = vec![cause(hint, error)];
+                    let others = self.nodes().unwrap_or_default();
+                    causes.extend(others.iter().filter(|node| *node != hint).map(|node| {
+                        let text = "the call ended before it was asked";
+                        cause(node, Error::new(ErrorKind::Connect, text))
+                    }));
+                    return Err(causes);
+                }
                 // It is asked again among the others.
                 Err(error) => log::debug!(target: "quorate", "{hint}: {error}"),
             }
@@ -110,7 +137,7 @@ impl Lookup {
             )]),
             [node] => self
                 .prober
-                .probe(node, call)
+                .probe(node, patience, call)
                 .map_err(|error| vec![cause(node, error)]),
             _ => self.probe_all(nodes, patience, call),
         }
@@ -154,7 +181,7 @@ impl Lookup {
             let deadline = call.deadline;
             let spawned = std::thread::Builder::new()
                 .name("quorate-probe".into())
-                .spawn(move || round.probe_waiting(&prober, deadline));
+                .spawn(move || round.probe_waiting(&prober, patience, deadline));
             if let Err(error) = spawned {
                 log::warn!(target: "quorate", "a thread for a probe cannot be started: {error}");
                 break;
@@ -176,10 +203,10 @@ impl Lookup {
                 let asked: Vec<_> = causes.iter().map(|cause| cause.node.clone()).collect();
                 let silent = nodes.iter().filter(|node| !asked.contains(node));
                 causes.extend(silent.map(|node| {
-                    let text = if error.kind() == ErrorKind::Cancelled {
-                        "cancelled before it answered"
-                    } else {
+                    let text = if error.kind() == ErrorKind::Timeout {
                         "no answer in time"
+                    } else {
+                        "given up before it answered"
                     };
                     cause(node, Error::new(ErrorKind::Connect, text))
                 }));
@@ -198,19 +225,20 @@ struct Round {
 }
 
 impl Round {
-    fn probe_waiting(&self, prober: &Prober, deadline: Deadline) {
+    fn probe_waiting(&self, prober: &Prober, patience: Duration, deadline: Deadline) {
         let Ok(_running) = self.cancel.enter() else {
             return;
         };
         let call = Call {
             deadline,
             cancel: Some(&self.cancel),
+            closing: None,
         };
         loop {
             let Some(node) = self.waiting.lock().pop_front() else {
                 return;
             };
-            let answer = prober.probe(&node, &call);
+            let answer = prober.probe(&node, patience, &call);
             self.answers.lock().push((node, answer));
             self.waker.wake();
         }

@@ -1,6 +1,7 @@
 //! Probing: asking one node who leads, and following it to the leader.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::backend::Session;
 use crate::config::Config;
@@ -21,7 +22,7 @@ pub(crate) struct Prober {
     name: Arc<str>,
     statement_cache: usize,
     max_message: u32,
-    attempt_timeout: std::time::Duration,
+    attempt_timeout: Duration,
 }
 
 /// The leader, and a session that was opened on it.
@@ -40,8 +41,8 @@ impl Prober {
             dialer: Dialer::new(tls, config.dial.clone(), config.dial_timeout),
             name: config.name.as_str().into(),
             statement_cache: config.statement_cache,
-            max_message: config.max_message,
-            attempt_timeout: config.lookup.attempt_timeout,
+            max_message: config.dqlite.max_message,
+            attempt_timeout: config.dqlite.lookup.attempt_timeout,
         })
     }
 
@@ -54,16 +55,23 @@ impl Prober {
     /// | is the leader | a session on it |
     /// | names another node, which is the leader | a session on that node |
     /// | names another node, which is not | [`ErrorKind::NotLeader`] |
+    /// | names another node, which does not answer within `patience` | [`ErrorKind::Connect`] |
     ///
-    /// The whole takes no longer than the timeout of an attempt.
-    pub(crate) fn probe(&self, address: &str, call: &Call<'_>) -> Result<Found> {
+    /// The whole takes no longer than the timeout of an attempt. The node that is named has less time than
+    /// the one that is asked: followers go on naming a leader that hangs until they have elected another one.
+    pub(crate) fn probe(
+        &self,
+        address: &str,
+        patience: Duration,
+        call: &Call<'_>,
+    ) -> Result<Found> {
         self.within_attempt(call, |call| {
             let (channel, leader) = self.ask(address, call)?;
             if leader == address {
                 return self.open(channel, address, call);
             }
             drop(channel);
-            let follow = || {
+            let follow = |call: &Call<'_>| {
                 let (channel, own_leader) = self.ask(&leader, call)?;
                 if own_leader == leader {
                     return self.open(channel, &leader, call);
@@ -73,7 +81,7 @@ impl Prober {
                     format!("names {own_leader} as the leader"),
                 ))
             };
-            follow().map_err(|error| {
+            within(patience, call, follow).map_err(|error| {
                 error.context(format_args!("it names {leader} as the leader, which fails"))
             })
         })
@@ -89,15 +97,25 @@ impl Prober {
     }
 
     /// Opens a conversation with the node at `address`, if it is the leader.
+    ///
+    /// [`ErrorKind::NotLeader`] where it is not, also where it knows none: another node may lead meanwhile, and
+    /// the caller looks the leader up again.
     pub(crate) fn channel(&self, address: &str, call: &Call<'_>) -> Result<Channel> {
-        let (channel, leader) = self.ask(address, call)?;
-        if leader == address {
-            return Ok(channel);
-        }
-        Err(Error::new(
-            ErrorKind::NotLeader,
-            format!("it names {leader} as the leader"),
-        ))
+        self.within_attempt(call, |call| {
+            let (channel, leader) =
+                self.ask(address, call)
+                    .map_err(|error| match error.kind() {
+                        ErrorKind::NoLeader => Error::new(ErrorKind::NotLeader, error.message()),
+                        _ => error,
+                    })?;
+            if leader == address {
+                return Ok(channel);
+            }
+            Err(Error::new(
+                ErrorKind::NotLeader,
+                format!("it names {leader} as the leader"),
+            ))
+        })
     }
 
     /// Opens a conversation with the node at `address`, whatever its state.
@@ -134,15 +152,21 @@ impl Prober {
         call: &Call<'_>,
         attempt: impl FnOnce(&Call<'_>) -> Result<R>,
     ) -> Result<R> {
-        let bounded = call.at_most(Deadline::after(self.attempt_timeout));
-        attempt(&bounded).map_err(|error| {
-            if error.kind() == ErrorKind::Timeout && call.check().is_ok() {
-                return Error::new(
-                    ErrorKind::Connect,
-                    format!("no answer within {:?}", self.attempt_timeout),
-                );
-            }
-            error
-        })
+        within(self.attempt_timeout, call, attempt)
     }
+}
+
+/// Makes an attempt that takes no longer than `timeout`; when that is what ends it, the call may go on.
+fn within<R>(
+    timeout: Duration,
+    call: &Call<'_>,
+    attempt: impl FnOnce(&Call<'_>) -> Result<R>,
+) -> Result<R> {
+    let bounded = call.at_most(Deadline::after(timeout));
+    attempt(&bounded).map_err(|error| {
+        if error.kind() == ErrorKind::Timeout && call.check().is_ok() {
+            return Error::new(ErrorKind::Connect, format!("no answer within {timeout:?}"));
+        }
+        error
+    })
 }

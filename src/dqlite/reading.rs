@@ -1,7 +1,7 @@
 //! The rows that a session is reading: where in which part, and what is known of them.
 
 use crate::dqlite::wire::error::WireError;
-use crate::dqlite::wire::rows::{RowCursor, RowStep};
+use crate::dqlite::wire::rows::{RowCursor, RowStep, RowsPart};
 use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::row::{Cell, Columns};
 
@@ -14,6 +14,8 @@ pub(crate) struct Reading {
     cursor: Option<RowCursor>,
     columns: Columns,
     cells: Vec<Cell>,
+    /// The number of rows in the parts before this one.
+    rows_before: u64,
     writes: bool,
     statement: Option<u32>,
 }
@@ -22,18 +24,22 @@ impl Reading {
     /// Begins with the first part of a result.
     pub(crate) fn begin(
         &mut self,
-        columns: Vec<String>,
-        cursor: RowCursor,
+        part: &RowsPart<'_>,
         writes: bool,
         statement: Option<u32>,
-    ) {
-        if !self.columns.names().eq(columns.iter().map(String::as_str)) {
-            self.columns = Columns::new(columns);
+    ) -> Result<(), WireError> {
+        // The same statement, most often.
+        if !part.has_columns(self.columns.names()) {
+            let names = part.columns()?;
+            self.columns = Columns::new(names.into_iter().map(str::to_owned).collect());
         }
         self.cells.clear();
+        let cursor = part.cursor();
+        self.rows_before = cursor.row;
         self.cursor = Some(cursor);
         self.writes = writes;
         self.statement = statement;
+        Ok(())
     }
 
     /// Goes on with the next part.
@@ -52,7 +58,15 @@ impl Reading {
         // Rows are counted through all parts.
         let row = self.cursor.as_ref().map_or(0, |cursor| cursor.row);
         self.cursor = Some(RowCursor { row, ..cursor });
+        self.rows_before = row;
         Ok(())
+    }
+
+    /// Whether this part had no row.
+    pub(crate) fn part_is_empty(&self) -> bool {
+        self.cursor
+            .as_ref()
+            .is_some_and(|cursor| cursor.row == self.rows_before)
     }
 
     /// Decodes the next row of the part in `body`.

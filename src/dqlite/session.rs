@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::backend::{BatchStep, Description, ExecResult, Session};
+use crate::backend::{BatchStep, Description, ExecResult, NextRow, Session};
 use crate::batch::BatchItem;
 use crate::dqlite::channel::{Channel, harmless, violation};
 use crate::dqlite::reading::{Reading, is_last_part};
@@ -16,6 +16,7 @@ use crate::dqlite::wire::{
 };
 use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::net::socket::Idle;
+use crate::net::stream::Answers;
 use crate::net::wait::Call;
 use crate::params::{Params, ParamsRef};
 use crate::row::{Cell, Columns};
@@ -25,14 +26,22 @@ use crate::statement_cache::StatementCache;
 /// The id of a connection's one database (dqlite, `src/gateway.c`).
 const DB: u32 = 0;
 
+// SQLite's primary result codes (sqlite3.h, "Result Codes").
+const SQLITE_ERROR: i32 = 1;
+const SQLITE_ROW: i32 = 100;
+
+/// How much of a result that nobody wants is read at most, in bytes: about what comes in the time in which a
+/// new connection is made.
+const DROP_LIMIT: usize = 1024 * 1024;
+
 pub(crate) struct DqliteSession {
     channel: Channel,
     address: String,
     statements: StatementCache<Prepared>,
     prepare_schema: u8,
-    /// Whether the server replicates what a QUERY writes, which 1.15 and later do. Known after the first
-    /// PREPARE: these are the releases that answer its schema 1.
-    replicates_queries: bool,
+    /// Whether the server is 1.15 or later: these replicate what a QUERY writes, and take more than 255
+    /// parameters. Known after the first PREPARE that succeeds: they answer its schema 1.
+    since_1_15: Option<bool>,
     in_transaction: bool,
     reading: Reading,
     steps: VecDeque<Step>,
@@ -84,7 +93,7 @@ impl DqliteSession {
             address: address.to_owned(),
             statements: StatementCache::new(statement_cache),
             prepare_schema: PREPARE_SCHEMA_OFFSET,
-            replicates_queries: false,
+            since_1_15: None,
             in_transaction: false,
             reading: Reading::default(),
             steps: VecDeque::new(),
@@ -95,7 +104,14 @@ impl DqliteSession {
     /// Sends one request, together with the FINALIZE of statements that nobody wants any more, and receives
     /// its answer.
     fn converse(&mut self, request: &Request<'_>, call: &Call<'_>) -> Result<()> {
-        let dropped = self.statements.take_dropped();
+        self.check_step()?;
+        let used = match request {
+            Request::Exec { stmt, .. } | Request::Query { stmt, .. } => Some(*stmt),
+            _ => None,
+        };
+        let dropped = self
+            .statements
+            .take_dropped(|prepared| Some(prepared.id) == used);
         let start = self.channel.queued();
         for prepared in &dropped {
             self.channel.queue(&Request::Finalize {
@@ -112,12 +128,32 @@ impl DqliteSession {
             }
         };
         self.finalizing += dropped.len();
+        // Of several answers the second would wait for the acknowledgement of the first.
+        self.channel.expect(if self.finalizing > 0 {
+            Answers::Many
+        } else {
+            Answers::One
+        });
         let answered = self.channel.flush(call).and_then(|()| self.receive(call));
+        self.channel.expect(Answers::One);
         answered.map_err(|error| {
             self.channel.set_broken();
             let outcome = self.channel.outcome(end);
             error.with_outcome(outcome)
         })
+    }
+
+    /// Fails, and breaks the session, where something of an earlier answer has not been read: it would be
+    /// taken for the next one.
+    fn check_step(&mut self) -> Result<()> {
+        if !self.reading.is_open() && self.steps.is_empty() && !self.channel.has_unread() {
+            return Ok(());
+        }
+        self.channel.set_broken();
+        Err(Error::new(
+            ErrorKind::Disconnected,
+            "the connection is given up: not all of an earlier answer was read, or more came than was asked for",
+        ))
     }
 
     /// Receives the answer to a request, past those to FINALIZE.
@@ -140,8 +176,7 @@ impl DqliteSession {
             return Ok((prepared.kind, Some(prepared)));
         }
         let kind = Kind::of(sql)?;
-        let worthwhile = kind.preparable && self.statements.size() > 0;
-        if worthwhile || kind.writes_and_answers {
+        if kind.preparable && self.statements.size() > 0 {
             let prepared = self.prepare_text(sql, kind, call)?;
             return Ok((kind, Some(prepared)));
         }
@@ -174,9 +209,12 @@ impl DqliteSession {
     /// Takes the answer to PREPARE.
     fn take_prepared(&mut self, sql: &str, kind: Kind) -> Result<Prepared> {
         let (id, parameters) = match self.channel.response()? {
-            Response::Stmt { id, params, .. } => (id, params),
+            Response::Stmt { id, params, .. } => {
+                self.since_1_15 = Some(false);
+                (id, params)
+            }
             Response::StmtWithOffset { id, params, .. } => {
-                self.replicates_queries = true;
+                self.since_1_15 = Some(true);
                 (id, params)
             }
             _ => return Err(harmless(self.channel.unexpected("STMT"))),
@@ -190,9 +228,29 @@ impl DqliteSession {
         Ok(prepared)
     }
 
-    /// Fails where the rows of a statement that writes would not be replicated.
-    fn check_replicates(&self, kind: Kind) -> Result<()> {
-        if !kind.writes_and_answers || self.replicates_queries {
+    /// Whether the server is 1.15 or later; asks it where that is not known yet.
+    fn is_since_1_15(&mut self, call: &Call<'_>) -> Result<bool> {
+        if self.since_1_15.is_none() {
+            // Nothing was prepared yet, or nothing could be.
+            let probe = "SELECT 1";
+            self.prepare_text(probe, Kind::of(probe)?, call)?;
+        }
+        Ok(self.since_1_15 == Some(true))
+    }
+
+    /// Fails where the server has not what a statement needs.
+    fn check_support(&mut self, kind: Kind, parameters: usize, call: &Call<'_>) -> Result<()> {
+        // 1.11 does not look at the schema of the parameters, and takes the low byte of their number for the
+        // whole: of 256 it binds none, and runs the statement all the same.
+        if params::schema(parameters) != PARAMS_SCHEMA_U8 && !self.is_since_1_15(call)? {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "this server takes at most 255 parameters, not {parameters}; dqlite 1.15 takes more"
+                ),
+            ));
+        }
+        if !kind.writes_and_answers || self.is_since_1_15(call)? {
             return Ok(());
         }
         Err(Error::new(
@@ -202,21 +260,9 @@ impl DqliteSession {
         ))
     }
 
-    /// The error of an answer that is no success, for a statement of `kind` with `count` parameters.
-    fn statement_failure(&mut self, wanted: &str, kind: Kind, count: usize) -> Error {
+    /// The error of an answer that is no success, for a statement of `kind`.
+    fn statement_failure(&mut self, wanted: &str, kind: Kind) -> Error {
         let error = self.channel.unexpected(wanted);
-        if error.code().is_some_and(|code| code as u64 == ERROR_PARSE)
-            && params::schema(count) != PARAMS_SCHEMA_U8
-        {
-            return Error::new(
-                ErrorKind::Unsupported,
-                format!(
-                    "this server takes at most 255 parameters, not {count}; dqlite 1.12 takes more"
-                ),
-            )
-            .with_outcome(Outcome::Rejected)
-            .with_source(error);
-        }
         if !kind.several {
             return error;
         }
@@ -242,9 +288,13 @@ impl DqliteSession {
                 "several statements cannot share parameters; run them one by one, or in a batch",
             ));
         }
+        if kind.several {
+            none_returning(sql)?;
+        }
         let parameters = prepared.map(|prepared| prepared.parameters);
         let parameters = if kind.several { Some(0) } else { parameters };
-        let count = bind(sql, parameters, params, |params| {
+        self.check_support(kind, params.len(), call)?;
+        bind(sql, parameters, params, |params| {
             let request = match prepared {
                 Some(Prepared { id: stmt, .. }) => Request::Exec {
                     db: DB,
@@ -253,11 +303,11 @@ impl DqliteSession {
                 },
                 None => Request::ExecSql {
                     db: u64::from(DB),
-                    sql,
+                    sql: sql.get(..kind.end).unwrap_or(sql),
                     params,
                 },
             };
-            self.converse(&request, call).map(|()| params.len())
+            self.converse(&request, call)
         })?;
         match self.channel.response()? {
             Response::Result {
@@ -268,8 +318,35 @@ impl DqliteSession {
                 self.apply(kind.effect);
                 Ok(result)
             }
-            _ => Err(self.statement_failure("RESULT", kind, count)),
+            _ => Err(self.statement_failure("RESULT", kind)),
         }
+    }
+
+    fn query_kind(
+        &mut self,
+        sql: &str,
+        (kind, prepared): (Kind, Option<Prepared>),
+        params: ParamsRef<'_>,
+        call: &Call<'_>,
+    ) -> Result<()> {
+        self.check_support(kind, params.len(), call)?;
+        let parameters = prepared.map(|prepared| prepared.parameters);
+        bind(sql, parameters, params, |params| {
+            let request = match prepared {
+                Some(Prepared { id: stmt, .. }) => Request::Query {
+                    db: DB,
+                    stmt,
+                    params,
+                },
+                None => Request::QuerySql {
+                    db: u64::from(DB),
+                    sql,
+                    params,
+                },
+            };
+            self.converse(&request, call)
+        })?;
+        self.begin_rows(kind, prepared.map(|prepared| prepared.id))
     }
 
     fn apply(&mut self, effect: Effect) {
@@ -283,66 +360,81 @@ impl DqliteSession {
     }
 
     /// Begins to read the rows whose first part has been received.
-    fn begin_rows(&mut self, kind: Kind, statement: Option<u32>, count: usize) -> Result<()> {
-        let (columns, cursor) = match self.channel.response()? {
-            Response::Rows(part) => {
-                let columns = part.columns().map_err(violation)?;
-                (
-                    columns.into_iter().map(str::to_owned).collect(),
-                    part.cursor(),
-                )
-            }
-            _ => return Err(self.statement_failure("ROWS", kind, count)),
-        };
-        self.reading
-            .begin(columns, cursor, kind.writes_and_answers, statement);
-        Ok(())
+    fn begin_rows(&mut self, kind: Kind, statement: Option<u32>) -> Result<()> {
+        match self.channel.response()? {
+            Response::Rows(part) => self
+                .reading
+                .begin(&part, kind.writes_and_answers, statement)
+                .map_err(violation),
+            _ => Err(self.statement_failure("ROWS", kind)),
+        }
     }
 
-    /// Receives the next part of the rows.
-    fn next_part(&mut self, call: &Call<'_>) -> Result<()> {
-        self.channel.set_pipelined(true);
-        self.channel.receive(call).map_err(|error| {
-            if error.kind() != ErrorKind::Cancelled {
-                self.channel.set_broken();
+    /// Reads the rows that are left and counts them. An error leaves none under way.
+    fn drain(&mut self, call: &Call<'_>) -> Result<u64> {
+        let mut rows = 0;
+        loop {
+            let step = match self.next_row() {
+                Ok(NextRow::Wait) => self.receive_rows(call).map(|()| NextRow::Wait),
+                step => step,
+            };
+            match step {
+                Ok(NextRow::Row) => rows += 1,
+                Ok(NextRow::End) => return Ok(rows),
+                Ok(NextRow::Wait) => {}
+                Err(error) => {
+                    if self.reading.is_open() {
+                        self.channel.set_broken();
+                    }
+                    return Err(error);
+                }
             }
-            error.with_outcome(Outcome::Unknown)
-        })?;
-        let cursor = match self.channel.response()? {
-            Response::Rows(part) => part.cursor(),
-            _ => {
-                self.end_rows();
-                return Err(self.channel.unexpected("ROWS"));
-            }
-        };
-        self.reading
-            .next_part(cursor)
-            .inspect_err(|_| self.channel.set_broken())
+        }
+    }
+
+    fn expect_steps(&mut self) {
+        self.channel.expect(if self.steps.is_empty() {
+            Answers::One
+        } else {
+            Answers::Many
+        });
     }
 
     fn end_rows(&mut self) {
         self.reading.end();
-        self.channel.set_pipelined(!self.steps.is_empty());
+        self.expect_steps();
     }
 
-    /// Tells the server to stop sending rows, and reads what is under way.
+    /// Tells the server to stop sending rows, and reads what is under way, or gives the connection up where
+    /// that is a lot.
+    ///
+    /// No release up to 1.18.6 reads the request before its last row is sent (dqlite, `gateway__handle` in
+    /// `src/gateway.c`), so all rows come. A connection in a transaction is kept nevertheless.
     fn interrupt(&mut self, call: &Call<'_>) -> Result<()> {
         let stopped = self
             .channel
             .queue(&Request::Interrupt { db: u64::from(DB) })
             .and_then(|_| self.channel.flush(call));
         let mut answered = stopped;
+        let mut dropped = 0;
+        // The rest and the answer to the interrupt are writes of their own.
+        self.channel.expect(Answers::Many);
         while answered.is_ok() {
             answered = self.channel.receive(call);
             if answered.is_ok() && self.channel.kind() == RESPONSE_EMPTY {
                 break;
+            }
+            dropped += self.channel.body().len();
+            if dropped > DROP_LIMIT && !self.in_transaction {
+                self.channel.set_broken();
+                return Ok(());
             }
         }
         if let Err(error) = answered {
             self.channel.set_broken();
             return Err(error.with_outcome(Outcome::Unknown));
         }
-        if !self.replicates_queries
+        if self.since_1_15 != Some(true)
             && let Some(statement) = self.reading.statement()
         {
             // 1.11 leaves an interrupted statement in the middle of its run, where it holds a read
@@ -358,7 +450,7 @@ impl DqliteSession {
         let mut missing: Vec<(&str, Kind)> = Vec::new();
         for (item, kind) in items {
             let text = item.sql.as_str();
-            if (kind.preparable || kind.writes_and_answers)
+            if kind.preparable
                 && self.statements.get(text).is_none()
                 && !missing.iter().any(|(other, _)| *other == text)
             {
@@ -376,7 +468,7 @@ impl DqliteSession {
                 schema: self.prepare_schema,
             })?;
         }
-        self.channel.set_pipelined(true);
+        self.channel.expect(Answers::Many);
         for (sql, kind) in missing {
             self.channel.receive(call).map_err(|error| {
                 self.channel.set_broken();
@@ -399,27 +491,29 @@ impl DqliteSession {
         for (index, (item, kind)) in items.iter().enumerate() {
             let sql = item.sql.as_str();
             let prepared = self.statements.get(sql).copied();
-            let queued = self.check_replicates(*kind).and_then(|()| {
-                let parameters = prepared.map(|prepared| prepared.parameters);
-                item.params.with_values(|params| {
-                    bind(sql, parameters, params, |params| {
-                        let db = u64::from(DB);
-                        let request = match (prepared, kind.rows) {
-                            (Some(Prepared { id: stmt, .. }), true) => Request::Query {
-                                db: DB,
-                                stmt,
-                                params,
-                            },
-                            (Some(Prepared { id: stmt, .. }), false) => Request::Exec {
-                                db: DB,
-                                stmt,
-                                params,
-                            },
-                            (None, true) => Request::QuerySql { db, sql, params },
-                            (None, false) => Request::ExecSql { db, sql, params },
-                        };
-                        self.channel.queue(&request)
-                    })
+            let parameters = prepared.map(|prepared| prepared.parameters);
+            let queued = item.params.with_values(|params| {
+                bind(sql, parameters, params, |params| {
+                    let db = u64::from(DB);
+                    let request = match (prepared, kind.rows) {
+                        (Some(Prepared { id: stmt, .. }), true) => Request::Query {
+                            db: DB,
+                            stmt,
+                            params,
+                        },
+                        (Some(Prepared { id: stmt, .. }), false) => Request::Exec {
+                            db: DB,
+                            stmt,
+                            params,
+                        },
+                        (None, true) => Request::QuerySql { db, sql, params },
+                        (None, false) => Request::ExecSql {
+                            db,
+                            sql: sql.get(..kind.end).unwrap_or(sql),
+                            params,
+                        },
+                    };
+                    self.channel.queue(&request)
                 })
             });
             let end = queued.map_err(|error| in_batch(error, index))?;
@@ -437,7 +531,7 @@ impl DqliteSession {
             // The last answer: nothing follows that an acknowledgement could hold up.
             self.receive(call)
         } else {
-            self.channel.set_pipelined(true);
+            self.channel.expect(Answers::Many);
             self.receive(call)
         };
         answered.map_err(|error| {
@@ -445,7 +539,7 @@ impl DqliteSession {
             error.with_outcome(self.channel.outcome(step.end))
         })?;
         if step.kind.rows {
-            self.begin_rows(step.kind, step.statement, 0)?;
+            self.begin_rows(step.kind, step.statement)?;
             return Ok(BatchStep::Rows);
         }
         match self.channel.response()? {
@@ -457,7 +551,7 @@ impl DqliteSession {
                 self.apply(step.kind.effect);
                 Ok(BatchStep::Done(result))
             }
-            _ => Err(self.statement_failure("RESULT", step.kind, 0)),
+            _ => Err(self.statement_failure("RESULT", step.kind)),
         }
     }
 }
@@ -493,84 +587,111 @@ impl Session for DqliteSession {
 
     fn exec(&mut self, sql: &str, params: ParamsRef<'_>, call: &Call<'_>) -> Result<ExecResult> {
         let (kind, prepared) = self.look_up(sql, call)?;
-        if !kind.rows || kind.several {
-            return self.exec_kind(sql, (kind, prepared), params, call);
+        if !kind.rows || kind.several || kind.pragma {
+            match self.exec_kind(sql, (kind, prepared), params, call) {
+                Err(error) if kind.pragma && !kind.several && answers_otherwise(&error) => {}
+                done => return done,
+            }
         }
-        self.query(sql, params, call)?;
-        let mut result = ExecResult::default();
-        while self.next_row(call)? {
-            result.rows_affected += u64::from(kind.writes_and_answers);
-        }
-        Ok(result)
+        self.query_kind(sql, (kind, prepared), params, call)?;
+        let rows = self.drain(call)?;
+        Ok(ExecResult {
+            rows_affected: if kind.writes_and_answers { rows } else { 0 },
+            ..ExecResult::default()
+        })
     }
 
     fn query(&mut self, sql: &str, params: ParamsRef<'_>, call: &Call<'_>) -> Result<()> {
-        self.reading.end();
         let (kind, prepared) = self.look_up(sql, call)?;
         one_statement(sql, kind)?;
-        self.check_replicates(kind)?;
-        if !kind.rows {
-            self.exec_kind(sql, (kind, prepared), params, call)?;
-            self.reading.clear();
-            return Ok(());
+        if kind.rows || kind.pragma {
+            match self.query_kind(sql, (kind, prepared), params, call) {
+                Err(error) if kind.pragma && answers_otherwise(&error) => {}
+                done => return done,
+            }
         }
-        let parameters = prepared.map(|prepared| prepared.parameters);
-        let count = bind(sql, parameters, params, |params| {
-            let request = match prepared {
-                Some(Prepared { id: stmt, .. }) => Request::Query {
-                    db: DB,
-                    stmt,
-                    params,
-                },
-                None => Request::QuerySql {
-                    db: u64::from(DB),
-                    sql,
-                    params,
-                },
-            };
-            self.converse(&request, call).map(|()| params.len())
-        })?;
-        self.begin_rows(kind, prepared.map(|prepared| prepared.id), count)
+        self.exec_kind(sql, (kind, prepared), params, call)?;
+        self.reading.clear();
+        Ok(())
     }
 
     fn columns(&self) -> &Columns {
         self.reading.columns()
     }
 
-    fn next_row(&mut self, call: &Call<'_>) -> Result<bool> {
-        while self.reading.is_open() {
-            match self.reading.step(self.channel.body()) {
-                Ok(RowStep::Row) => return Ok(true),
-                Ok(RowStep::Done) => self.end_rows(),
-                Ok(RowStep::PartEnd) => self.next_part(call)?,
-                Err(error) => {
-                    self.channel.set_broken();
-                    return Err(violation(error));
-                }
-            }
-        }
-        Ok(false)
+    fn rows_write(&self) -> bool {
+        self.reading.writes()
     }
 
-    fn row(&self) -> (&[Cell], &[u8]) {
-        (self.reading.cells(), self.channel.body())
+    fn next_row(&mut self) -> Result<NextRow> {
+        match self.reading.step(self.channel.body()) {
+            Ok(RowStep::Row) => Ok(NextRow::Row),
+            Ok(RowStep::PartEnd) if self.reading.part_is_empty() => {
+                // The server sends on through an interrupt: only closing the connection stops it.
+                self.channel.set_broken();
+                Err(no_room())
+            }
+            Ok(RowStep::PartEnd) => Ok(NextRow::Wait),
+            Ok(RowStep::Done) => {
+                if self.reading.is_open() {
+                    self.end_rows();
+                }
+                Ok(NextRow::End)
+            }
+            Err(error) => {
+                self.channel.set_broken();
+                Err(violation(error))
+            }
+        }
+    }
+
+    fn receive_rows(&mut self, call: &Call<'_>) -> Result<()> {
+        if self.steps.is_empty() {
+            self.channel.expect(Answers::Parts);
+        }
+        self.channel.receive(call).map_err(|error| {
+            if error.kind() != ErrorKind::Cancelled {
+                self.channel.set_broken();
+            }
+            error.with_outcome(Outcome::Unknown)
+        })?;
+        let cursor = match self.channel.response()? {
+            Response::Rows(part) => part.cursor(),
+            _ => {
+                self.end_rows();
+                return Err(self.channel.unexpected("ROWS"));
+            }
+        };
+        self.reading
+            .next_part(cursor)
+            .inspect_err(|_| self.channel.set_broken())
+    }
+
+    fn cells(&self) -> &[Cell] {
+        self.reading.cells()
+    }
+
+    fn data(&self) -> &[u8] {
+        self.channel.body()
+    }
+
+    fn try_close_rows(&mut self) -> bool {
+        if self.reading.is_open() && is_last_part(self.channel.body()) {
+            self.end_rows();
+        }
+        !self.reading.is_open()
     }
 
     fn close_rows(&mut self, call: &Call<'_>) -> Result<()> {
-        if !self.reading.is_open() {
+        if self.try_close_rows() {
             return Ok(());
         }
         // A statement that writes is done when its last row is there, and a request that is pipelined behind
         // this one would be answered before the interrupt.
         if self.reading.writes() || !self.steps.is_empty() {
-            while self.next_row(call)? {}
-            return Ok(());
+            return self.drain(call).map(drop);
         }
-        let closed = if is_last_part(self.channel.body()) {
-            Ok(())
-        } else {
-            self.interrupt(call)
-        };
+        let closed = self.interrupt(call);
         self.end_rows();
         closed
     }
@@ -583,7 +704,12 @@ impl Session for DqliteSession {
                 .map_err(|error| in_batch(error, index))?;
             kinds.push((item, kind));
         }
+        self.check_step()?;
         self.prepare_batch(&kinds, call)?;
+        for (index, (item, kind)) in kinds.iter().enumerate() {
+            self.check_support(*kind, item.params.len(), call)
+                .map_err(|error| in_batch(error, index))?;
+        }
         let start = self.channel.queued();
         if let Err(error) = self.queue_batch(&kinds) {
             self.channel.unqueue(start);
@@ -593,7 +719,7 @@ impl Session for DqliteSession {
         let Some(first) = self.steps.front().map(|step| step.end) else {
             return Ok(());
         };
-        self.channel.set_pipelined(true);
+        self.channel.expect(Answers::Many);
         match self.channel.flush_some() {
             // Some statements may have been sent: each says of itself what became of it.
             Err(error) if self.channel.outcome(first) == Outcome::NotSent => {
@@ -608,7 +734,7 @@ impl Session for DqliteSession {
         let step = self.steps.pop_front()?;
         let taken = self.take_step(&step, call);
         if self.steps.is_empty() && !self.reading.is_open() {
-            self.channel.set_pipelined(false);
+            self.channel.expect(Answers::One);
         }
         Some(taken)
     }
@@ -651,6 +777,46 @@ fn one_statement(sql: &str, kind: Kind) -> Result<()> {
              run several with exec, without parameters, or in a batch"
         ),
     ))
+}
+
+/// The error of a part of rows that has no row and is not the last one.
+///
+/// Each part begins with the names of the columns. Where they fill its 4 KiB the server steps to no row, and
+/// sends such parts for ever (dqlite, `src/query.c`; seen in 1.11.1 and 1.18.6).
+fn no_room() -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        "the names of the columns fill a whole message, in which the server then has no room for a row; \
+         select fewer columns, or give them shorter names",
+    )
+    .with_outcome(Outcome::Rejected)
+}
+
+/// Whether a PRAGMA may have failed because it was sent as a query and answers no rows, or the other way
+/// round. Which pragmas answer rows depends on their argument and on the release of SQLite, and only 1.15 and
+/// later take those that don't as a query. A pragma that is run twice does no harm.
+fn answers_otherwise(error: &Error) -> bool {
+    matches!(error.primary_code(), Some(SQLITE_ERROR | SQLITE_ROW))
+}
+
+/// Fails where one of several statements writes and answers rows.
+///
+/// The server runs several by EXEC alone, and one that yields a row there is left in the middle of its run,
+/// with the write lock: the connection then hangs and every other write finds the database locked (1.18.6),
+/// or the next write ends the server (1.11.1).
+fn none_returning(sql: &str) -> Result<()> {
+    let returning = crate::sql::statements(sql, Dialect::Sqlite)
+        .position(|one| crate::sql::shape(one, Dialect::Sqlite).returning);
+    match returning {
+        None => Ok(()),
+        Some(index) => Err(Error::new(
+            ErrorKind::Misuse,
+            format!(
+                "statement {} of several has RETURNING; run it by itself, or in a batch",
+                index + 1
+            ),
+        )),
+    }
 }
 
 fn in_batch(error: Error, index: usize) -> Error {

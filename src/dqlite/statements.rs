@@ -3,6 +3,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::params::{ParamsRef, by_position, check_count};
 use crate::sql::{self, Dialect, Effect, Keyword, Statements};
+use crate::statement_cache::Cached;
 use crate::value::ValueRef;
 
 /// What a text is, as far as the driver has to know.
@@ -12,12 +13,17 @@ pub(crate) struct Kind {
     pub(crate) several: bool,
     /// It answers rows.
     pub(crate) rows: bool,
+    /// Whether it answers rows is only known when it was run.
+    pub(crate) pragma: bool,
     /// It may change the database and answers rows.
     pub(crate) writes_and_answers: bool,
     /// A statement that is worth preparing: one that is likely to be run again.
     pub(crate) preparable: bool,
     /// What it does to the transaction when it succeeds.
     pub(crate) effect: Effect,
+    /// The byte where the last statement ends. 1.11 takes what is left, be it a comment, for one more
+    /// statement, and answers with its counts, which are 0.
+    pub(crate) end: usize,
 }
 
 impl Kind {
@@ -45,6 +51,7 @@ impl Kind {
             statements => Ok(Kind {
                 several: statements == Statements::Many,
                 rows,
+                pragma: verb == Keyword::Pragma,
                 writes_and_answers: rows && verb.is_dml(),
                 preparable: statements == Statements::One
                     && !matches!(
@@ -52,6 +59,10 @@ impl Kind {
                         Keyword::Ddl | Keyword::Pragma | Keyword::Explain | Keyword::Other
                     ),
                 effect: sql::transaction_effect(text, Dialect::Sqlite),
+                end: match statements {
+                    Statements::Many => sql::statements_end(text, Dialect::Sqlite),
+                    _ => shape.first_end,
+                },
             }),
         }
     }
@@ -63,6 +74,12 @@ pub(crate) struct Prepared {
     pub(crate) id: u32,
     pub(crate) parameters: usize,
     pub(crate) kind: Kind,
+}
+
+impl Cached for Prepared {
+    fn is_preparable(&self) -> bool {
+        self.kind.preparable
+    }
 }
 
 /// Brings parameters into the order of the statement, and checks their number.

@@ -26,9 +26,11 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
+    #[cfg(test)]
     /// The first delay unless set: 100 ms, as in go-dqlite.
     pub(crate) const DEFAULT_FACTOR: Duration = Duration::from_millis(100);
 
+    #[cfg(test)]
     /// The longest delay unless set: 1 s, as in go-dqlite.
     pub(crate) const DEFAULT_CAP: Duration = Duration::from_secs(1);
 
@@ -122,6 +124,7 @@ impl Backoff {
     }
 }
 
+#[cfg(test)]
 impl Default for Backoff {
     /// 100 ms doubling to 1 s, half of it left to chance, no retry limit.
     fn default() -> Self {

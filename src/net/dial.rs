@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,13 +76,16 @@ impl Dialer {
     fn dial_within(&self, address: &str, call: &Call<'_>) -> Result<Socket> {
         call.check()?;
         if let Some(dial) = &self.dial {
-            let fd = dial(address, call.deadline).map_err(|error| {
-                Error::new(
-                    ErrorKind::Connect,
-                    format!("the dial function failed: {error}"),
-                )
-                .with_source(error)
-            })?;
+            // It runs on threads of the library as well, where nobody else would notice a panic.
+            let dialled = catch_unwind(AssertUnwindSafe(|| dial(address, call.deadline)));
+            let fd = match dialled {
+                Ok(Ok(fd)) => fd,
+                Ok(Err(error)) => {
+                    let text = format!("the dial function failed: {error}");
+                    return Err(Error::new(ErrorKind::Connect, text).with_source(error));
+                }
+                Err(_) => return Err(Error::new(ErrorKind::Connect, "the dial function panicked")),
+            };
             let socket = Socket::new(fd)?;
             let host = Address::parse(address, None).ok();
             let host = host.as_ref().and_then(Address::host).unwrap_or_default();

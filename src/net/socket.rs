@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::event::PollFlags;
 use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
@@ -21,12 +22,24 @@ pub(crate) enum Idle {
     OutOfStep,
 }
 
-/// A connected socket. Every operation is non-blocking; waiting is the business of [`Call`].
+/// How long one [`wait_read`](Socket::wait_read) sleeps at most. The kernel's timers for that are coarse:
+/// it may be late by an eighth.
+const READ_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// The time that a call must have left for its thread to sleep in a read: twice the timeout, so that it is
+/// back in good time to keep its deadline to the millisecond.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A connected socket. Every operation is non-blocking, and waiting is the business of [`Call`], with one
+/// exception that spares a system call for each answer: [`wait_read`](Socket::wait_read).
 ///
 /// A write never raises SIGPIPE.
 pub(crate) struct Socket {
     raw: Raw,
+    /// A blocking read ends after [`READ_TIMEOUT`].
+    timed: bool,
     tls: Option<Box<TlsSession>>,
+    process: u32,
 }
 
 /// The file descriptor, as TLS reads and writes it.
@@ -54,19 +67,23 @@ impl Socket {
     ///
     /// Delayed sending is turned off and keep-alive on where the socket knows of them.
     pub(crate) fn new(fd: OwnedFd) -> Result<Self> {
-        rustix::io::ioctl_fionbio(&fd, true).map_err(|errno| {
+        // Whether an operation blocks is said by its flags.
+        rustix::io::ioctl_fionbio(&fd, false).map_err(|errno| {
             Error::new(
                 ErrorKind::Connect,
-                "the dialled file descriptor cannot be made non-blocking",
+                "the dialled file descriptor cannot be used as a socket",
             )
             .with_source(io::Error::from(errno))
         })?;
+        let timed = sockopt::set_socket_timeout(&fd, sockopt::Timeout::Recv, Some(READ_TIMEOUT));
         // Both fail on a Unix socket, which needs neither.
         let _ = sockopt::set_tcp_nodelay(&fd, true);
         let _ = sockopt::set_socket_keepalive(&fd, true);
         Ok(Socket {
             raw: Raw(fd),
+            timed: timed.is_ok(),
             tls: None,
+            process: std::process::id(),
         })
     }
 
@@ -129,6 +146,19 @@ impl Socket {
         }
     }
 
+    /// Whether [`wait_read`](Socket::wait_read) can be used.
+    pub(crate) fn can_wait(&self) -> bool {
+        self.timed && self.tls.is_none()
+    }
+
+    /// As [`try_read`](Socket::try_read), but sleeps for up to half a second until something arrives.
+    ///
+    /// For a call that nobody can cancel and that ends no earlier than in [`PATIENCE`]. A point query costs a
+    /// fifth less so than with `poll` before the read.
+    pub(crate) fn wait_read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(recv(&self.raw.0, buf, RecvFlags::empty())?.0)
+    }
+
     /// Writes as much as the socket takes. `WouldBlock` says that it takes nothing.
     pub(crate) fn try_write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let Some(tls) = &mut self.tls else {
@@ -168,11 +198,13 @@ impl Socket {
         Ok(())
     }
 
-    /// Tells the kernel to acknowledge at once what arrives next.
+    /// Tells the kernel to acknowledge what has arrived, and from here on whatever is read.
     ///
     /// A peer that answers pipelined requests with one write each otherwise waits for our delayed
-    /// acknowledgement (40 ms) before it sends the second answer. The kernel forgets the setting, so it is
-    /// made anew before each read of such answers.
+    /// acknowledgement (40 ms) before it sends the second answer. The kernel (`net/ipv4/tcp.c`,
+    /// `tcp_cleanup_rbuf`) goes back to delaying when something is sent, so it is told again after each write.
+    /// To tell it before each read brings every answer in a packet of its own: a scan is then received in a
+    /// fifth less time, for half as much CPU again.
     pub(crate) fn acknowledge_at_once(&self) {
         // Unix sockets have no such option and no such delay.
         let _ = sockopt::set_tcp_quickack(&self.raw.0, true);
@@ -207,7 +239,10 @@ impl AsFd for Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if let Some(tls) = &mut self.tls {
+        // A forked child must not end the parent's session.
+        if let Some(tls) = &mut self.tls
+            && self.process == std::process::id()
+        {
             tls.send_close_notify();
             let _ = tls.write_tls(&mut self.raw);
         }

@@ -6,13 +6,25 @@ use std::os::fd::AsFd;
 use rustix::event::PollFlags;
 
 use crate::error::Result;
-use crate::net::socket::{Idle, Socket, disconnected};
+use crate::net::socket::{Idle, PATIENCE, Socket, disconnected};
 use crate::net::wait::Call;
 
 /// What one read takes at most when no large message is under way, in bytes.
 const INPUT_SIZE: usize = 64 * 1024;
 /// A buffer that grew past this is given back once it is empty, in bytes.
 const KEEP_SIZE: usize = 256 * 1024;
+
+/// How the server answers what is under way, which decides how its packets are acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answers {
+    /// With one write: the next request acknowledges it.
+    One,
+    /// With one answer in several writes. Acknowledging the first at once keeps the second from waiting; doing it
+    /// before each read would bring every part in a read of its own, at half as much CPU again for a scan.
+    Parts,
+    /// With one write for each of several requests. Each is acknowledged at once: the server waits for it.
+    Many,
+}
 
 /// A socket, what is still to be sent over it, and what has been received but not yet consumed.
 ///
@@ -31,8 +43,9 @@ pub(crate) struct Stream {
     base: u64,
     /// An answer that is not there yet is waited for first, which spares a read that would find nothing.
     wait_first: bool,
-    /// Answers come in many small writes: acknowledge each at once.
-    pipelined: bool,
+    answers: Answers,
+    /// The kernel has been told to acknowledge at once since the last write.
+    acknowledging: bool,
 }
 
 impl Stream {
@@ -46,7 +59,8 @@ impl Stream {
             written: 0,
             base: 0,
             wait_first: false,
-            pipelined: false,
+            answers: Answers::One,
+            acknowledging: false,
         }
     }
 
@@ -65,9 +79,9 @@ impl Stream {
         self.base + self.written as u64
     }
 
-    /// Says whether several requests are under way at once.
-    pub(crate) fn set_pipelined(&mut self, pipelined: bool) {
-        self.pipelined = pipelined;
+    /// Says how answers come in.
+    pub(crate) fn expect(&mut self, answers: Answers) {
+        self.answers = answers;
     }
 
     /// Forgets what was queued after `position` and not sent.
@@ -91,6 +105,7 @@ impl Stream {
                 Ok(written) => {
                     self.written += written;
                     self.wait_first = true;
+                    self.acknowledging = false;
                 }
                 Err(error) if is_pause(&error) => return Ok(false),
                 Err(error) => return Err(disconnected(&error)),
@@ -162,27 +177,45 @@ impl Stream {
     fn fill_some(&mut self, call: &Call<'_>) -> Result<()> {
         loop {
             let flushed = self.flush_some()?;
-            if self.pipelined {
+            if !std::mem::take(&mut self.wait_first) {
+                let read = self.socket.try_read(&mut self.input[self.end..]);
+                if self.received(read)? {
+                    return Ok(());
+                }
+            }
+            let acknowledge = match self.answers {
+                Answers::One => false,
+                Answers::Parts => !std::mem::replace(&mut self.acknowledging, true),
+                Answers::Many => true,
+            };
+            if acknowledge {
                 self.socket.acknowledge_at_once();
             }
-            if !std::mem::take(&mut self.wait_first) {
-                match self.socket.try_read(&mut self.input[self.end..]) {
-                    Ok(0) => {
-                        return Err(disconnected(&io::ErrorKind::UnexpectedEof.into()));
-                    }
-                    Ok(received) => {
-                        self.end += received;
-                        return Ok(());
-                    }
-                    Err(error) if is_pause(&error) => {}
-                    Err(error) => return Err(disconnected(&error)),
+            if flushed && self.socket.can_wait() && call.has_time(PATIENCE) {
+                let read = self.socket.wait_read(&mut self.input[self.end..]);
+                if self.received(read)? {
+                    return Ok(());
                 }
+                continue;
             }
             let mut interest = PollFlags::IN;
             if !flushed {
                 interest |= PollFlags::OUT;
             }
             call.wait_fd(self.socket.as_fd(), interest)?;
+        }
+    }
+
+    /// Takes the result of a read; false if it found nothing.
+    fn received(&mut self, read: io::Result<usize>) -> Result<bool> {
+        match read {
+            Ok(0) => Err(disconnected(&io::ErrorKind::UnexpectedEof.into())),
+            Ok(received) => {
+                self.end += received;
+                Ok(true)
+            }
+            Err(error) if is_pause(&error) => Ok(false),
+            Err(error) => Err(disconnected(&error)),
         }
     }
 
@@ -200,4 +233,75 @@ fn is_pause(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cancel::CancelHandle;
+    use crate::deadline::Deadline;
+    use crate::error::ErrorKind;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    fn pair() -> (Stream, UnixStream) {
+        let (ours, peer) = UnixStream::pair().unwrap();
+        (Stream::new(Socket::new(ours.into()).unwrap()), peer)
+    }
+
+    #[test]
+    fn a_deadline_is_kept_after_a_sleep_in_a_read() {
+        let (mut stream, _peer) = pair();
+        let start = Instant::now();
+        let deadline = Deadline::at(start, PATIENCE + Duration::from_millis(30));
+        let call = Call::until(deadline);
+        assert!(call.has_time(PATIENCE) && stream.socket.can_wait());
+        let error = stream.fill(1, &call).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        let late = start.elapsed() - PATIENCE - Duration::from_millis(30);
+        assert!(late < Duration::from_millis(50), "{late:?} too late");
+    }
+
+    #[test]
+    fn an_answer_and_the_end_of_the_stream_end_a_sleep_in_a_read() {
+        let (mut stream, mut peer) = pair();
+        let writer = thread::spawn(move || {
+            for byte in b"answer" {
+                thread::sleep(Duration::from_millis(2));
+                peer.write_all(&[*byte]).unwrap();
+            }
+        });
+        let call = Call::until(Deadline::NONE);
+        stream.fill(6, &call).unwrap();
+        assert_eq!(stream.unread(), b"answer");
+        writer.join().unwrap();
+        let error = stream.fill(7, &call).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Disconnected);
+    }
+
+    #[test]
+    fn a_call_that_can_be_cancelled_does_not_sleep_in_a_read() {
+        let (mut stream, _peer) = pair();
+        let handle = CancelHandle::new();
+        let call = Call {
+            deadline: Deadline::NONE,
+            cancel: Some(&handle),
+            closing: None,
+        };
+        assert!(call.has_time(PATIENCE), "nobody else holds the handle");
+        let other = handle.clone();
+        assert!(!call.has_time(PATIENCE));
+        let start = Instant::now();
+        let _running = handle.enter().unwrap();
+        let canceller = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(20));
+            other.cancel();
+        });
+        let error = stream.fill(1, &call).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Cancelled);
+        assert!(start.elapsed() < Duration::from_millis(400));
+        canceller.join().unwrap();
+    }
 }

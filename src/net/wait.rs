@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
@@ -10,6 +11,13 @@ use rustix::io::Errno;
 use crate::cancel::CancelHandle;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
+
+/// A wait for longer than this is ended early and begun again.
+const LONG_WAIT: Duration = Duration::from_secs(1);
+/// By how much it is ended early. Linux lets a poll run over by a thousandth of its timeout, a 200th in a
+/// process that is nice, and at most by 100 ms (`fs/select.c`, `select_estimate_accuracy`): a call of 30 s
+/// was seen to end 30 ms late.
+const EARLY: Duration = Duration::from_millis(200);
 
 /// Wakes one thread out of its wait, from any other thread.
 ///
@@ -68,6 +76,8 @@ impl Waker {
 pub(crate) struct Call<'a> {
     pub(crate) deadline: Deadline,
     pub(crate) cancel: Option<&'a CancelHandle>,
+    /// Cancelled when the pool closes; for a call that waits for a connection of it.
+    pub(crate) closing: Option<&'a CancelHandle>,
 }
 
 impl<'a> Call<'a> {
@@ -76,6 +86,7 @@ impl<'a> Call<'a> {
         Call {
             deadline,
             cancel: None,
+            closing: None,
         }
     }
 
@@ -87,13 +98,33 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Fails if the call was cancelled or its deadline has passed.
+    /// Whether nobody can end the call early and at least `time` is left of it.
+    pub(crate) fn has_time(&self, time: Duration) -> bool {
+        !self.cancel.is_some_and(CancelHandle::is_shared)
+            && self.closing.is_none()
+            && self.deadline.remaining().is_none_or(|left| left >= time)
+    }
+
+    /// Fails if the call was cancelled, the pool closed or the deadline has passed.
     pub(crate) fn check(&self) -> Result<()> {
+        self.check_at(Instant::now())
+    }
+
+    /// The same, for one who has just read the clock.
+    pub(crate) fn check_at(&self, now: Instant) -> Result<()> {
+        self.check_cancelled()?;
+        if self.deadline.instant().is_some_and(|end| now >= end) {
+            return Err(timeout());
+        }
+        Ok(())
+    }
+
+    fn check_cancelled(&self) -> Result<()> {
         if self.cancel.is_some_and(CancelHandle::is_cancelled) {
             return Err(cancelled());
         }
-        if self.deadline.has_passed() {
-            return Err(timeout());
+        if self.closing.is_some_and(CancelHandle::is_cancelled) {
+            return Err(closed());
         }
         Ok(())
     }
@@ -108,9 +139,12 @@ impl<'a> Call<'a> {
     /// Sleeps until `fd` is ready for one of `interest`, and says for which; errors and hang-ups count as
     /// ready. Fails as [`check`](Call::check) does.
     pub(crate) fn wait_fd(&self, fd: BorrowedFd<'_>, interest: PollFlags) -> Result<PollFlags> {
-        let waker = match self.cancel {
-            Some(cancel) if cancel.is_shared() => Some(Waker::current()?),
-            _ => None,
+        let may_be_woken =
+            |handle: Option<&CancelHandle>| handle.is_some_and(|one| one.is_shared());
+        let waker = if may_be_woken(self.cancel) || may_be_woken(self.closing) {
+            Some(Waker::current()?)
+        } else {
+            None
         };
         loop {
             let ready = self.poll(Some((fd, interest)), waker.as_deref())?;
@@ -126,14 +160,14 @@ impl<'a> Call<'a> {
         waker: Option<&Waker>,
     ) -> Result<PollFlags> {
         let none = PollFlags::empty();
+        // A pool that closes wakes those who wait; whoever does not wait looks before it does.
+        let _closing = self.closing.map_or(Ok(None), CancelHandle::enter)?;
         loop {
-            if self.cancel.is_some_and(CancelHandle::is_cancelled) {
-                return Err(cancelled());
-            }
+            self.check_cancelled()?;
             let timeout = match self.deadline.remaining() {
                 Some(left) if left.is_zero() => return Err(self::timeout()),
                 // The conversion fails for more seconds than fit an i64, which is no bound at all.
-                left => left.and_then(|left| Timespec::try_from(left).ok()),
+                left => left.and_then(|left| Timespec::try_from(one_wait(left)).ok()),
             };
             let (ready, woken) = match (target, waker) {
                 (Some((fd, interest)), Some(waker)) => {
@@ -164,9 +198,7 @@ impl<'a> Call<'a> {
             };
             if let (false, Some(waker)) = (woken.is_empty(), waker) {
                 waker.clear();
-                if self.cancel.is_some_and(CancelHandle::is_cancelled) {
-                    return Err(cancelled());
-                }
+                self.check_cancelled()?;
                 return Ok(ready);
             }
             if !ready.is_empty() {
@@ -184,6 +216,11 @@ impl<'a> Call<'a> {
     }
 }
 
+/// How long to wait at once when `left` is left.
+fn one_wait(left: Duration) -> Duration {
+    if left > LONG_WAIT { left - EARLY } else { left }
+}
+
 /// The error of a call whose deadline passed.
 pub(crate) fn timeout() -> Error {
     Error::new(ErrorKind::Timeout, "the deadline of the call has passed")
@@ -197,10 +234,14 @@ pub(crate) fn cancelled() -> Error {
     )
 }
 
+/// The error of a call on a closed pool.
+pub(crate) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the pool is closed")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, Instant};
 
     #[test]
     fn a_wait_ends_at_its_deadline() {
@@ -211,6 +252,13 @@ mod tests {
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout);
         assert!(start.elapsed() >= Duration::from_millis(30));
+    }
+
+    #[test]
+    fn the_last_wait_before_a_deadline_is_short() {
+        let seconds = Duration::from_secs;
+        assert_eq!(one_wait(seconds(1)), seconds(1));
+        assert_eq!(one_wait(seconds(30)), seconds(30) - EARLY);
     }
 
     #[test]
@@ -244,6 +292,7 @@ mod tests {
         let call = Call {
             deadline: Deadline::after(Duration::from_secs(10)),
             cancel: Some(&handle),
+            closing: None,
         };
         let error = call.wait_fd(reader.as_fd(), PollFlags::IN).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Cancelled);

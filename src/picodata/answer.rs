@@ -18,11 +18,29 @@ pub(crate) enum Step {
 }
 
 /// The answer to a statement that was bound.
-pub(crate) struct Answer(Pin<Box<RowStream>>);
+pub(crate) struct Answer {
+    stream: Pin<Box<RowStream>>,
+    /// A step that has come and was not asked for yet.
+    ahead: Option<Result<Step, tokio_postgres::Error>>,
+}
 
 impl Answer {
     pub(crate) fn new(stream: RowStream) -> Self {
-        Answer(Box::pin(stream))
+        Answer {
+            stream: Box::pin(stream),
+            ahead: None,
+        }
+    }
+
+    /// Receives the next step, which stays the next one.
+    pub(crate) fn poll_ahead(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<&mut Option<Result<Step, tokio_postgres::Error>>> {
+        if self.ahead.is_none() {
+            self.ahead = Some(ready!(self.poll_step(context)));
+        }
+        Poll::Ready(&mut self.ahead)
     }
 
     /// The next row. tokio-postgres has taken what has arrived of it off the wire and no more: the
@@ -31,9 +49,12 @@ impl Answer {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Result<Step, tokio_postgres::Error>> {
-        Poll::Ready(match ready!(self.0.as_mut().poll_next(context)) {
+        if let Some(ahead) = self.ahead.take() {
+            return Poll::Ready(ahead);
+        }
+        Poll::Ready(match ready!(self.stream.as_mut().poll_next(context)) {
             Some(row) => row.map(Step::Row),
-            None => Ok(Step::End(self.0.rows_affected().unwrap_or(0))),
+            None => Ok(Step::End(self.stream.rows_affected().unwrap_or(0))),
         })
     }
 
@@ -57,8 +78,6 @@ impl Answer {
 pub(crate) struct Reading {
     /// `None` when all rows have been read.
     pub(crate) answer: Option<Answer>,
-    /// A row that has come and was not asked for yet.
-    pub(crate) ahead: Option<Row>,
     /// Whether the statement may be cut short without losing what it does.
     pub(crate) reads: bool,
     shape: RowShape,
@@ -71,10 +90,10 @@ pub(crate) struct Reading {
 const KEEP_SIZE: usize = 256 * 1024;
 
 impl Reading {
-    pub(crate) fn begin(&mut self, shape: RowShape, answer: Answer, first: Row, reads: bool) {
+    pub(crate) fn begin(&mut self, shape: RowShape, mut answer: Answer, first: Row, reads: bool) {
         self.shape = shape;
+        answer.ahead = Some(Ok(Step::Row(first)));
         self.answer = Some(answer);
-        self.ahead = Some(first);
         self.reads = reads;
         self.cells.clear();
     }
@@ -87,7 +106,6 @@ impl Reading {
 
     pub(crate) fn end(&mut self) {
         self.answer = None;
-        self.ahead = None;
         self.cells.clear();
         self.data.clear();
         self.data.shrink_to(KEEP_SIZE);
@@ -101,8 +119,38 @@ impl Reading {
         &self.shape.columns
     }
 
-    pub(crate) fn row(&self) -> (&[Cell], &[u8]) {
-        (&self.cells, &self.data)
+    pub(crate) fn cells(&self) -> &[Cell] {
+        &self.cells
+    }
+
+    pub(crate) fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// Receives the next row, or the end of the rows, without going to it.
+    pub(crate) fn poll_ahead(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), tokio_postgres::Error>> {
+        match &mut self.answer {
+            Some(answer) => answer.poll_ahead(context).map(|_| Ok(())),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Skips the rows that have been received: true if none are left. An error that is met stays the next step.
+    pub(crate) fn skip(&mut self, context: &mut Context<'_>) -> bool {
+        while let Some(answer) = &mut self.answer {
+            match answer.poll_ahead(context) {
+                Poll::Ready(ahead) => match ahead {
+                    Some(Ok(Step::Row(_))) => *ahead = None,
+                    Some(Ok(Step::End(_))) | None => self.end(),
+                    Some(Err(_)) => return false,
+                },
+                Poll::Pending => return false,
+            }
+        }
+        true
     }
 
     /// Goes to the next row: true if there is one.
@@ -112,14 +160,13 @@ impl Reading {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Result<Result<bool>, tokio_postgres::Error>> {
-        let row = match (self.ahead.take(), &mut self.answer) {
-            (Some(row), _) => row,
-            (None, Some(answer)) => match ready!(answer.poll_step(context)) {
-                Ok(Step::Row(row)) => row,
-                Ok(Step::End(_)) => return Poll::Ready(Ok(Ok(false))),
-                Err(error) => return Poll::Ready(Err(error)),
-            },
-            (None, None) => return Poll::Ready(Ok(Ok(false))),
+        let Some(answer) = &mut self.answer else {
+            return Poll::Ready(Ok(Ok(false)));
+        };
+        let row = match ready!(answer.poll_step(context)) {
+            Ok(Step::Row(row)) => row,
+            Ok(Step::End(_)) => return Poll::Ready(Ok(Ok(false))),
+            Err(error) => return Poll::Ready(Err(error)),
         };
         Poll::Ready(Ok(self.take(&row).map(|()| true)))
     }

@@ -164,7 +164,7 @@ impl PicodataSession {
                 None => {}
             }
         }
-        self.statements.take_dropped();
+        self.statements.take_dropped(|_| false);
         Ok(())
     }
 
@@ -241,7 +241,7 @@ impl PicodataSession {
             Cause::Stale(_) => {
                 // Those behind it have been run: it is not for this batch to run it again.
                 self.statements.remove(&statement.sql);
-                self.statements.take_dropped();
+                self.statements.take_dropped(|_| false);
                 failure.error
             }
             Cause::CallEnded | Cause::Broken => {

@@ -1,10 +1,13 @@
-//! Picodata, and PostgreSQL as the server that speaks the same protocol.
+//! Picodata, a distributed SQL database, and PostgreSQL as the server that speaks the same protocol.
 //!
 //! The protocol is tokio-postgres's: a state machine that needs no runtime. What is written here is what it
 //! leaves to its user.
 //!
-//! | file | subject |
+//! | part | what it does |
 //! | --- | --- |
+//! | `config` | connection strings, the environment, passfile and service file |
+//! | `discovery` | the queries that read the topology, and how their rows become a snapshot |
+//! | `sharding` | which bucket a row lies in, and which instance has it |
 //! | `options` | what a session is opened with |
 //! | `connect` | from an address to a session: TLS, start-up, authentication; the request to cancel |
 //! | `frames` | where each message begins and ends, in either direction; no I/O |
@@ -17,16 +20,20 @@
 
 mod answer;
 mod batch;
+pub(crate) mod config;
 mod connect;
 mod decode;
+mod discovery;
 mod drive;
 mod encode;
 mod failure;
 mod frames;
+mod json;
 mod numeric;
 mod options;
 mod pipe;
 mod session;
+mod sharding;
 mod statements;
 
 #[cfg(test)]

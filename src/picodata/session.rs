@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_core::Stream;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use crate::backend::{BatchStep, Description, ExecResult, Session};
+use crate::backend::{BatchStep, Description, ExecResult, NextRow, Session};
 use crate::batch::BatchItem;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Outcome, Result};
@@ -220,11 +220,9 @@ impl PicodataSession {
             }
         };
         let prepared = Arc::new(prepared);
-        if kind.preparable {
-            self.statements.put(sql, Arc::clone(&prepared));
-            // The last copy of a statement tells the server when it goes.
-            self.statements.take_dropped();
-        }
+        self.statements.put(sql, Arc::clone(&prepared));
+        // The last copy of a statement tells the server when it goes, which for this one is after its run.
+        self.statements.take_dropped(|_| false);
         Ok(prepared)
     }
 
@@ -269,7 +267,7 @@ impl PicodataSession {
             return Err(failure.error);
         };
         self.statements.remove(sql);
-        self.statements.take_dropped();
+        self.statements.take_dropped(|_| false);
         // Inside a transaction the error has spoiled it.
         if stale == Stale::MaybeInPart && !prepared.kind.reads || self.in_transaction() {
             return Err(failure.error);
@@ -403,29 +401,28 @@ impl Session for PicodataSession {
         self.reading.columns()
     }
 
-    fn next_row(&mut self, call: &Call<'_>) -> Result<bool> {
+    fn rows_write(&self) -> bool {
+        self.reading.is_open() && !self.reading.reads
+    }
+
+    fn next_row(&mut self) -> Result<NextRow> {
         let Self {
             driver, reading, ..
         } = self;
-        if !reading.is_open() {
-            return Ok(false);
-        }
-        match driver.run(call, |context| reading.poll_row(context)) {
-            Ok(Ok(true)) => Ok(true),
-            Ok(Ok(false)) => {
+        match driver.peek(|context| reading.poll_row(context)) {
+            Poll::Pending => Ok(NextRow::Wait),
+            Poll::Ready(Ok(Ok(true))) => Ok(NextRow::Row),
+            Poll::Ready(Ok(Ok(false))) => {
                 self.reading.end();
-                Ok(false)
+                Ok(NextRow::End)
             }
-            Ok(Err(unreadable)) => {
+            Poll::Ready(Ok(Err(unreadable))) => {
                 self.driver.set_broken();
                 self.reading.end();
                 Err(unreadable)
             }
-            // The rows are still under way; closing them stops the server.
-            Err(failure) if failure.cause == Cause::CallEnded => {
-                Err(failure.error.with_outcome(Outcome::Unknown))
-            }
-            Err(failure) => {
+            Poll::Ready(Err(error)) => {
+                let failure = self.driver.failed(error);
                 self.reading.end();
                 Err(match failure.cause {
                     Cause::Broken => failure.error.with_outcome(Outcome::Unknown),
@@ -435,8 +432,30 @@ impl Session for PicodataSession {
         }
     }
 
-    fn row(&self) -> (&[Cell], &[u8]) {
-        self.reading.row()
+    fn receive_rows(&mut self, call: &Call<'_>) -> Result<()> {
+        let Self {
+            driver, reading, ..
+        } = self;
+        // An error of the rows is the next row's; here it is the call that ends, and the rows are still under
+        // way: closing them stops the server.
+        driver
+            .run(call, |context| reading.poll_ahead(context))
+            .map_err(|failure| failure.error.with_outcome(Outcome::Unknown))
+    }
+
+    fn cells(&self) -> &[Cell] {
+        self.reading.cells()
+    }
+
+    fn data(&self) -> &[u8] {
+        self.reading.data()
+    }
+
+    fn try_close_rows(&mut self) -> bool {
+        let Self {
+            driver, reading, ..
+        } = self;
+        driver.peek(|context| reading.skip(context))
     }
 
     fn close_rows(&mut self, call: &Call<'_>) -> Result<()> {

@@ -13,6 +13,7 @@ use crate::row::Columns;
 use crate::sql::{
     self, Dialect, Effect, Keyword, ParameterList, Placeholders, Rewritten, Statements,
 };
+use crate::statement_cache::Cached;
 use crate::value::ValueRef;
 
 /// What a text is, as far as the driver has to know.
@@ -89,6 +90,12 @@ pub(crate) struct Prepared {
     pub(crate) kind: Kind,
     /// The names of the parameters, where the text has them.
     names: Option<ParameterList>,
+}
+
+impl Cached for Arc<Prepared> {
+    fn is_preparable(&self) -> bool {
+        self.kind.preparable
+    }
 }
 
 /// The columns of an answer, and how each is read.

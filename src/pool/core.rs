@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::backend::Backend;
+use crate::cancel::CancelHandle;
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::net::backoff::Backoff;
-use crate::net::wait::Call;
+use crate::net::wait::{Call, closed};
 use crate::pool::endpoint::{Endpoint, Lease, Unavailable};
 use crate::pool::stats::{Counters, Stats};
 use crate::pool::worker::Signal;
@@ -24,6 +25,8 @@ pub(crate) struct Core {
     pub(crate) signal: Signal,
     endpoints: Mutex<Endpoints>,
     closed: AtomicBool,
+    /// Ends the worker, and the calls that wait for a connection, when the pool closes.
+    closing: CancelHandle,
     process: u32,
 }
 
@@ -43,6 +46,7 @@ impl Core {
             signal: Signal::default(),
             endpoints: Mutex::default(),
             closed: AtomicBool::new(false),
+            closing: CancelHandle::for_pool(),
             process: std::process::id(),
         }
     }
@@ -67,25 +71,35 @@ impl Core {
         Ok(())
     }
 
+    pub(crate) fn closing(&self) -> &CancelHandle {
+        &self.closing
+    }
+
     pub(crate) fn is_forked(&self) -> bool {
         std::process::id() != self.process
     }
 
     /// Takes a connection out, from the endpoint that the backend routes to.
     ///
-    /// What fails for a passing reason before anything was sent is tried again, on another endpoint if there
-    /// is one, until the call ends.
-    pub(crate) fn lease(&self, call: &Call<'_>) -> Result<Lease> {
-        let call = match self.config.pool.acquire_timeout {
-            Some(timeout) => call.at_most(Deadline::after(timeout)),
-            None => *call,
+    /// What fails for a passing reason is tried again, on another endpoint if there is one, until the call
+    /// ends or the pool closes. The outcome of an error is always `NotSent`. The caller has checked that the
+    /// pool is open, and has read the clock.
+    pub(crate) fn lease(&self, call: &Call<'_>, now: Instant) -> Result<Lease> {
+        let own = self.config.pool.acquire_timeout;
+        let call = Call {
+            closing: Some(&self.closing),
+            ..call.at_most(own.map_or(Deadline::NONE, |timeout| Deadline::at(now, timeout)))
         };
-        let mut backoff = retry_backoff();
+        self.lease_within(call, now)
+            .map_err(|error| error.with_outcome(Outcome::NotSent))
+    }
+
+    fn lease_within(&self, call: Call<'_>, now: Instant) -> Result<Lease> {
+        let mut backoff = None;
         loop {
-            self.check_open()?;
             let route = self.backend.route(&call)?;
             let endpoint = self.endpoint(&route.endpoint, route.exclusive)?;
-            match endpoint.checkout(&*self.backend, route.session, &call) {
+            match endpoint.checkout(&*self.backend, route.session, &call, now) {
                 Ok(lease) => {
                     self.counters.acquired();
                     return Ok(lease);
@@ -100,8 +114,10 @@ impl Core {
                         return Err(error.with_node(&**endpoint.address()));
                     }
                     backoff
+                        .get_or_insert_with(retry_backoff)
                         .pause(&call)
                         .map_err(|_| error.with_node(&**endpoint.address()))?;
+                    self.check_open()?;
                 }
             }
         }
@@ -123,6 +139,7 @@ impl Core {
                         Arc::clone(address),
                         &self.config.pool,
                         Arc::clone(&self.counters),
+                        self.process,
                     ))
                 },
             ));
@@ -200,6 +217,7 @@ impl Core {
         if self.closed.swap(true, Ordering::AcqRel) {
             return false;
         }
+        self.closing.cancel();
         for endpoint in self.all_endpoints() {
             endpoint.retire();
         }
@@ -215,6 +233,9 @@ impl Core {
             }
         }
         if left == 0 {
+            // Nobody comes in any more; with the endpoints goes the thread that they share.
+            let endpoints = std::mem::take(&mut *self.endpoints.lock());
+            drop(endpoints);
             return Ok(());
         }
         Err(Error::new(
@@ -245,11 +266,6 @@ impl Core {
         }
         stats
     }
-}
-
-/// The error of a call on a closed pool.
-pub(crate) fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "the pool is closed")
 }
 
 /// Whether a call that failed so may succeed a moment later, and has left nothing behind.

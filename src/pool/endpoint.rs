@@ -35,9 +35,9 @@ struct Manager {
 }
 
 impl Manager {
+    /// An expired connection goes back: the next caller, or r2d2's reaper, drops it.
     fn is_current(&self, slot: &Slot) -> bool {
         slot.generation == self.generation.load(Ordering::Acquire)
-            && slot.expires.is_none_or(|expires| Instant::now() < expires)
             && slot
                 .session
                 .as_ref()
@@ -74,6 +74,8 @@ pub(crate) struct Endpoint {
     generation: Arc<AtomicU64>,
     config: PoolConfig,
     counters: Arc<Counters>,
+    /// The process that opened the pool, and so the only one that can take a connection out.
+    process: u32,
 }
 
 /// Why no connection could be had.
@@ -85,7 +87,12 @@ pub(crate) enum Unavailable {
 }
 
 impl Endpoint {
-    pub(crate) fn new(address: Arc<str>, config: &PoolConfig, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(
+        address: Arc<str>,
+        config: &PoolConfig,
+        counters: Arc<Counters>,
+        process: u32,
+    ) -> Self {
         let generation = Arc::new(AtomicU64::new(0));
         let manager = Manager {
             generation: Arc::clone(&generation),
@@ -110,6 +117,7 @@ impl Endpoint {
             generation,
             config: config.clone(),
             counters,
+            process,
         }
     }
 
@@ -117,12 +125,14 @@ impl Endpoint {
         &self.address
     }
 
-    /// Takes a connection out: an idle one, or `ready`, or a new one.
+    /// Takes a connection out: an idle one, or `ready`, or a new one. `now` is when the call began to ask for
+    /// one, which is near enough to tell a connection's age.
     pub(crate) fn checkout(
         self: &Arc<Self>,
         backend: &dyn Backend,
         ready: Option<Box<dyn Session>>,
         call: &Call<'_>,
+        now: Instant,
     ) -> Result<Lease, Unavailable> {
         let permit = match self.gate.try_enter() {
             Some(permit) => permit,
@@ -138,33 +148,50 @@ impl Endpoint {
         };
         let mut vacant = None;
         while let Some(mut slot) = self.slots.try_get() {
-            if self.is_usable(&mut slot) {
+            if self.is_usable(&mut slot, now) {
                 return Ok(Lease::new(Arc::clone(self), slot, permit));
             }
             slot.session = None;
             vacant = Some(slot);
         }
-        self.fill(vacant, backend, ready, call)
-            .map(|slot| Lease::new(Arc::clone(self), slot, permit))
-            .map_err(Unavailable::Failed)
+        let mut slot = match vacant {
+            Some(slot) => slot,
+            None => self.wait_for_slot(call).map_err(Unavailable::Failed)?,
+        };
+        // The slot may be one that somebody has just given back.
+        if !self.is_usable(&mut slot, now) {
+            self.fill(&mut slot, backend, ready, call)
+                .map_err(Unavailable::Failed)?;
+        }
+        Ok(Lease::new(Arc::clone(self), slot, permit))
     }
 
-    fn is_usable(&self, slot: &mut Slot) -> bool {
+    /// Takes any slot. The caller's permit says that there is room; r2d2's thread makes one in microseconds.
+    fn wait_for_slot(&self, call: &Call<'_>) -> Result<r2d2::PooledConnection<Manager>> {
+        let timeout = call.deadline.remaining().unwrap_or(Duration::from_secs(60));
+        self.slots.get_timeout(timeout).map_err(|error| {
+            Error::new(ErrorKind::PoolTimeout, "no slot for the connection").with_source(error)
+        })
+    }
+
+    fn is_usable(&self, slot: &mut Slot, now: Instant) -> bool {
         let fresh = slot.generation == self.generation.load(Ordering::Acquire)
-            && slot.expires.is_none_or(|expires| Instant::now() < expires);
+            && slot.expires.is_none_or(|expires| now < expires);
         let Some(session) = &mut slot.session else {
             return false;
         };
         fresh && !session.is_broken() && session.idle() == Idle::Ready
     }
 
+    /// Puts a new connection into a slot.
     fn fill(
         &self,
-        vacant: Option<r2d2::PooledConnection<Manager>>,
+        slot: &mut Slot,
         backend: &dyn Backend,
         ready: Option<Box<dyn Session>>,
         call: &Call<'_>,
-    ) -> Result<r2d2::PooledConnection<Manager>> {
+    ) -> Result<()> {
+        slot.session = None;
         let generation = self.generation.load(Ordering::Acquire);
         let session = match ready {
             Some(session) => session,
@@ -177,17 +204,6 @@ impl Endpoint {
             },
         };
         self.counters.connected();
-        let mut slot = match vacant {
-            Some(slot) => slot,
-            // The permit says that there is room; r2d2's thread makes the slot in microseconds.
-            None => self
-                .slots
-                .get_timeout(call.deadline.remaining().unwrap_or(Duration::from_secs(60)))
-                .map_err(|error| {
-                    Error::new(ErrorKind::PoolTimeout, "no slot for the connection")
-                        .with_source(error)
-                })?,
-        };
         slot.session = Some(session);
         slot.generation = generation;
         slot.expires = self.config.max_conn_lifetime.map(|lifetime| {
@@ -197,7 +213,7 @@ impl Endpoint {
                 .mul_f64(fastrand::f64());
             Instant::now() + lifetime + jitter
         });
-        Ok(slot)
+        Ok(())
     }
 
     /// Opens idle connections until there are `min`, as far as there is room.
@@ -216,7 +232,13 @@ impl Endpoint {
                     break;
                 }
             }
-            self.fill(vacant, backend, None, call)?;
+            let mut slot = match vacant {
+                Some(slot) => slot,
+                None => self.wait_for_slot(call)?,
+            };
+            if slot.session.is_none() {
+                self.fill(&mut slot, backend, None, call)?;
+            }
         }
         Ok(())
     }
@@ -254,7 +276,6 @@ pub(crate) struct Lease {
     endpoint: Arc<Endpoint>,
     slot: Option<r2d2::PooledConnection<Manager>>,
     permit: Option<Permit>,
-    process: u32,
 }
 
 impl Lease {
@@ -263,7 +284,6 @@ impl Lease {
             endpoint,
             slot: Some(slot),
             permit: Some(permit),
-            process: std::process::id(),
         }
     }
 
@@ -286,6 +306,18 @@ impl Lease {
             .map(|session| session as &dyn Session)
     }
 
+    /// Gives the connection back. The caller knows that the process has not been forked since it took the
+    /// connection out; a drop has to ask the kernel.
+    pub(crate) fn give_back(mut self) {
+        self.put_back();
+    }
+
+    fn put_back(&mut self) {
+        // The slot before the permit: who enters next finds it.
+        drop(self.slot.take());
+        drop(self.permit.take());
+    }
+
     /// Closes the connection instead of giving it back.
     pub(crate) fn discard(mut self) {
         if let Some(slot) = &mut self.slot {
@@ -296,16 +328,17 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if std::process::id() != self.process {
+        if self.permit.is_none() {
+            return;
+        }
+        if std::process::id() != self.endpoint.process {
             // A forked child: the locks may be held by threads that do not exist here, and the socket is
             // the parent's.
             std::mem::forget(self.slot.take());
             std::mem::forget(self.permit.take());
             return;
         }
-        // The slot before the permit: who enters next finds it.
-        drop(self.slot.take());
-        drop(self.permit.take());
+        self.put_back();
     }
 }
 

@@ -57,7 +57,7 @@ impl Drop for Shared {
             return;
         }
         self.core.begin_close();
-        self.worker.stop(Deadline::after(DROP_TIMEOUT));
+        self.worker.wait(Deadline::after(DROP_TIMEOUT));
     }
 }
 
@@ -134,7 +134,19 @@ impl Pool {
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed), and whatever a failed dial has to say. The outcome
     /// is always `NotSent`.
     pub fn acquire(&self) -> Result<Connection> {
-        Connection::acquire(Arc::clone(self.core()), self.deadline, self.cancel.clone())
+        Connection::acquire(self.core(), self.deadline, self.cancel.clone())
+    }
+
+    fn acquire_for_call(&self) -> Result<Connection> {
+        Connection::acquire_for_call(self.core(), self.deadline, self.cancel.clone())
+    }
+
+    /// Makes one call on a connection that nobody else sees.
+    fn with_connection<R>(&self, call: impl FnOnce(&mut Connection) -> Result<R>) -> Result<R> {
+        let mut connection = self.acquire_for_call()?;
+        let result = call(&mut connection);
+        connection.give_back();
+        result
     }
 
     /// Runs statements that answer no rows, and says how many rows they changed.
@@ -148,7 +160,7 @@ impl Pool {
     /// What the server answers, or what kept the statement from it; [`Error::outcome`](crate::Error::outcome)
     /// says whether it may have been applied.
     pub fn exec(&self, sql: impl AsRef<str>, params: impl Params) -> Result<ExecResult> {
-        self.acquire()?.exec(sql, params)
+        self.with_connection(|connection| connection.exec(sql, params))
     }
 
     /// Runs one statement and gives its rows, one at a time, as they arrive.
@@ -159,7 +171,7 @@ impl Pool {
     ///
     /// As [`exec`](Pool::exec).
     pub fn query(&self, sql: impl AsRef<str>, params: impl Params) -> Result<Rows<'static>> {
-        self.acquire()?.into_query(sql, params)
+        self.acquire_for_call()?.into_query(sql, params)
     }
 
     /// Runs one statement and gives its first row, converted; further rows are dropped.
@@ -172,7 +184,7 @@ impl Pool {
     where
         T: for<'r> FromRow<'r>,
     {
-        self.acquire()?.query_row(sql, params)
+        self.with_connection(|connection| connection.query_row(sql, params))
     }
 
     /// Sends all statements of a batch at once and gives the results one at a time.
@@ -184,7 +196,7 @@ impl Pool {
     ///
     /// What kept the batch from being sent; nothing was applied then, unless the outcome says otherwise.
     pub fn send_batch(&self, batch: &Batch) -> Result<BatchResults<'static>> {
-        self.acquire()?.into_batch(batch)
+        self.acquire_for_call()?.into_batch(batch)
     }
 
     /// Begins a transaction on a connection of its own. Dropping it rolls it back.
@@ -193,7 +205,7 @@ impl Pool {
     ///
     /// As [`exec`](Pool::exec).
     pub fn begin(&self, mode: TransactionMode) -> Result<Transaction<'static>> {
-        self.acquire()?.into_transaction(mode)
+        self.acquire_for_call()?.into_transaction(mode)
     }
 
     /// Runs `body` in a transaction and commits it; repeats the whole when the database was busy or the
@@ -208,7 +220,7 @@ impl Pool {
         mode: TransactionMode,
         body: impl FnMut(&mut Connection) -> Result<T>,
     ) -> Result<T> {
-        self.acquire()?.transaction(mode, body)
+        self.acquire_for_call()?.transaction(mode, body)
     }
 
     /// Asks a server for an answer, over a connection of the pool.
@@ -217,11 +229,16 @@ impl Pool {
     ///
     /// As [`acquire`](Pool::acquire), and what the server answers.
     pub fn ping(&self) -> Result<()> {
-        self.acquire()?.ping()
+        self.with_connection(|connection| connection.ping())
     }
 
     /// The state of the pool and what it has counted. Never blocks on the network.
+    ///
+    /// In a forked child all figures are 0.
     pub fn stats(&self) -> Stats {
+        if self.core().is_forked() {
+            return Stats::default();
+        }
         self.core().stats()
     }
 
@@ -255,7 +272,7 @@ impl Pool {
         }
         let deadline = self.deadline.unwrap_or_else(|| core.config.deadline());
         core.begin_close();
-        self.shared.worker.stop(deadline);
+        self.shared.worker.wait(deadline);
         core.wait_closed(deadline)
     }
 }

@@ -45,7 +45,6 @@ impl Signal {
 
 /// The running worker thread.
 pub(crate) struct Worker {
-    stop: CancelHandle,
     thread: Mutex<Option<JoinHandle<()>>>,
     done: Arc<Done>,
 }
@@ -57,15 +56,15 @@ struct Done {
 }
 
 impl Worker {
+    /// Starts the worker. It ends when the pool closes.
     pub(crate) fn start(core: Arc<Core>) -> Result<Self> {
-        let stop = CancelHandle::new();
         let done = Arc::new(Done::default());
         let thread = std::thread::Builder::new()
             .name("quorate-worker".into())
             .spawn({
-                let (stop, done) = (stop.clone(), Arc::clone(&done));
+                let done = Arc::clone(&done);
                 move || {
-                    run(&core, &stop);
+                    run(&core, core.closing());
                     *core.signal.waker.lock() = None;
                     drop(core);
                     done.done.store(true, Ordering::Release);
@@ -79,17 +78,22 @@ impl Worker {
                     .with_source(error)
             })?;
         Ok(Worker {
-            stop,
             thread: Mutex::new(Some(thread)),
             done,
         })
     }
 
-    /// Stops the worker and waits for its end until `deadline`; false if it has not ended by then, which
-    /// takes a dial function or a node store of the user's that does not return.
-    pub(crate) fn stop(&self, deadline: Deadline) -> bool {
-        self.stop.cancel();
-        let mut thread = self.thread.lock();
+    /// Waits for the end of the worker of a pool that was closed, until `deadline`; false if it has not ended
+    /// by then, which takes a dial function or a node store of the user's that does not return.
+    pub(crate) fn wait(&self, deadline: Deadline) -> bool {
+        let thread = match deadline.instant() {
+            Some(instant) => self.thread.try_lock_until(instant),
+            None => Some(self.thread.lock()),
+        };
+        // Another thread waits already, and for longer.
+        let Some(mut thread) = thread else {
+            return false;
+        };
         if thread.is_none() {
             return true;
         }
@@ -129,6 +133,7 @@ fn run(core: &Core, stop: &CancelHandle) {
         let call = Call {
             deadline: Deadline::after(REFRESH_TIMEOUT),
             cancel: Some(stop),
+            closing: None,
         };
         if asked || next_refresh.has_passed() {
             let refreshed = core.backend.refresh(&call);
@@ -170,6 +175,7 @@ fn run(core: &Core, stop: &CancelHandle) {
         let call = Call {
             deadline: next_refresh.min(next_check),
             cancel: Some(stop),
+            closing: None,
         };
         while !core.signal.asked.load(Ordering::Acquire) {
             if call.wait(&waker).is_err() {

@@ -30,9 +30,32 @@ pub(crate) fn statements(sql: &str, dialect: Dialect) -> impl Iterator<Item = &s
     })
 }
 
+/// The byte behind the last statement of `sql`, without its `;`.
+pub(crate) fn statements_end(sql: &str, dialect: Dialect) -> usize {
+    let last = statements(sql, dialect).last().unwrap_or_default();
+    // A slice of the text begins where it begins.
+    (last.as_ptr() as usize)
+        .checked_sub(sql.as_ptr() as usize)
+        .map_or(0, |start| (start + last.len()).min(sql.len()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_end_is_behind_the_last_statement() {
+        for (sql, end) in [
+            ("a; b", 4),
+            ("a; b ; -- c\n", 4),
+            (" a ;", 2),
+            ("a;'b;", 5),
+            ("; -- c", 0),
+            ("", 0),
+        ] {
+            assert_eq!(statements_end(sql, Dialect::Sqlite), end, "{sql:?}");
+        }
+    }
 
     fn check(dialect: Dialect, cases: &[(&str, &[&str])]) {
         for (sql, expected) in cases {

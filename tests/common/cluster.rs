@@ -25,6 +25,7 @@ pub struct Cluster {
     host: String,
     nodes: Vec<Process>,
     options: Vec<String>,
+    version: (u32, u32, u32),
 }
 
 struct Process {
@@ -48,6 +49,7 @@ impl Cluster {
             host: loopback(),
             nodes: Vec::new(),
             options: options.iter().map(ToString::to_string).collect(),
+            version: (0, 0, 0),
         };
         for index in 0..count {
             cluster.add();
@@ -119,6 +121,18 @@ impl Cluster {
             "node {index} did not start: {line:?} {}",
             self.log(index)
         );
+        self.version = version(&line).unwrap_or_else(|| panic!("no version in {line:?}"));
+    }
+
+    /// The version of libdqlite as the nodes state it, which is 1.10.0 for 1.11.1.
+    pub fn version(&self) -> (u32, u32, u32) {
+        self.version
+    }
+
+    /// Whether the nodes run a libdqlite before 1.15, which answers differently in many places.
+    pub fn is_old(&self) -> bool {
+        // 1.15.0 calls itself 1.14.0.
+        self.version < (1, 14, 0)
     }
 
     /// SIGKILL; returns when the process has ended.
@@ -236,6 +250,13 @@ impl Drop for Cluster {
             }
         }
     }
+}
+
+/// The version in a node's line "ready … version=MAJOR.MINOR.RELEASE".
+fn version(line: &str) -> Option<(u32, u32, u32)> {
+    let (_, version) = line.trim().split_once("version=")?;
+    let mut numbers = version.split('.').map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??, numbers.next()??))
 }
 
 /// Starts a process from a thread that lives as long as the program.

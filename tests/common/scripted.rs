@@ -55,10 +55,16 @@ struct Log {
 
 impl ScriptedServer {
     pub fn start(scripts: Vec<Vec<Step>>) -> ScriptedServer {
-        assert!(!scripts.is_empty());
+        ScriptedServer::start_with(|_| scripts)
+    }
+
+    /// The same, with scripts that depend on the server's address.
+    pub fn start_with(scripts: impl FnOnce(&str) -> Vec<Vec<Step>>) -> ScriptedServer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap().to_string();
+        let scripts = scripts(&address);
+        assert!(!scripts.is_empty());
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
             log: Mutex::default(),

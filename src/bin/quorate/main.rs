@@ -1,6 +1,7 @@
 //! The program `quorate`: one subcommand per module.
 
 mod arguments;
+mod demo;
 mod node;
 
 use std::ffi::OsString;
@@ -12,12 +13,13 @@ const HELP: &str = "\
 Usage: quorate <command> [options]
 
 Commands:
+  demo    kill the leader of a cluster under load, and account for every write
   node    run a dqlite node until SIGTERM or SIGINT
 
 quorate <command> --help describes a command; --version names the program's version.
 ";
 
-const COMMANDS: &[&str] = &["node"];
+const COMMANDS: &[&str] = &["demo", "node"];
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
 fn run(command: Option<OsString>, rest: Vec<OsString>) -> Result<(), Stop> {
     let command = command.unwrap_or_default();
     match command.to_str() {
+        Some("demo") => demo::run(rest),
         Some("node") => node::run(rest),
         Some("") => Err(Stop::Usage("no command given; see --help".into())),
         Some("help" | "--help" | "-h") => Err(Stop::Text(HELP.into())),

@@ -1,11 +1,16 @@
 //! `quorate node`: one dqlite node as a process of its own.
 
+mod join;
+
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use lexopt::prelude::*;
+use quorate::dqlite::ClusterClient;
 use quorate::dqlite::node::{Node, NodeBuilder, library_version};
 use quorate::{Error, ErrorKind};
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
@@ -18,11 +23,19 @@ const HELP: &str = "\
 Usage: quorate node --id N --address HOST:PORT --dir DIR [options]
 
 Runs a dqlite node until SIGTERM or SIGINT, then stops it and exits with status 0. Once the node accepts
-connections, one line goes to standard output: ready id=N address=HOST:PORT version=MAJOR.MINOR.RELEASE
+connections and has joined, one line goes to standard output:
+ready id=N address=HOST:PORT version=MAJOR.MINOR.RELEASE
+
+A cluster of three on one machine, each command in a terminal of its own:
+  quorate node --id 1 --address 127.0.0.1:9001 --dir data1
+  quorate node --id 2 --address 127.0.0.1:9002 --dir data2 --join 127.0.0.1:9001
+  quorate node --id 3 --address 127.0.0.1:9003 --dir data3 --join 127.0.0.1:9001
 
   --id N                      the node's id; 1 begins a new cluster
   --address HOST:PORT         where clients and other nodes reach it
   --dir DIR                   its data directory, made where it is missing
+  --join HOST:PORT[,...]      nodes of the cluster that it shall be a voter of; waits until it is one, and
+                              changes nothing where it is a member already
   --bind ADDRESS              where it listens, if not at its address: HOST:PORT or @NAME
   --failure-domain N          the failure domain it reports
   --network-latency MS        average one-way latency between nodes, in milliseconds
@@ -42,6 +55,7 @@ const OPTIONS: &[&str] = &[
     "--id",
     "--address",
     "--dir",
+    "--join",
     "--bind",
     "--failure-domain",
     "--network-latency",
@@ -75,7 +89,42 @@ pub(crate) fn run(words: Vec<OsString>) -> Result<(), Stop> {
     let mut signals =
         Signals::new([SIGTERM, SIGINT]).map_err(|error| internal("wait for signals", error))?;
 
+    let (sender, events) = mpsc::channel();
+    let joined = sender.clone();
+    thread::spawn(move || {
+        signals.forever().next();
+        let _ = sender.send(Event::Signal);
+    });
     let node = options.builder.start()?;
+    match options.cluster {
+        None => announce(&node)?,
+        Some(cluster) => {
+            let (id, address) = (node.id(), node.address().to_owned());
+            thread::spawn(move || {
+                let _ = joined.send(Event::Joined(join::join(&cluster, id, &address)));
+            });
+        }
+    }
+    for event in events {
+        match event {
+            Event::Signal => break,
+            Event::Joined(result) => {
+                result?;
+                announce(&node)?;
+            }
+        }
+    }
+    node.stop()?;
+    Ok(())
+}
+
+/// What a node that runs waits for.
+enum Event {
+    Signal,
+    Joined(quorate::Result<()>),
+}
+
+fn announce(node: &Node) -> Result<(), Stop> {
     let (major, minor, release) = library_version()?;
     let mut stdout = io::stdout().lock();
     writeln!(
@@ -85,15 +134,13 @@ pub(crate) fn run(words: Vec<OsString>) -> Result<(), Stop> {
         node.address()
     )
     .and_then(|()| stdout.flush())
-    .map_err(|error| internal("write to standard output", error))?;
-
-    signals.forever().next();
-    node.stop()?;
-    Ok(())
+    .map_err(|error| internal("write to standard output", error))
 }
 
 struct Options {
     builder: NodeBuilder,
+    /// The cluster to join.
+    cluster: Option<ClusterClient>,
     die_with_parent: bool,
 }
 
@@ -102,6 +149,7 @@ impl Options {
         let mut parser = lexopt::Parser::from_args(words);
         let (mut id, mut address, mut directory) = (None, None::<String>, None::<PathBuf>);
         let (mut threshold, mut trailing) = (None, None);
+        let mut cluster = None;
         let mut die_with_parent = false;
         let mut set: Vec<Box<dyn FnOnce(NodeBuilder) -> NodeBuilder>> = Vec::new();
         while let Some(argument) = parser.next()? {
@@ -110,6 +158,14 @@ impl Options {
                 Long("address") => address = Some(value(&mut parser, "--address")?),
                 Long("dir") => {
                     directory = Some(parser.value()?.into());
+                }
+                Long("join") => {
+                    let nodes: String = value(&mut parser, "--join")?;
+                    // A connection string names a database, which a change of the cluster does not use.
+                    let client = ClusterClient::open(&format!("dqlite://{nodes}/cluster"));
+                    cluster = Some(client.map_err(|error| {
+                        Stop::Usage(format!("bad value {nodes:?} for --join: {error}"))
+                    })?);
                 }
                 Long("bind") => {
                     let bind: String = value(&mut parser, "--bind")?;
@@ -171,6 +227,7 @@ impl Options {
         }
         Ok(Options {
             builder: set.into_iter().fold(builder, |builder, set| set(builder)),
+            cluster,
             die_with_parent,
         })
     }

@@ -50,7 +50,15 @@ impl RowCursor {
         body: &[u8],
         cells: &mut Vec<Cell>,
     ) -> Result<RowStep, WireError> {
-        cells.clear();
+        let step = self.decode_row(body, cells);
+        if !matches!(step, Ok(RowStep::Row)) {
+            cells.clear();
+        }
+        step
+    }
+
+    #[inline]
+    fn decode_row(&mut self, body: &[u8], cells: &mut Vec<Cell>) -> Result<RowStep, WireError> {
         if u32::try_from(body.len()).is_err() {
             let problem = Problem::Unaddressable(body.len());
             return Err(WireError::of(MESSAGE, Place::Field("body"), problem));
@@ -81,30 +89,23 @@ impl RowCursor {
             let needed = self.columns.saturating_add(type_words).saturating_mul(WORD);
             return Err(self.cut_short(words, rest, needed));
         };
-        cells.reserve(self.columns);
-        let mut column = 0;
-        for types in types {
+        cells.resize(self.columns, Cell::Null);
+        for (chunk, (types, cells)) in types
+            .iter()
+            .zip(cells.chunks_mut(TYPES_PER_WORD))
+            .enumerate()
+        {
             let mut types = u64::from_le_bytes(*types);
-            let end = self.columns.min(column + TYPES_PER_WORD);
-            while column < end {
+            for (index, cell) in cells.iter_mut().enumerate() {
                 let kind = (types & 0xf) as u8;
                 types >>= TYPE_BITS;
-                match cell(kind, words, rest) {
-                    Ok((cell, after)) => {
-                        cells.push(cell);
-                        rest = after;
-                    }
-                    Err(problem) => {
-                        cells.clear();
-                        let place = Place::Column {
-                            column,
-                            row: self.row,
-                        };
-                        let offset = offset_of(words, rest);
-                        return Err(WireError::at(MESSAGE, place, offset, problem));
+                match decode(kind, words, rest, cell) {
+                    Some(after) => rest = after,
+                    None => {
+                        let column = chunk * TYPES_PER_WORD + index;
+                        return Err(self.bad_value(words, rest, column, kind));
                     }
                 }
-                column += 1;
             }
         }
         self.offset = offset_of(words, rest);
@@ -130,6 +131,34 @@ impl RowCursor {
     }
 
     #[cold]
+    fn bad_value(
+        &self,
+        words: &[[u8; WORD]],
+        rest: &[[u8; WORD]],
+        column: usize,
+        kind: u8,
+    ) -> WireError {
+        let left = rest.len().saturating_sub(1) * WORD;
+        let problem = match (kind, rest.first()) {
+            (_, None) => Problem::CutShort {
+                needed: WORD as u64,
+                left: 0,
+            },
+            (TYPE_TEXT | TYPE_ISO_8601, _) => Problem::Unterminated,
+            (TYPE_BLOB, Some(declared)) => Problem::CutShort {
+                needed: u64::from_le_bytes(*declared),
+                left,
+            },
+            (kind, _) => Problem::UnknownType(kind),
+        };
+        let place = Place::Column {
+            column,
+            row: self.row,
+        };
+        WireError::at(MESSAGE, place, offset_of(words, rest), problem)
+    }
+
+    #[cold]
     fn cut_short(&self, words: &[[u8; WORD]], rest: &[[u8; WORD]], needed: usize) -> WireError {
         let problem = Problem::CutShort {
             needed: needed as u64,
@@ -149,53 +178,44 @@ fn offset_of(words: &[[u8; WORD]], rest: &[[u8; WORD]]) -> usize {
     words.len().saturating_sub(rest.len()) * WORD
 }
 
-/// Decodes the value at the start of `rest`, the end of `words`, and gives what follows it.
+/// Decodes the value at the start of `rest`, the end of `words`, into `cell`, and gives what follows it; `None`
+/// if there is no such value.
 #[inline]
-fn cell<'a>(
+fn decode<'a>(
     kind: u8,
     words: &[[u8; WORD]],
     rest: &'a [[u8; WORD]],
-) -> Result<(Cell, &'a [[u8; WORD]]), Problem> {
-    let Some((word, after)) = rest.split_first() else {
-        return Err(Problem::CutShort {
-            needed: WORD as u64,
-            left: 0,
-        });
-    };
-    let cell = match kind {
+    cell: &mut Cell,
+) -> Option<&'a [[u8; WORD]]> {
+    let (word, after) = rest.split_first()?;
+    *cell = match kind {
         TYPE_INT => Cell::Int(i64::from_le_bytes(*word)),
         TYPE_FLOAT => Cell::Float(f64::from_le_bytes(*word)),
         TYPE_NULL => Cell::Null,
         TYPE_BOOL => Cell::Bool(u64::from_le_bytes(*word) != 0),
         TYPE_UNIX_TIME => Cell::UnixTime(i64::from_le_bytes(*word)),
         TYPE_TEXT | TYPE_ISO_8601 => {
-            let (last, len) = find_nul_in_words(rest).ok_or(Problem::Unterminated)?;
+            let (last, len) = find_nul_in_words(rest)?;
             let span = span(offset_of(words, rest), len);
-            let cell = match (kind, len) {
+            *cell = match (kind, len) {
                 (TYPE_TEXT, _) => Cell::Text(span),
                 (_, 0) => Cell::Null,
                 _ => Cell::TimeText(span),
             };
-            return Ok((cell, after.get(last..).unwrap_or_default()));
+            return after.get(last..);
         }
         TYPE_BLOB => {
-            let declared = u64::from_le_bytes(*word);
-            let bytes = usize::try_from(declared).unwrap_or(usize::MAX);
-            let Some((_, beyond)) = after.split_at_checked(bytes.div_ceil(WORD)) else {
-                return Err(Problem::CutShort {
-                    needed: declared,
-                    left: after.len() * WORD,
-                });
-            };
-            let span = span(offset_of(words, after), bytes);
-            return Ok((Cell::Blob(span), beyond));
+            let bytes = usize::try_from(u64::from_le_bytes(*word)).ok()?;
+            *cell = Cell::Blob(span(offset_of(words, after), bytes));
+            return after.get(bytes.div_ceil(WORD)..);
         }
-        kind => return Err(Problem::UnknownType(kind)),
+        _ => return None,
     };
-    Ok((cell, after))
+    Some(after)
 }
 
-/// A place inside a body, whose length was found to fit in 32 bits before.
+/// A place inside a body, whose length was found to fit in 32 bits before; one that turns out to end outside of
+/// it is never given out.
 #[inline]
 fn span(start: usize, len: usize) -> Span {
     Span {

@@ -49,11 +49,28 @@ impl<'a> RowsPart<'a> {
     /// # Errors
     /// A name is not UTF-8.
     pub(crate) fn columns(&self) -> Result<Vec<&'a str>, WireError> {
-        let mut reader = Reader::new(MESSAGE, self.body);
-        let columns = reader.count(Place::Field("number of columns"), WORD)?;
-        (0..columns)
+        let mut reader = self.names()?;
+        (0..self.cursor.columns)
             .map(|index| reader.text(name_place(index)))
             .collect()
+    }
+
+    /// Whether the columns are called so.
+    pub(crate) fn has_columns(&self, names: impl ExactSizeIterator<Item = &'a str>) -> bool {
+        let Ok(mut reader) = self.names() else {
+            return false;
+        };
+        names.len() == self.cursor.columns
+            && names
+                .enumerate()
+                .all(|(index, name)| reader.text_bytes(name_place(index)) == Ok(name.as_bytes()))
+    }
+
+    /// A reader of the names.
+    fn names(&self) -> Result<Reader<'a>, WireError> {
+        let mut reader = Reader::new(MESSAGE, self.body);
+        reader.u64(Place::Field("number of columns"))?;
+        Ok(reader)
     }
 
     /// The body the part was decoded from.

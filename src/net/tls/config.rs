@@ -1,7 +1,7 @@
 //! The options of TLS, as a connection string gives them.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::connector::TlsConnector;
@@ -173,6 +173,30 @@ impl TlsConfig {
     pub fn server_name(&mut self, name: impl Into<String>) -> &mut Self {
         self.server_name = Some(name.into());
         self
+    }
+
+    /// The value of `sslrootcert`; `None` where none was set, or PEM text in its place.
+    pub(crate) fn ca_path(&self) -> Option<&Path> {
+        match &self.roots {
+            Roots::Unset => None,
+            Roots::Pem(source) => source.path(),
+            Roots::System => Some(Path::new("system")),
+        }
+    }
+
+    /// The value of `sslcert`; `None` as for [`ca_path`](TlsConfig::ca_path).
+    pub(crate) fn client_cert_path(&self) -> Option<&Path> {
+        self.cert.as_ref().and_then(Source::path)
+    }
+
+    /// The value of `sslkey`; `None` as for [`ca_path`](TlsConfig::ca_path).
+    pub(crate) fn client_key_path(&self) -> Option<&Path> {
+        self.key.as_ref().and_then(Source::path)
+    }
+
+    /// The name that stands for the host's.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.server_name.as_deref()
     }
 
     /// Reads the files and checks the options together.

@@ -28,6 +28,13 @@ impl Source {
         Source::Bytes(pem.as_ref().into())
     }
 
+    pub(super) fn path(&self) -> Option<&Path> {
+        match self {
+            Source::File(path) => Some(path),
+            Source::Bytes(_) => None,
+        }
+    }
+
     /// Reads the certificates, at least one. `what` names them in errors.
     pub(super) fn certificates(&self, what: &str) -> Result<Vec<CertificateDer<'static>>> {
         let pem = self.read(what, |_| Ok(()))?;

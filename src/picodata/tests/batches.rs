@@ -160,7 +160,7 @@ fn rows_of_a_batch_may_be_skipped() {
         session.0.next_step(&seconds(20)),
         Some(Ok(BatchStep::Rows))
     ));
-    assert!(session.0.next_row(&seconds(20)).unwrap());
+    assert!(session.advance(&seconds(20)).unwrap());
     session.0.close_rows(&seconds(20)).unwrap();
     assert!(matches!(
         session.0.next_step(&seconds(20)),

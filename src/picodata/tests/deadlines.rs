@@ -110,7 +110,7 @@ fn a_deadline_ends_the_rows() {
         let start = Instant::now();
         let call = millis(300);
         let error = loop {
-            match session.0.next_row(&call) {
+            match session.advance(&call) {
                 Ok(true) => {}
                 Ok(false) => panic!("the rows have ended"),
                 Err(error) => break error,
@@ -155,6 +155,7 @@ fn another_thread_cancels() {
     let call = Call {
         deadline: Deadline::after(Duration::from_secs(20)),
         cancel: Some(&handle),
+        closing: None,
     };
     let error = session
         .0

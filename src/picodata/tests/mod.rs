@@ -25,7 +25,7 @@ mod postgres;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use crate::backend::{ExecResult, Session};
+use crate::backend::{ExecResult, NextRow, Session};
 use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::net::wait::Call;
@@ -89,10 +89,21 @@ impl Testing {
         self.rows()
     }
 
+    /// Goes to the next row, and waits for it if need be.
+    fn advance(&mut self, call: &Call<'_>) -> Result<bool> {
+        loop {
+            match self.0.next_row()? {
+                NextRow::Row => return Ok(true),
+                NextRow::End => return Ok(false),
+                NextRow::Wait => self.0.receive_rows(call)?,
+            }
+        }
+    }
+
     /// The rows that are left.
     fn rows(&mut self) -> Result<Vec<Vec<Value>>> {
         let mut rows = Vec::new();
-        while self.0.next_row(&seconds(20))? {
+        while self.advance(&seconds(20))? {
             let row = self.row();
             let values = (0..row.len()).map(|index| row.get::<Value>(index));
             rows.push(values.collect::<Result<_>>()?);
@@ -101,8 +112,7 @@ impl Testing {
     }
 
     fn row(&self) -> Row<'_> {
-        let (cells, data) = self.0.row();
-        Row::new(self.0.columns(), cells, data)
+        Row::new(self.0.columns(), self.0.cells(), self.0.data())
     }
 
     /// The one value of a query.

@@ -293,7 +293,7 @@ fn rows_that_are_dropped_early_leave_the_session_in_step() {
             .0
             .query(sql, ParamsRef::Positional(&[]), &seconds(20))
             .unwrap();
-        assert!(session.0.next_row(&seconds(20)).unwrap());
+        assert!(session.advance(&seconds(20)).unwrap());
         assert_eq!(session.0.idle(), Idle::OutOfStep);
         session.0.close_rows(&seconds(20)).unwrap();
         session.check();
@@ -320,11 +320,11 @@ fn a_large_answer_waits_in_the_socket() {
         .unwrap();
     let before = resident();
     for _ in 0..1000 {
-        assert!(session.0.next_row(&seconds(20)).unwrap());
+        assert!(session.advance(&seconds(20)).unwrap());
     }
     std::thread::sleep(Duration::from_millis(200));
     for _ in 0..1000 {
-        assert!(session.0.next_row(&seconds(20)).unwrap());
+        assert!(session.advance(&seconds(20)).unwrap());
     }
     // 200 MB are on their way. Other tests of this process take memory too, so the bound is generous.
     let grown = resident().saturating_sub(before);

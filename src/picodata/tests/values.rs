@@ -148,7 +148,7 @@ fn types_have_names_and_what_is_not_read_is_told() {
             &seconds(20),
         )
         .unwrap();
-    assert!(session.0.next_row(&seconds(20)).unwrap());
+    assert!(session.advance(&seconds(20)).unwrap());
     let row = session.row();
     let names: Vec<_> = (0..row.len())
         .map(|index| row.type_name(index).unwrap())

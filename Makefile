@@ -1,0 +1,33 @@
+# Each target first installs what it needs and does not find (scripts/install-deps.sh), and says so.
+
+# Where rustup puts cargo, for shells that do not know it.
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+
+.PHONY: help demo test check bench install-deps
+
+help:
+	@echo "make demo          a cluster loses its leader; every write is accounted for"
+	@echo "make test          everything: check, and all tests with real servers"
+	@echo "make check         formatting, lints, documentation"
+	@echo "make bench         what the driver costs, beside a raw socket loop"
+	@echo "make install-deps  what the targets above need"
+
+demo:
+	@scripts/install-deps.sh demo
+	@cargo run --bin quorate -- demo
+
+test: install-deps check
+	cargo test
+
+check:
+	@scripts/install-deps.sh check
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --lib
+
+bench:
+	@scripts/install-deps.sh bench
+	cargo bench --bench dqlite
+
+install-deps:
+	@scripts/install-deps.sh all

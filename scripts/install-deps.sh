@@ -1,0 +1,112 @@
+#!/bin/sh
+# Installs what is missing for a target of the Makefile, and says what. Changes nothing where all is there.
+#
+#   scripts/install-deps.sh demo|check|test|bench|all
+set -eu
+
+purpose=${1:-all}
+PATH=$PATH:/usr/sbin:/sbin
+
+packages=
+programs=
+
+# need NAME PACKAGES: notes that NAME is missing, and the Debian packages that have it.
+need() {
+    programs="$programs
+  $1"
+    packages="$packages $2"
+}
+
+has() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+need_compiler() {
+    # Rust links with it, and SQLite and ring are compiled by it.
+    has cc || need "a C compiler (cc)" "gcc libc6-dev"
+}
+
+need_libdqlite() {
+    # Opened at run time, by nodes alone.
+    test -n "${QUORATE_LIBDQLITE:-}" && return
+    # Not grep -q: it would end ldconfig's output early, with an error.
+    ldconfig -p 2>/dev/null | grep -F libdqlite.so.0 >/dev/null ||
+        need "libdqlite (libdqlite.so.0, or its file named by QUORATE_LIBDQLITE)" libdqlite0
+}
+
+need_test_servers() {
+    has pkg-config || need pkg-config pkg-config
+    has dqlite-demo && has dqlite ||
+        need "go-dqlite's programs dqlite-demo and dqlite" go-dqlite
+    has postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 ||
+        need "a PostgreSQL server" postgresql
+}
+
+need_component() {
+    cargo "$1" --version >/dev/null 2>&1 && return
+    if ! has rustup; then
+        echo "cargo $1 is missing: install $2 for your Rust" >&2
+        exit 1
+    fi
+    echo "installing with rustup: $2"
+    rustup component add "$2"
+}
+
+if ! has cargo; then
+    echo "cargo is missing: install Rust 1.88 or later with rustup" >&2
+    exit 1
+fi
+
+case $purpose in
+demo | bench)
+    need_compiler
+    need_libdqlite
+    ;;
+check)
+    need_compiler
+    need_component fmt rustfmt
+    need_component clippy clippy
+    ;;
+test | all)
+    need_compiler
+    need_libdqlite
+    need_test_servers
+    need_component fmt rustfmt
+    need_component clippy clippy
+    ;;
+*)
+    echo "usage: $0 demo|check|test|bench|all" >&2
+    exit 2
+    ;;
+esac
+
+if test -z "$packages"; then
+    exit 0
+fi
+if ! has apt-get; then
+    echo "missing; install by your system's means:$programs" >&2
+    exit 1
+fi
+as_root=
+if test "$(id -u)" != 0; then
+    if ! has sudo; then
+        echo "missing; as root, run: apt-get install$packages" >&2
+        exit 1
+    fi
+    as_root=sudo
+fi
+
+echo "installing with apt-get:$packages"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+apt() {
+    $as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" >"$log" 2>&1
+}
+# An old list of packages may do.
+apt update || echo "apt-get update failed; trying with the list of packages that is there" >&2
+# shellcheck disable=SC2086 # a list of words
+if ! apt install --yes --no-install-recommends $packages; then
+    cat "$log" >&2
+    exit 1
+fi

@@ -1,0 +1,30 @@
+//! Which instances there are, and which of them a call goes to.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `instance` | one instance, as the cluster describes it |
+//! | `snapshot` | all instances at one moment, and what differs between two moments |
+//! | `filter` | which instances a call may go to: role, tier, failure domain |
+//! | `balance` | which one of them it goes to |
+//! | `latency` | the moving average that a choice may follow |
+//! | `breaker` | whether an instance that failed is tried again |
+//!
+//! Nothing here does I/O, reads a clock or starts a thread: a worker reads the cluster's tables and makes a
+//! [`Snapshot`], and a router asks these types with the time in its hand.
+
+mod balance;
+mod breaker;
+mod filter;
+mod instance;
+mod latency;
+mod snapshot;
+
+pub use balance::{BalanceStrategy, Candidate, LeastBusy, LowestLatency, RandomChoice, RoundRobin};
+pub(crate) use breaker::{Admission, Breaker, BreakerConfig};
+pub(crate) use filter::{Filter, RoleFilter};
+pub use instance::{Instance, InstanceState};
+pub(crate) use latency::Latency;
+pub(crate) use snapshot::{Change, Snapshot, diff};
+
+#[cfg(test)]
+pub(crate) use instance::testing;
