@@ -59,7 +59,7 @@ mod params;
 #[allow(
     dead_code,
     unused_imports,
-    reason = "the session, the worker and the router of Picodata are still to come"
+    reason = "the pool does not choose between the two databases yet"
 )]
 mod picodata;
 mod pool;
@@ -72,6 +72,7 @@ mod rows;
 )]
 mod sql;
 mod statement;
+mod statement_cache;
 mod time;
 #[allow(
     dead_code,

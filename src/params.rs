@@ -6,6 +6,7 @@ use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, TimeZone, Utc};
 use uuid::Uuid;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::sql::ParameterList;
 use crate::value::{Value, ValueRef};
 
 /// A type that can be bound to a parameter.
@@ -225,6 +226,54 @@ tuple_params!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8);
 tuple_params!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9);
 tuple_params!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10);
 tuple_params!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11);
+
+/// Checks the number of positional parameters.
+///
+/// # Errors
+///
+/// [`ErrorKind::Misuse`] says how many there are and how many were given.
+pub(crate) fn check_count(wanted: usize, given: usize) -> Result<()> {
+    if wanted == given {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Misuse,
+        format!("the statement takes {wanted} parameters, but {given} were given"),
+    ))
+}
+
+/// Brings named parameters into the order of the statement whose parameters `list` names.
+///
+/// # Errors
+///
+/// [`ErrorKind::Misuse`] says which name is unknown, given twice or missing.
+pub(crate) fn by_position<'a>(
+    named: &[(&str, ValueRef<'a>)],
+    list: &ParameterList,
+) -> Result<Vec<ValueRef<'a>>> {
+    let mut values = vec![None; list.count()];
+    for (name, value) in named {
+        let number = list.index_of(name)?;
+        if let Some(place) = values.get_mut(number - 1)
+            && place.replace(*value).is_some()
+        {
+            return Err(Error::new(
+                ErrorKind::Misuse,
+                format!("the parameter {name} was given twice"),
+            ));
+        }
+    }
+    let given = values.into_iter().enumerate().map(|(index, value)| {
+        value.ok_or_else(|| {
+            let name = list.name(index + 1).unwrap_or("without a name");
+            Error::new(
+                ErrorKind::Misuse,
+                format!("the parameter {} ({name}) was not given", index + 1),
+            )
+        })
+    });
+    given.collect()
+}
 
 /// Parameters that own their values, as a queued statement keeps them.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use crate::convert::{FromRow, FromValue};
 use crate::error::{Error, ErrorKind, Result};
 use crate::time;
@@ -29,6 +31,16 @@ pub(crate) enum Cell {
     Blob(Span),
     /// A timestamp or date in ISO 8601 text.
     TimeText(Span),
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    Timestamp(i64),
+    /// Days since 1970-01-01.
+    Date(i32),
+    /// The sixteen bytes of a UUID.
+    Uuid(Span),
+    /// A decimal number in text.
+    Decimal(Span),
+    /// A JSON document in text.
+    Json(Span),
 }
 
 /// The columns of a result.
@@ -202,9 +214,9 @@ impl<'a> Row<'a> {
         T::from_row(self)
     }
 
-    /// What the server calls the type of the value at `index` in this row: with dqlite `INTEGER`, `FLOAT`,
-    /// `TEXT`, `BLOB`, `NULL`, `TIME` or `BOOL`. SQLite gives each value a type of its own, so it may
-    /// differ from row to row.
+    /// The type of the value at `index` in this row: `INTEGER`, `FLOAT`, `TEXT`, `BLOB`, `NULL` or `BOOL`;
+    /// with dqlite also `TIME`, with Picodata `TIMESTAMP`, `DATE`, `UUID`, `DECIMAL` and `JSON`. SQLite gives
+    /// each value a type of its own, so it may differ from row to row.
     ///
     /// # Errors
     ///
@@ -219,6 +231,11 @@ impl<'a> Row<'a> {
             Some(Cell::UnixTime(_) | Cell::TimeText(_)) => "TIME",
             Some(Cell::Text(_)) => "TEXT",
             Some(Cell::Blob(_)) => "BLOB",
+            Some(Cell::Timestamp(_)) => "TIMESTAMP",
+            Some(Cell::Date(_)) => "DATE",
+            Some(Cell::Uuid(_)) => "UUID",
+            Some(Cell::Decimal(_)) => "DECIMAL",
+            Some(Cell::Json(_)) => "JSON",
         })
     }
 
@@ -241,7 +258,12 @@ impl<'a> Row<'a> {
     #[inline]
     fn bytes(&self, index: usize) -> Option<&'a [u8]> {
         match *self.cells.get(index)? {
-            Cell::Text(span) | Cell::Blob(span) | Cell::TimeText(span) => Some(self.span(span)),
+            Cell::Text(span)
+            | Cell::Blob(span)
+            | Cell::TimeText(span)
+            | Cell::Uuid(span)
+            | Cell::Decimal(span)
+            | Cell::Json(span) => Some(self.span(span)),
             _ => None,
         }
     }
@@ -261,6 +283,19 @@ impl<'a> Row<'a> {
             Some(Cell::Text(span)) => ValueRef::Text(self.text(*span)?),
             Some(Cell::Blob(span)) => ValueRef::Blob(self.span(*span)),
             Some(Cell::TimeText(span)) => time_text(self.text(*span)?),
+            Some(Cell::Timestamp(micros)) => {
+                ValueRef::Timestamp(time::from_unix_micros(*micros).ok_or_else(out_of_range)?)
+            }
+            Some(Cell::Date(days)) => {
+                ValueRef::Date(time::from_unix_days(*days).ok_or_else(out_of_range)?)
+            }
+            Some(Cell::Uuid(span)) => {
+                ValueRef::Uuid(Uuid::from_slice(self.span(*span)).map_err(|error| {
+                    Error::new(ErrorKind::Conversion, error.to_string()).with_source(error)
+                })?)
+            }
+            Some(Cell::Decimal(span)) => ValueRef::Decimal(self.text(*span)?),
+            Some(Cell::Json(span)) => ValueRef::Json(self.text(*span)?),
         })
     }
 }
@@ -283,6 +318,15 @@ fn not_utf8(error: std::str::Utf8Error) -> Error {
         ),
     )
     .with_source(error)
+}
+
+/// A year beyond 262,000, which PostgreSQL can hold.
+#[cold]
+fn out_of_range() -> Error {
+    Error::new(
+        ErrorKind::Conversion,
+        "the year is out of range; have the server give the value as text",
+    )
 }
 
 impl std::fmt::Debug for Row<'_> {

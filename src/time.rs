@@ -1,6 +1,8 @@
-//! Timestamps in the text forms that dqlite's clients write.
+//! Timestamps: the text forms that dqlite's clients write, and the numbers that PostgreSQL sends.
 
-use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
+use chrono::{
+    DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc,
+};
 
 /// Reads a timestamp in any of the forms that go-dqlite reads (`internal/protocol/message.go`,
 /// `iso8601Formats`): a date, then optionally a space or `T`, hours and minutes, optionally seconds with a
@@ -46,6 +48,21 @@ pub(crate) fn parse_timestamp(text: &str) -> Option<DateTime<FixedOffset>> {
 /// The timestamp of a Unix time in seconds; `None` beyond the years that a timestamp can hold.
 pub(crate) fn from_unix(seconds: i64) -> Option<DateTime<FixedOffset>> {
     DateTime::<Utc>::from_timestamp(seconds, 0).map(|time| time.fixed_offset())
+}
+
+/// The timestamp of a Unix time in microseconds; `None` beyond the years that a timestamp can hold.
+pub(crate) fn from_unix_micros(micros: i64) -> Option<DateTime<FixedOffset>> {
+    DateTime::<Utc>::from_timestamp_micros(micros).map(|time| time.fixed_offset())
+}
+
+/// The day that is `days` after 1970-01-01; `None` beyond the years that a date can hold.
+pub(crate) fn from_unix_days(days: i32) -> Option<NaiveDate> {
+    NaiveDate::default().checked_add_signed(TimeDelta::try_days(i64::from(days))?)
+}
+
+/// How many days a day lies after 1970-01-01.
+pub(crate) fn unix_days(date: NaiveDate) -> i64 {
+    (date - NaiveDate::default()).num_days()
 }
 
 fn utc(time: NaiveDateTime) -> DateTime<FixedOffset> {
@@ -104,5 +121,15 @@ mod tests {
             "1970-01-01T00:00:00+00:00"
         );
         assert_eq!(from_unix(i64::MAX), None);
+        assert_eq!(
+            from_unix_micros(-1).unwrap().to_rfc3339(),
+            "1969-12-31T23:59:59.999999+00:00"
+        );
+        assert_eq!(from_unix_micros(i64::MAX), None);
+        for days in [-800_000, -1, 0, 19_782] {
+            assert_eq!(unix_days(from_unix_days(days).unwrap()), i64::from(days));
+        }
+        assert_eq!(from_unix_days(19_782).unwrap().to_string(), "2024-02-29");
+        assert_eq!(from_unix_days(i32::MAX), None);
     }
 }

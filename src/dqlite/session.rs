@@ -6,7 +6,7 @@ use crate::backend::{BatchStep, Description, ExecResult, NextRow, Session};
 use crate::batch::BatchItem;
 use crate::dqlite::channel::{Channel, harmless, violation};
 use crate::dqlite::reading::{Reading, is_last_part};
-use crate::dqlite::statements::{Kind, Prepared, StatementCache, bind};
+use crate::dqlite::statements::{Kind, Prepared, bind};
 use crate::dqlite::wire::params;
 use crate::dqlite::wire::request::Request;
 use crate::dqlite::wire::response::Response;
@@ -22,6 +22,7 @@ use crate::net::wait::Call;
 use crate::params::{Params, ParamsRef};
 use crate::row::{Cell, Columns};
 use crate::sql::{Dialect, Effect};
+use crate::statement_cache::StatementCache;
 
 /// The id of a connection's one database (dqlite, `src/gateway.c`).
 const DB: u32 = 0;
@@ -38,7 +39,7 @@ pub(crate) struct DqliteSession {
     channel: Channel,
     address: String,
     logger: Logger,
-    statements: StatementCache,
+    statements: StatementCache<Prepared>,
     prepare_schema: u8,
     /// Whether the server is 1.15 or later: these replicate what a QUERY writes, and take more than 255
     /// parameters. Known after the first PREPARE that succeeds: they answer its schema 1.
@@ -116,12 +117,14 @@ impl DqliteSession {
             Request::Exec { stmt, .. } | Request::Query { stmt, .. } => Some(*stmt),
             _ => None,
         };
-        let dropped = self.statements.take_dropped(used);
+        let dropped = self
+            .statements
+            .take_dropped(|prepared| Some(prepared.id) == used);
         let start = self.channel.queued();
-        for stmt in &dropped {
+        for prepared in &dropped {
             self.channel.queue(&Request::Finalize {
                 db: DB,
-                stmt: *stmt,
+                stmt: prepared.id,
             })?;
         }
         let end = match self.channel.queue(request) {
@@ -180,7 +183,7 @@ impl DqliteSession {
 
     /// What is known of a text, and the statement that the server holds for it, if any.
     fn look_up(&mut self, sql: &str, call: &Call<'_>) -> Result<(Kind, Option<Prepared>)> {
-        if let Some(prepared) = self.statements.get(sql) {
+        if let Some(prepared) = self.statements.get(sql).copied() {
             return Ok((prepared.kind, Some(prepared)));
         }
         let kind = Kind::of(sql)?;
@@ -447,7 +450,8 @@ impl DqliteSession {
         {
             // 1.11 leaves an interrupted statement in the middle of its run, where it holds a read
             // transaction and takes no parameters.
-            self.statements.remove(statement);
+            self.statements
+                .remove_where(|prepared| prepared.id == statement);
         }
         Ok(())
     }
@@ -497,7 +501,7 @@ impl DqliteSession {
     fn queue_batch(&mut self, items: &[(&BatchItem, Kind)]) -> Result<()> {
         for (index, (item, kind)) in items.iter().enumerate() {
             let sql = item.sql.as_str();
-            let prepared = self.statements.get(sql);
+            let prepared = self.statements.get(sql).copied();
             let parameters = prepared.map(|prepared| prepared.parameters);
             let queued = item.params.with_values(|params| {
                 bind(sql, parameters, params, |params| {
@@ -580,7 +584,7 @@ impl Session for DqliteSession {
     }
 
     fn prepare(&mut self, sql: &str, call: &Call<'_>) -> Result<Description> {
-        let prepared = match self.statements.get(sql) {
+        let prepared = match self.statements.get(sql).copied() {
             Some(prepared) => prepared,
             None => {
                 let kind = Kind::of(sql)?;

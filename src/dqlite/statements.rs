@@ -1,12 +1,9 @@
 //! The statements of a session: what is known of a text before it is run, and those that are prepared.
 
-use std::num::NonZeroUsize;
-
-use lru::LruCache;
-
 use crate::error::{Error, ErrorKind, Result};
-use crate::params::ParamsRef;
+use crate::params::{ParamsRef, by_position, check_count};
 use crate::sql::{self, Dialect, Effect, Keyword, Statements};
+use crate::statement_cache::Cached;
 use crate::value::ValueRef;
 
 /// What a text is, as far as the driver has to know.
@@ -79,69 +76,9 @@ pub(crate) struct Prepared {
     pub(crate) kind: Kind,
 }
 
-/// The prepared statements of a session, the least recently used being dropped when there are too many.
-pub(crate) struct StatementCache {
-    entries: Option<LruCache<Box<str>, Prepared>>,
-    /// Statements that the server still holds and nobody wants.
-    dropped: Vec<u32>,
-}
-
-impl StatementCache {
-    /// A cache of `size` statements; 0 keeps none.
-    pub(crate) fn new(size: usize) -> Self {
-        StatementCache {
-            entries: NonZeroUsize::new(size).map(LruCache::new),
-            dropped: Vec::new(),
-        }
-    }
-
-    /// How many statements fit.
-    pub(crate) fn size(&self) -> usize {
-        self.entries
-            .as_ref()
-            .map_or(0, |entries| entries.cap().get())
-    }
-
-    pub(crate) fn get(&mut self, text: &str) -> Option<Prepared> {
-        self.entries.as_mut()?.get(text).copied()
-    }
-
-    /// Keeps a statement, or marks it to be dropped if the cache keeps none or not this one.
-    pub(crate) fn put(&mut self, text: &str, statement: Prepared) {
-        let Some(entries) = self.entries.as_mut().filter(|_| statement.kind.preparable) else {
-            self.dropped.push(statement.id);
-            return;
-        };
-        if let Some((_, old)) = entries.push(text.into(), statement) {
-            self.dropped.push(old.id);
-        }
-    }
-
-    /// Drops a statement that the server holds.
-    pub(crate) fn remove(&mut self, id: u32) {
-        let Some(entries) = &mut self.entries else {
-            return;
-        };
-        let text = entries
-            .iter()
-            .find(|(_, statement)| statement.id == id)
-            .map(|(text, _)| text.clone());
-        if let Some(text) = text {
-            entries.pop(&text);
-            self.dropped.push(id);
-        }
-    }
-
-    /// Marks statements again that could not be dropped.
-    pub(crate) fn drop_again(&mut self, statements: Vec<u32>) {
-        self.dropped.extend(statements);
-    }
-
-    /// The statements to be dropped on the server, which are then no longer known here; `used` waits for its
-    /// run.
-    pub(crate) fn take_dropped(&mut self, used: Option<u32>) -> Vec<u32> {
-        let kept = |id: &mut u32| Some(*id) != used;
-        self.dropped.extract_if(.., kept).collect()
+impl Cached for Prepared {
+    fn is_preparable(&self) -> bool {
+        self.kind.preparable
     }
 }
 
@@ -166,44 +103,12 @@ pub(crate) fn bind<R>(
                 Some(wanted) => wanted,
                 None => sql::parameters(text, Dialect::Sqlite)?.count(),
             };
-            if wanted != values.len() {
-                return Err(Error::new(
-                    ErrorKind::Misuse,
-                    format!(
-                        "the statement takes {wanted} parameters, but {} were given",
-                        values.len()
-                    ),
-                ));
-            }
+            check_count(wanted, values.len())?;
             run(values)
         }
         ParamsRef::Named(named) => {
             let list = sql::parameters(text, Dialect::Sqlite)?;
-            let mut values = vec![None; list.count()];
-            for (name, value) in named {
-                let number = list.index_of(name)?;
-                if let Some(place) = values.get_mut(number - 1)
-                    && place.replace(*value).is_some()
-                {
-                    return Err(Error::new(
-                        ErrorKind::Misuse,
-                        format!("the parameter {name} was given twice"),
-                    ));
-                }
-            }
-            let values = values
-                .into_iter()
-                .enumerate()
-                .map(|(index, value)| {
-                    value.ok_or_else(|| {
-                        let name = list.name(index + 1).unwrap_or("without a name");
-                        Error::new(
-                            ErrorKind::Misuse,
-                            format!("the parameter {} ({name}) was not given", index + 1),
-                        )
-                    })
-                })
-                .collect::<Result<Vec<_>>>()?;
+            let values = by_position(named, &list)?;
             run(&values)
         }
     }
@@ -212,37 +117,6 @@ pub(crate) fn bind<R>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn prepared(id: u32) -> Prepared {
-        Prepared {
-            id,
-            parameters: 0,
-            kind: Kind::of("SELECT 1").unwrap(),
-        }
-    }
-
-    #[test]
-    fn the_least_recently_used_statement_is_dropped() {
-        let mut cache = StatementCache::new(2);
-        cache.put("a", prepared(1));
-        cache.put("b", prepared(2));
-        assert!(cache.get("a").is_some());
-        cache.put("c", prepared(3));
-        assert!(cache.get("b").is_none());
-        assert_eq!(cache.take_dropped(None), [2]);
-        assert!(cache.take_dropped(None).is_empty());
-        cache.remove(1);
-        assert_eq!(cache.take_dropped(None), [1]);
-    }
-
-    #[test]
-    fn a_cache_of_none_drops_what_it_is_given() {
-        let mut cache = StatementCache::new(0);
-        cache.put("a", prepared(7));
-        assert!(cache.get("a").is_none());
-        assert!(cache.take_dropped(Some(7)).is_empty(), "it is about to run");
-        assert_eq!(cache.take_dropped(None), [7]);
-    }
 
     #[test]
     fn kinds_are_told_by_their_text() {

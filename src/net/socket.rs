@@ -178,6 +178,11 @@ impl Socket {
         Ok(taken)
     }
 
+    /// Whether TLS runs on it.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// Whether bytes that [`try_write`](Socket::try_write) has taken still wait for the socket.
     pub(crate) fn wants_write(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.wants_write())

@@ -1,12 +1,40 @@
-//! Picodata: a distributed SQL database, spoken to over PostgreSQL's protocol.
+//! Picodata, a distributed SQL database, and PostgreSQL as the server that speaks the same protocol.
+//!
+//! The protocol is tokio-postgres's: a state machine that needs no runtime. What is written here is what it
+//! leaves to its user.
 //!
 //! | part | what it does |
 //! | --- | --- |
 //! | `config` | connection strings, the environment, passfile and service file |
 //! | `discovery` | the queries that read the topology, and how their rows become a snapshot |
 //! | `sharding` | which bucket a row lies in, and which instance has it |
+//! | `options` | what a session is opened with |
+//! | `connect` | from an address to a session: TLS, start-up, authentication; the request to cancel |
+//! | `frames` | where each message begins and ends, in either direction; no I/O |
+//! | `pipe` | our socket as the stream that tokio-postgres reads and writes |
+//! | `drive` | polling on the caller's thread, with `poll(2)` between |
+//! | `session` | the conversation; `answer`: the rows of a statement; `batch`: many statements at once |
+//! | `statements` | what is known of a text, and what the server said when it prepared it |
+//! | `encode`, `decode`, `numeric` | parameters and columns in PostgreSQL's binary forms |
+//! | `failure` | from the errors of tokio-postgres and of the server to ours |
 
+mod answer;
+mod batch;
 pub(crate) mod config;
+mod connect;
+mod decode;
 mod discovery;
+mod drive;
+mod encode;
+mod failure;
+mod frames;
 mod json;
+mod numeric;
+mod options;
+mod pipe;
+mod session;
 mod sharding;
+mod statements;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,289 @@
+//! Many statements in one round trip.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+use tokio_postgres::types::Type;
+use tokio_postgres::{RowStream, Statement};
+
+use crate::backend::{BatchStep, Session};
+use crate::batch::BatchItem;
+use crate::error::{Error, Outcome, Result};
+use crate::net::wait::Call;
+use crate::params::Params;
+use crate::picodata::answer::{Answer, Step};
+use crate::picodata::encode::{Param, numbered};
+use crate::picodata::failure::Cause;
+use crate::picodata::session::{PicodataSession, affected};
+use crate::picodata::statements::{Kind, Prepared, RowShape, in_order, rewritten};
+use crate::value::{Value, ValueRef};
+
+type Request<T> = Pin<Box<dyn Future<Output = Result<T, tokio_postgres::Error>> + Send>>;
+
+/// A statement of a batch that is under way.
+pub(crate) struct BatchStatement {
+    /// Which statement of the connection it is.
+    number: u64,
+    sql: String,
+    kind: Kind,
+    /// `None` for one that is run as a text.
+    prepared: Option<Arc<Prepared>>,
+    request: Request<RowStream>,
+    /// What the request came to when it was queued: it could not be.
+    early: Option<Result<RowStream, tokio_postgres::Error>>,
+}
+
+impl BatchStatement {
+    /// Queues the messages of the statement.
+    fn queue(&mut self, context: &mut Context<'_>) {
+        if let Poll::Ready(done) = self.request.as_mut().poll(context) {
+            self.early = Some(done);
+        }
+    }
+
+    fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<RowStream, tokio_postgres::Error>> {
+        match self.early.take() {
+            Some(done) => Poll::Ready(done),
+            None => self.request.as_mut().poll(context),
+        }
+    }
+}
+
+impl PicodataSession {
+    /// Prepares what is not prepared yet in one round trip, then sends all statements, each with a Sync of
+    /// its own, so that an error is that of its statement alone.
+    pub(super) fn send_batch(&mut self, items: &[BatchItem], call: &Call<'_>) -> Result<()> {
+        let mut kinds = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let kind = self.kind_of(&item.sql).and_then(|kind| kind.one(&item.sql));
+            kinds.push((item, kind.map_err(|error| in_batch(error, index))?));
+        }
+        self.prepare_batch(&kinds, call)?;
+        let mut number = self.driver.executed();
+        for (index, (item, kind)) in kinds.into_iter().enumerate() {
+            number += 1;
+            match self.batch_statement(item, kind, number) {
+                Ok(statement) => self.steps.push_back(statement),
+                Err(error) => {
+                    self.steps.clear();
+                    return Err(in_batch(error, index));
+                }
+            }
+        }
+        let Some(first) = self.steps.front().map(|statement| statement.number) else {
+            return Ok(());
+        };
+        // The first poll of a request queues its messages; the rest of the turn sends them.
+        let steps = &mut self.steps;
+        let mut queued = false;
+        let _ = self.driver.turn(|context| {
+            if !std::mem::replace(&mut queued, true) {
+                steps.iter_mut().for_each(|step| step.queue(context));
+            }
+            Poll::<Result<(), _>>::Pending
+        });
+        // Some statements may have been sent: then each says of itself what became of it.
+        if self.driver.is_broken() && self.driver.outcome(first) == Outcome::NotSent {
+            self.steps.clear();
+            return Err(self.driver.ending().with_outcome(Outcome::NotSent));
+        }
+        Ok(())
+    }
+
+    /// Prepares the texts of a batch that are worth it. What fails here is run as a text: a statement before
+    /// it in the batch may make it valid.
+    fn prepare_batch(&mut self, items: &[(&BatchItem, Kind)], call: &Call<'_>) -> Result<()> {
+        // In a transaction, an error now would spoil what was done before the batch.
+        if self.in_transaction() {
+            return Ok(());
+        }
+        let mut missing: Vec<(&BatchItem, Kind)> = Vec::new();
+        for (item, kind) in items {
+            if kind.preparable
+                && self.statements.get(&item.sql).is_none()
+                && !missing.iter().any(|(other, _)| other.sql == item.sql)
+            {
+                missing.push((item, *kind));
+            }
+        }
+        // More than fit would drive each other out before they are run.
+        if missing.len() > self.statements.size() {
+            return Ok(());
+        }
+        let mut preparing = Vec::with_capacity(missing.len());
+        for (item, kind) in missing {
+            let (text, names) = item.params.with_values(|params| {
+                rewritten(&item.sql, params).map(|(text, names)| (text.into_owned(), names))
+            })?;
+            let client = Arc::clone(&self.client);
+            let request: Request<Statement> = Box::pin(async move { client.prepare(&text).await });
+            preparing.push((item, kind, names, request));
+        }
+        // All are polled before the connection is, so that they go out together.
+        let mut answers: Vec<Option<Result<Statement, tokio_postgres::Error>>> = Vec::new();
+        answers.resize_with(preparing.len(), || None);
+        let run = self.driver.run(call, |context| {
+            let mut pending = false;
+            for ((.., request), answer) in preparing.iter_mut().zip(&mut answers) {
+                if answer.is_none() {
+                    match request.as_mut().poll(context) {
+                        Poll::Ready(done) => *answer = Some(done),
+                        Poll::Pending => pending = true,
+                    }
+                }
+            }
+            if pending {
+                Poll::Pending
+            } else {
+                Poll::Ready(Ok(()))
+            }
+        });
+        run.map_err(|failure| {
+            self.driver.set_broken();
+            failure.error.with_outcome(Outcome::NotSent)
+        })?;
+        for ((item, kind, names, _), answer) in preparing.into_iter().zip(answers) {
+            match answer {
+                Some(Ok(statement)) => {
+                    // Columns that are not read are told when it is run.
+                    if let Ok(prepared) = Prepared::new(statement, kind, names) {
+                        self.statements.put(&item.sql, Arc::new(prepared));
+                    }
+                }
+                Some(Err(error)) => {
+                    let failure = self.driver.failed(error);
+                    if failure.cause == Cause::Broken {
+                        return Err(failure.error.with_outcome(Outcome::NotSent));
+                    }
+                }
+                None => {}
+            }
+        }
+        self.statements.take_dropped(|_| false);
+        Ok(())
+    }
+
+    /// Makes the request of one statement, and tries whether its parameters can be sent.
+    fn batch_statement(
+        &mut self,
+        item: &BatchItem,
+        kind: Kind,
+        number: u64,
+    ) -> Result<BatchStatement> {
+        let prepared = self.statements.get(&item.sql).cloned();
+        let client = Arc::clone(&self.client);
+        let request: Request<RowStream> = item.params.with_values(|params| {
+            let mut scratch = BytesMut::new();
+            match &prepared {
+                Some(prepared) => {
+                    let values = prepared.bind(params)?;
+                    let statement = prepared.statement.clone();
+                    for (param, kind) in numbered(&values).zip(statement.params()) {
+                        param.encode(kind, &mut scratch)?;
+                    }
+                    let values = owned(&values);
+                    Ok(Box::pin(async move {
+                        let values: Vec<_> = values.iter().map(Value::as_ref).collect();
+                        client.query_raw(&statement, numbered(&values)).await
+                    }) as Request<RowStream>)
+                }
+                None => {
+                    let (text, names) = rewritten(&item.sql, params)?;
+                    let values = owned(&in_order(params, names.as_ref())?);
+                    let text = text.into_owned();
+                    Ok(Box::pin(async move {
+                        let values: Vec<_> = values.iter().map(Value::as_ref).collect();
+                        let typed: Vec<(Param<'_>, Type)> = numbered(&values)
+                            .map(|param| (param, Type::UNKNOWN))
+                            .collect();
+                        client.query_typed_raw(&text, typed).await
+                    }) as Request<RowStream>)
+                }
+            }
+        })?;
+        Ok(BatchStatement {
+            number,
+            sql: item.sql.clone(),
+            kind,
+            prepared,
+            request,
+            early: None,
+        })
+    }
+
+    /// Takes the answer to a statement of the batch.
+    pub(super) fn take_step(
+        &mut self,
+        mut statement: BatchStatement,
+        call: &Call<'_>,
+    ) -> Result<BatchStep> {
+        let number = statement.number;
+        // Answers that had come before the connection broke are still there.
+        let stream = self.driver.run(call, |context| statement.poll(context));
+        let answered = stream.and_then(|stream| {
+            let mut answer = Answer::new(stream);
+            let first = self.driver.run(call, |context| answer.poll_step(context))?;
+            Ok((answer, first))
+        });
+        let (answer, first) = answered.map_err(|failure| match failure.cause {
+            Cause::Unsendable => failure.error,
+            Cause::Answered => {
+                if self.steps.is_empty() {
+                    self.driver.settle(call);
+                }
+                failure.error
+            }
+            Cause::Stale(_) => {
+                // Those behind it have been run: it is not for this batch to run it again.
+                self.statements.remove(&statement.sql);
+                self.statements.take_dropped(|_| false);
+                failure.error
+            }
+            Cause::CallEnded | Cause::Broken => {
+                let outcome = self.driver.outcome(number);
+                self.driver.set_broken();
+                failure.error.with_outcome(outcome)
+            }
+        })?;
+        self.apply(statement.kind.effect);
+        let reads = statement.kind.reads;
+        let row = match first {
+            Step::End(count) => {
+                let shape = statement.prepared.map(|prepared| prepared.shape.clone());
+                let shape = shape.unwrap_or_default();
+                let has_columns = !shape.columns.is_empty();
+                self.reading.begin_empty(shape);
+                if has_columns {
+                    return Ok(BatchStep::Rows);
+                }
+                return Ok(BatchStep::Done(affected(statement.kind, count)));
+            }
+            Step::Row(row) => row,
+        };
+        let shape = match statement.prepared {
+            Some(prepared) => Ok(prepared.shape.clone()),
+            None => RowShape::of(row.columns()),
+        };
+        match shape {
+            Ok(shape) => {
+                self.begin_reading(shape, answer, Step::Row(row), reads);
+                Ok(BatchStep::Rows)
+            }
+            // Its rows are skipped with the rest of the batch; it has been run.
+            Err(error) => Err(error.with_outcome(Outcome::Unknown)),
+        }
+    }
+}
+
+fn owned(values: &[ValueRef<'_>]) -> Vec<Value> {
+    values.iter().map(ValueRef::to_owned).collect()
+}
+
+fn in_batch(error: Error, index: usize) -> Error {
+    error.context(format_args!("statement {} of the batch", index + 1))
+}

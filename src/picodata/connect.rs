@@ -1,0 +1,197 @@
+//! From an address to a session, and the request to cancel what a session runs.
+
+use std::os::fd::AsFd;
+use std::pin::pin;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rustix::event::PollFlags;
+use tokio_postgres::config::{ChannelBinding, SslMode};
+use tokio_postgres::{Config, NoTls};
+
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::address::Address;
+use crate::net::socket::{Socket, disconnected};
+use crate::net::wait::Call;
+use crate::picodata::drive::Driver;
+use crate::picodata::failure::connect_error;
+use crate::picodata::options::ConnectOptions;
+use crate::picodata::pipe::{Key, Line, Pipe};
+use crate::picodata::session::PicodataSession;
+
+// Codes that stand in the place of a protocol version (PostgreSQL's manual, "Message Formats").
+const SSL_REQUEST: u32 = 80_877_103;
+const CANCEL_REQUEST: u32 = 80_877_102;
+
+/// Opens a session with the server at `address`. A password is tried once.
+///
+/// Blocks until `call` ends or the connect timeout of the options has passed.
+///
+/// # Errors
+///
+/// [`ErrorKind::Authentication`] and the other permanent ones as the server answers them;
+/// [`ErrorKind::Connect`] where it cannot be reached, does not answer in time, or takes no connection now.
+pub(crate) fn connect(
+    address: &str,
+    options: &Arc<ConnectOptions>,
+    call: &Call<'_>,
+) -> Result<PicodataSession> {
+    options.check()?;
+    let bounded = call.at_most(Deadline::after(options.connect_timeout));
+    let connected = dial(address, options, &bounded)
+        .and_then(|socket| start(socket, address, options, &bounded));
+    connected.map_err(|error| {
+        if error.kind() == ErrorKind::Timeout && call.check().is_ok() {
+            return Error::new(
+                ErrorKind::Connect,
+                format!("no answer within {:?}", options.connect_timeout),
+            );
+        }
+        error
+    })
+}
+
+fn start(
+    socket: Socket,
+    address: &str,
+    options: &Arc<ConnectOptions>,
+    call: &Call<'_>,
+) -> Result<PicodataSession> {
+    let line = Arc::new(Mutex::new(Line::new(socket, options)));
+    let mut driver = Driver::new(Arc::clone(&line));
+    let config = config(options);
+    let started = {
+        let mut starting = pin!(config.connect_raw(Pipe(Arc::clone(&line)), NoTls));
+        let run = driver.run(call, |context| starting.as_mut().poll(context).map(Ok));
+        run.map_err(|failure| failure.error)?
+    };
+    let (client, connection) = started.map_err(connect_error)?;
+    driver.start(connection);
+    let key = line.lock().started();
+    Ok(PicodataSession::new(
+        driver,
+        client,
+        address,
+        Arc::clone(options),
+        key,
+    ))
+}
+
+fn config(options: &ConnectOptions) -> Config {
+    let mut config = Config::new();
+    config
+        .user(&options.user)
+        // The stream is encrypted below, or not at all.
+        .ssl_mode(SslMode::Disable)
+        .channel_binding(ChannelBinding::Disable);
+    if let Some(password) = &options.password {
+        config.password(password);
+    }
+    if let Some(database) = &options.database {
+        config.dbname(database);
+    }
+    if let Some(name) = &options.application_name {
+        config.application_name(name);
+    }
+    if let Some(text) = &options.options {
+        config.options(text);
+    }
+    config
+}
+
+/// Connects a socket, encrypted if the options say so.
+fn dial(address: &str, options: &ConnectOptions, call: &Call<'_>) -> Result<Socket> {
+    let mut socket = options.dialer.dial(address, call)?;
+    let Some(tls) = &options.tls else {
+        return Ok(socket);
+    };
+    request_tls(&mut socket, call)?;
+    let host = Address::parse(address, None).ok();
+    let host = host.as_ref().and_then(Address::host).unwrap_or_default();
+    socket.start_tls(tls, host, call)
+}
+
+/// Asks the server for TLS (manual, "SSL Session Encryption"). One byte answers; what follows it is TLS's.
+fn request_tls(socket: &mut Socket, call: &Call<'_>) -> Result<()> {
+    write(socket, &[8, SSL_REQUEST], &[], call)?;
+    let mut answer = [0];
+    match read(socket, &mut answer, call)? {
+        0 => Err(Error::new(
+            ErrorKind::Connect,
+            "the server closed the connection when it was asked for tls",
+        )),
+        _ if answer == *b"S" => Ok(()),
+        _ if answer == *b"N" => Err(Error::new(
+            ErrorKind::Tls,
+            "the server offers no tls: turn it on there, or set sslmode to `disable`",
+        )),
+        _ => Err(Error::new(
+            ErrorKind::Tls,
+            "the server does not know tls: set sslmode to `disable`",
+        )),
+    }
+}
+
+/// Asks the server to cancel what the session with `key` runs, and waits until it has passed that on.
+///
+/// When it returns, a statement that comes later is safe from it: the server closes the connection after it
+/// has sent the signal.
+pub(crate) fn cancel(
+    address: &str,
+    options: &ConnectOptions,
+    key: Key,
+    call: &Call<'_>,
+) -> Result<()> {
+    let mut socket = dial(address, options, call)?;
+    let key = [key.process, key.secret].concat();
+    write(&mut socket, &[16, CANCEL_REQUEST], &key, call)?;
+    while read(&mut socket, &mut [0; 64], call)? > 0 {}
+    Ok(())
+}
+
+fn write(socket: &mut Socket, numbers: &[u32], rest: &[u8], call: &Call<'_>) -> Result<()> {
+    let mut message: Vec<u8> = numbers
+        .iter()
+        .flat_map(|number| number.to_be_bytes())
+        .collect();
+    message.extend_from_slice(rest);
+    let mut left = message.as_slice();
+    while !left.is_empty() || socket.wants_write() {
+        let written = if left.is_empty() {
+            socket.try_flush().map(|()| 0)
+        } else {
+            socket.try_write(left)
+        };
+        match written {
+            Ok(count) => left = left.get(count..).unwrap_or_default(),
+            Err(error) if is_pause(&error) => {
+                call.wait_fd(socket.as_fd(), PollFlags::OUT)?;
+            }
+            Err(error) => return Err(disconnected(&error)),
+        }
+    }
+    Ok(())
+}
+
+/// 0 is the end.
+fn read(socket: &mut Socket, buffer: &mut [u8], call: &Call<'_>) -> Result<usize> {
+    loop {
+        match socket.try_read(buffer) {
+            Ok(count) => return Ok(count),
+            Err(error) if is_pause(&error) => {
+                call.wait_fd(socket.as_fd(), PollFlags::IN)?;
+            }
+            // A server may close without the farewell of TLS.
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(0),
+            Err(error) => return Err(disconnected(&error)),
+        }
+    }
+}
+
+fn is_pause(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted
+    )
+}

@@ -1,0 +1,439 @@
+//! From a value to the form that the server's parameter takes.
+//!
+//! What the server has named the type of is sent in binary. Text is parsed here where the type has a form of
+//! its own, so that a fault is told with the parameter's number, before anything is sent. For a type that this
+//! library does not know, or that the server has left open, the value goes as text and the server reads it.
+
+use std::fmt;
+
+use bytes::{BufMut, BytesMut};
+use chrono::{DateTime, FixedOffset, NaiveDate, NaiveTime, TimeZone, Utc};
+use tokio_postgres::types::{Format, IsNull, Kind, ToSql, Type, to_sql_checked};
+use uuid::Uuid;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::picodata::decode::{EPOCH_DAYS, EPOCH_MICROS};
+use crate::picodata::numeric::{self, NumericError};
+use crate::time;
+use crate::value::ValueRef;
+
+/// A parameter of a statement.
+pub(crate) struct Param<'a> {
+    /// From 1.
+    pub(crate) number: usize,
+    pub(crate) value: ValueRef<'a>,
+}
+
+/// Numbers the parameters.
+pub(crate) fn numbered<'a>(
+    values: &'a [ValueRef<'a>],
+) -> impl ExactSizeIterator<Item = Param<'a>> + Clone {
+    values.iter().enumerate().map(|(index, value)| Param {
+        number: index + 1,
+        value: *value,
+    })
+}
+
+/// tokio-postgres may log its parameters: their values are nobody else's business.
+impl fmt::Debug for Param<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "${}: {}", self.number, self.value.type_name())
+    }
+}
+
+impl Param<'_> {
+    /// Appends the value as a parameter of type `kind` takes it; false for NULL.
+    pub(crate) fn encode(&self, kind: &Type, out: &mut BytesMut) -> Result<bool> {
+        write_value(self.value, base(kind), out)
+            .map_err(|error| error.context(format_args!("parameter {}", self.number)))
+    }
+}
+
+impl ToSql for Param<'_> {
+    fn to_sql(
+        &self,
+        kind: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match self.encode(kind, out) {
+            Ok(true) => Ok(IsNull::No),
+            Ok(false) => Ok(IsNull::Yes),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    fn encode_format(&self, kind: &Type) -> Format {
+        if is_binary(base(kind)) {
+            Format::Binary
+        } else {
+            Format::Text
+        }
+    }
+
+    to_sql_checked!();
+}
+
+/// The type beneath a domain.
+fn base(kind: &Type) -> &Type {
+    match kind.kind() {
+        Kind::Domain(inner) => base(inner),
+        _ => kind,
+    }
+}
+
+/// Whether values of the type are sent in binary.
+fn is_binary(kind: &Type) -> bool {
+    matches!(
+        *kind,
+        Type::BOOL
+            | Type::INT2
+            | Type::INT4
+            | Type::INT8
+            | Type::OID
+            | Type::FLOAT4
+            | Type::FLOAT8
+            | Type::NUMERIC
+            | Type::TEXT
+            | Type::VARCHAR
+            | Type::BPCHAR
+            | Type::NAME
+            | Type::BYTEA
+            | Type::TIMESTAMP
+            | Type::TIMESTAMPTZ
+            | Type::DATE
+            | Type::UUID
+            | Type::JSON
+            | Type::JSONB
+    )
+}
+
+fn write_value(value: ValueRef<'_>, kind: &Type, out: &mut BytesMut) -> Result<bool> {
+    if value.is_null() {
+        return Ok(false);
+    }
+    match *kind {
+        Type::BOOL => out.put_u8(u8::from(to_bool(value, kind)?)),
+        Type::INT2 => out.put_i16(to_int(value, kind)?),
+        Type::INT4 => out.put_i32(to_int(value, kind)?),
+        Type::INT8 => out.put_i64(to_int(value, kind)?),
+        Type::OID => out.put_u32(to_int(value, kind)?),
+        Type::FLOAT4 => out.put_f32(to_float4(value, kind)?),
+        Type::FLOAT8 => out.put_f64(to_float(value, kind)?),
+        Type::NUMERIC => write_numeric(value, kind, out)?,
+        Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME => write_text(value, kind, out)?,
+        Type::BYTEA => match value {
+            ValueRef::Blob(bytes) => out.put_slice(bytes),
+            other => return mismatch(other, kind),
+        },
+        Type::TIMESTAMP | Type::TIMESTAMPTZ => out.put_i64(to_micros(value, kind)?),
+        Type::DATE => out.put_i32(to_days(value, kind)?),
+        Type::UUID => out.put_slice(to_uuid(value, kind)?.as_bytes()),
+        Type::JSON => out.put_slice(to_json(value, kind)?.as_bytes()),
+        Type::JSONB => {
+            // The version of the form, the only one there is.
+            out.put_u8(1);
+            out.put_slice(to_json(value, kind)?.as_bytes());
+        }
+        _ => write_as_text(value, out),
+    }
+    Ok(true)
+}
+
+fn mismatch<T>(value: ValueRef<'_>, kind: &Type) -> Result<T> {
+    Err(misuse(format!(
+        "the statement takes {}, and a value of type {} was given",
+        kind.name(),
+        value.type_name()
+    )))
+}
+
+fn misuse(message: String) -> Error {
+    Error::new(ErrorKind::Misuse, message)
+}
+
+/// The error of a text that does not spell a value of the type. The text is not repeated: it may be secret.
+fn not_a(kind: &Type) -> Error {
+    misuse(format!("the text is no {}", kind.name()))
+}
+
+fn out_of_range(value: impl fmt::Display, kind: &Type) -> Error {
+    misuse(format!("{value} is out of the range of {}", kind.name()))
+}
+
+fn to_bool(value: ValueRef<'_>, kind: &Type) -> Result<bool> {
+    match value {
+        ValueRef::Bool(value) => Ok(value),
+        ValueRef::Int(0) => Ok(false),
+        ValueRef::Int(1) => Ok(true),
+        ValueRef::Int(other) => Err(out_of_range(other, kind)),
+        other => mismatch(other, kind),
+    }
+}
+
+fn to_int<T: TryFrom<i64>>(value: ValueRef<'_>, kind: &Type) -> Result<T> {
+    let wide = match value {
+        ValueRef::Int(value) => value,
+        ValueRef::Text(text) | ValueRef::Decimal(text) => text.parse().map_err(|_| not_a(kind))?,
+        other => return mismatch(other, kind),
+    };
+    T::try_from(wide).map_err(|_| out_of_range(wide, kind))
+}
+
+/// The largest integer up to which every integer is a 64-bit float.
+const EXACT_IN_F64: u64 = 1 << 53;
+
+fn to_float(value: ValueRef<'_>, kind: &Type) -> Result<f64> {
+    match value {
+        ValueRef::Float(value) => Ok(value),
+        ValueRef::Int(value) if value.unsigned_abs() <= EXACT_IN_F64 => Ok(value as f64),
+        ValueRef::Int(value) => Err(misuse(format!(
+            "{value} loses digits as {}; give a float",
+            kind.name()
+        ))),
+        ValueRef::Text(text) | ValueRef::Decimal(text) => text.parse().map_err(|_| not_a(kind)),
+        other => mismatch(other, kind),
+    }
+}
+
+fn to_float4(value: ValueRef<'_>, kind: &Type) -> Result<f32> {
+    let wide = to_float(value, kind)?;
+    let narrow = wide as f32;
+    if narrow.is_infinite() && wide.is_finite() {
+        return Err(out_of_range(wide, kind));
+    }
+    Ok(narrow)
+}
+
+fn write_numeric(value: ValueRef<'_>, kind: &Type, out: &mut BytesMut) -> Result<()> {
+    let encode = |text: &str, out: &mut BytesMut| {
+        numeric::encode(text, out).map_err(|error| match error {
+            NumericError::Malformed => not_a(kind),
+            NumericError::TooLarge => misuse(format!(
+                "the number has more digits than {} can hold",
+                kind.name()
+            )),
+        })
+    };
+    match value {
+        ValueRef::Int(value) => encode(&value.to_string(), out),
+        // The shortest text that reads back as the same number.
+        ValueRef::Float(value) => encode(&value.to_string(), out),
+        ValueRef::Decimal(text) | ValueRef::Text(text) => encode(text, out),
+        other => mismatch(other, kind),
+    }
+}
+
+fn write_text(value: ValueRef<'_>, kind: &Type, out: &mut BytesMut) -> Result<()> {
+    if matches!(
+        value,
+        ValueRef::Int(_) | ValueRef::Float(_) | ValueRef::Bool(_) | ValueRef::Blob(_)
+    ) {
+        return mismatch(value, kind);
+    }
+    if let ValueRef::Text(text) = value
+        && let Some(at) = text.find('\0')
+    {
+        return Err(misuse(format!(
+            "the text has a nul at byte {at}, which {} cannot hold",
+            kind.name()
+        )));
+    }
+    write_as_text(value, out);
+    Ok(())
+}
+
+fn to_micros(value: ValueRef<'_>, kind: &Type) -> Result<i64> {
+    let time = match value {
+        ValueRef::Timestamp(time) => time,
+        ValueRef::Date(date) => midnight(date),
+        ValueRef::Text("infinity") => return Ok(i64::MAX),
+        ValueRef::Text("-infinity") => return Ok(i64::MIN),
+        ValueRef::Text(text) => time::parse_timestamp(text).ok_or_else(|| not_a(kind))?,
+        other => return mismatch(other, kind),
+    };
+    time.timestamp_micros()
+        .checked_sub(EPOCH_MICROS)
+        .ok_or_else(|| out_of_range(time, kind))
+}
+
+fn to_days(value: ValueRef<'_>, kind: &Type) -> Result<i32> {
+    let date = match value {
+        ValueRef::Date(date) => date,
+        ValueRef::Timestamp(time) if time.time() == NaiveTime::MIN => time.date_naive(),
+        ValueRef::Text("infinity") => return Ok(i32::MAX),
+        ValueRef::Text("-infinity") => return Ok(i32::MIN),
+        ValueRef::Text(text) => NaiveDate::parse_from_str(text, "%Y-%m-%d")
+            .map_err(|error| not_a(kind).with_source(error))?,
+        ValueRef::Timestamp(_) => {
+            return Err(misuse(format!(
+                "the timestamp has a time of day, which {} cannot hold",
+                kind.name()
+            )));
+        }
+        other => return mismatch(other, kind),
+    };
+    i32::try_from(time::unix_days(date) - i64::from(EPOCH_DAYS))
+        .map_err(|_| out_of_range(date, kind))
+}
+
+fn to_uuid(value: ValueRef<'_>, kind: &Type) -> Result<Uuid> {
+    match value {
+        ValueRef::Uuid(uuid) => Ok(uuid),
+        ValueRef::Text(text) => {
+            Uuid::parse_str(text).map_err(|error| not_a(kind).with_source(error))
+        }
+        ValueRef::Blob(bytes) => {
+            Uuid::from_slice(bytes).map_err(|error| misuse(format!("no uuid: {error}")))
+        }
+        other => mismatch(other, kind),
+    }
+}
+
+fn to_json<'a>(value: ValueRef<'a>, kind: &Type) -> Result<&'a str> {
+    match value {
+        ValueRef::Json(text) | ValueRef::Text(text) => Ok(text),
+        other => mismatch(other, kind),
+    }
+}
+
+fn midnight(date: NaiveDate) -> DateTime<FixedOffset> {
+    Utc.from_utc_datetime(&date.and_time(NaiveTime::MIN))
+        .fixed_offset()
+}
+
+/// Appends the text that the server reads as the same value.
+fn write_as_text(value: ValueRef<'_>, out: &mut BytesMut) {
+    match value {
+        ValueRef::Null => {}
+        ValueRef::Bool(value) => out.put_slice(if value { b"true" } else { b"false" }),
+        ValueRef::Int(value) => out.put_slice(value.to_string().as_bytes()),
+        ValueRef::Float(value) => {
+            let text = match value {
+                f64::INFINITY => "Infinity".to_owned(),
+                f64::NEG_INFINITY => "-Infinity".to_owned(),
+                // Picodata tells a float from an integer by its point.
+                value => format!("{value:?}"),
+            };
+            out.put_slice(text.as_bytes());
+        }
+        ValueRef::Text(text) | ValueRef::Decimal(text) | ValueRef::Json(text) => {
+            out.put_slice(text.as_bytes());
+        }
+        ValueRef::Blob(bytes) => {
+            out.put_slice(b"\\x");
+            for byte in bytes {
+                out.put_slice(format!("{byte:02x}").as_bytes());
+            }
+        }
+        ValueRef::Timestamp(time) => out.put_slice(time.to_rfc3339().as_bytes()),
+        ValueRef::Date(date) => out.put_slice(date.to_string().as_bytes()),
+        ValueRef::Uuid(uuid) => out.put_slice(uuid.to_string().as_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encode(value: ValueRef<'_>, kind: &Type) -> Result<Option<Vec<u8>>> {
+        let mut out = BytesMut::new();
+        let param = Param { number: 3, value };
+        Ok(param.encode(kind, &mut out)?.then(|| out.to_vec()))
+    }
+
+    #[test]
+    fn an_integer_takes_the_width_of_its_parameter() {
+        let int = ValueRef::Int(-2);
+        for (kind, expected) in [
+            (Type::INT2, &[0xff, 0xfe][..]),
+            (Type::INT4, &[0xff, 0xff, 0xff, 0xfe]),
+            (
+                Type::INT8,
+                &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe],
+            ),
+            (Type::FLOAT4, &[0xc0, 0, 0, 0]),
+            (Type::NUMERIC, &[0, 1, 0, 0, 0x40, 0, 0, 0, 0, 2]),
+            (Type::UNKNOWN, b"-2"),
+            (Type::INTERVAL, b"-2"),
+        ] {
+            assert_eq!(encode(int, &kind).unwrap().unwrap(), expected, "{kind}");
+        }
+        assert_eq!(encode(ValueRef::Null, &Type::INT4).unwrap(), None);
+    }
+
+    #[test]
+    fn what_does_not_fit_names_its_parameter() {
+        for (value, kind, part) in [
+            (
+                ValueRef::Int(40_000),
+                Type::INT2,
+                "40000 is out of the range of int2",
+            ),
+            (
+                ValueRef::Int(1 << 40),
+                Type::INT4,
+                "out of the range of int4",
+            ),
+            (ValueRef::Int(-1), Type::OID, "out of the range of oid"),
+            (ValueRef::Int(i64::MAX), Type::FLOAT8, "loses digits"),
+            (ValueRef::Int(2), Type::BOOL, "out of the range of bool"),
+            (ValueRef::Float(1e300), Type::FLOAT4, "out of the range"),
+            (ValueRef::Float(1.0), Type::INT4, "takes int4"),
+            (ValueRef::Int(1), Type::TEXT, "takes text"),
+            (ValueRef::Text("x"), Type::INT8, "no int8"),
+            (ValueRef::Text("x"), Type::UUID, "no uuid"),
+            (ValueRef::Text("x"), Type::NUMERIC, "no numeric"),
+            (ValueRef::Text("1e999999"), Type::NUMERIC, "more digits"),
+            (ValueRef::Text("x"), Type::TIMESTAMPTZ, "no timestamptz"),
+            (ValueRef::Text("2024-02-30"), Type::DATE, "no date"),
+            (ValueRef::Text("a\0b"), Type::TEXT, "nul at byte 1"),
+            (ValueRef::Bool(true), Type::JSON, "takes json"),
+            (ValueRef::Text("x"), Type::BYTEA, "takes bytea"),
+        ] {
+            let error = encode(value, &kind).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Misuse, "{error}");
+            assert!(error.message().starts_with("parameter 3: "), "{error}");
+            assert!(error.message().contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_is_not_shown() {
+        let param = Param {
+            number: 1,
+            value: ValueRef::Text("secret"),
+        };
+        assert_eq!(format!("{param:?}"), "$1: text");
+    }
+
+    #[test]
+    fn every_value_has_a_text() {
+        let date = NaiveDate::from_ymd_opt(2024, 2, 29).unwrap();
+        for (value, expected) in [
+            (ValueRef::Bool(true), "true"),
+            (ValueRef::Float(1.0), "1.0"),
+            (ValueRef::Float(f64::NAN), "NaN"),
+            (ValueRef::Float(f64::NEG_INFINITY), "-Infinity"),
+            (ValueRef::Blob(&[0, 0xab]), "\\x00ab"),
+            (ValueRef::Date(date), "2024-02-29"),
+            (
+                ValueRef::Timestamp(midnight(date)),
+                "2024-02-29T00:00:00+00:00",
+            ),
+            (
+                ValueRef::Uuid(Uuid::nil()),
+                "00000000-0000-0000-0000-000000000000",
+            ),
+            (ValueRef::Json("{}"), "{}"),
+        ] {
+            assert_eq!(
+                encode(value, &Type::UNKNOWN).unwrap().unwrap(),
+                expected.as_bytes()
+            );
+        }
+    }
+}

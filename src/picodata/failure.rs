@@ -1,0 +1,308 @@
+//! What an error of tokio-postgres means: the kind, what became of the statement, and what to do about it.
+
+use std::io;
+
+use tokio_postgres::error::{DbError, Severity};
+
+use crate::error::{Error, ErrorKind, Outcome};
+use crate::net::socket::disconnected;
+
+/// The SQLSTATE of an internal error, which Picodata gives nearly every error of a statement.
+const INTERNAL_ERROR: &str = "XX000";
+
+/// A request that failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) error: Error,
+    pub(crate) cause: Cause,
+}
+
+/// Why a request failed, as far as the session acts on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The call ended first: its deadline passed, or it was cancelled. The answer may yet come.
+    CallEnded,
+    /// The server answered an error, and goes on.
+    Answered,
+    /// The server answered that what it had prepared is out of date.
+    Stale(Stale),
+    /// Nothing was sent: a parameter cannot be.
+    Unsendable,
+    /// The connection broke, or nobody knows what the server is doing.
+    Broken,
+}
+
+/// What is known of a statement whose preparation was out of date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stale {
+    /// No part of it can have been run.
+    NotRun,
+    /// Picodata: some replicasets may have run their part, if their schema was still the old one.
+    MaybeInPart,
+}
+
+impl Failure {
+    pub(crate) fn broken(error: Error) -> Self {
+        Failure {
+            error,
+            cause: Cause::Broken,
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    /// The outcome of the error is right where the server has answered; else the session knows it.
+    fn from(error: tokio_postgres::Error) -> Self {
+        if let Some(answer) = error.as_db_error() {
+            let cause = match answer.parsed_severity() {
+                Some(Severity::Fatal | Severity::Panic) => Cause::Broken,
+                _ => stale(answer).map_or(Cause::Answered, Cause::Stale),
+            };
+            return Failure {
+                error: statement_error(answer),
+                cause,
+            };
+        }
+        if error.is_closed() {
+            return Failure::broken(Error::new(
+                ErrorKind::Disconnected,
+                "the connection was given up after an earlier error",
+            ));
+        }
+        let text = error.to_string();
+        match error.into_source().map(|source| source.downcast::<Error>()) {
+            // A parameter that could not be encoded.
+            Some(Ok(own)) => Failure {
+                error: *own,
+                cause: Cause::Unsendable,
+            },
+            Some(Err(source)) => Failure::broken(transport_error(source, &text)),
+            None => Failure::broken(Error::new(ErrorKind::Protocol, text)),
+        }
+    }
+}
+
+fn transport_error(source: Box<dyn std::error::Error + Send + Sync>, text: &str) -> Error {
+    match source.downcast::<io::Error>() {
+        Ok(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
+            ) =>
+        {
+            Error::new(ErrorKind::Protocol, format!("{text}: {error}")).with_source(error)
+        }
+        Ok(error) => disconnected(&error),
+        Err(other) => {
+            Error::new(ErrorKind::Protocol, format!("{text}: {other}")).with_source(other)
+        }
+    }
+}
+
+/// The error of a start-up that failed. Nothing was sent that could have been applied.
+pub(crate) fn connect_error(error: tokio_postgres::Error) -> Error {
+    let from_server = error.as_db_error().is_some();
+    // What is left is tokio-postgres's own: a SASL exchange that failed, or a way that it does not know.
+    let authentication = !from_server
+        && !error.is_closed()
+        && std::error::Error::source(&error).is_some_and(|source| !source.is::<io::Error>());
+    let error = Failure::from(error).error.with_outcome(Outcome::NotSent);
+    if authentication {
+        return Error::new(ErrorKind::Authentication, error.message()).with_source(error);
+    }
+    if !from_server && error.kind() == ErrorKind::Disconnected {
+        return Error::new(
+            ErrorKind::Connect,
+            format!("{} during the start-up", error.message()),
+        )
+        .with_source(error);
+    }
+    error
+}
+
+/// The error of a statement that the server answered with an error.
+///
+/// | SQLSTATE | kind |
+/// | --- | --- |
+/// | class 08, 57P01, 57P02, 57P05 | `Disconnected`, and the outcome is unknown |
+/// | 57P03, 53300 | `Connect`: the server takes no connection now |
+/// | class 28 | `Authentication` |
+/// | class 23 | `Constraint` |
+/// | class 40, 55P03 | `Busy` |
+/// | class 0A | `Unsupported` |
+/// | all others | `Database`; `Constraint` for Picodata's duplicate key |
+///
+/// A server answers an error before it has committed, so the outcome is `Rejected`; but one that ends the
+/// connection may come after the commit. On Picodata a statement that writes to several replicasets is not
+/// atomic: an error of one of them says nothing of the others.
+///
+/// Source of the codes: PostgreSQL's manual, appendix A. Picodata has its own 42999 and gives nearly all else
+/// as XX000 with nothing but a text, so that text is looked at, here and nowhere else.
+fn statement_error(answer: &DbError) -> Error {
+    let code = answer.code().code();
+    let internal = code == INTERNAL_ERROR;
+    let message = if internal {
+        innermost(answer.message())
+    } else {
+        answer.message().to_owned()
+    };
+    let kind = match code {
+        "57P03" | "53300" => ErrorKind::Connect,
+        "57P01" | "57P02" | "57P05" => ErrorKind::Disconnected,
+        "08P01" => ErrorKind::Protocol,
+        "55P03" => ErrorKind::Busy,
+        _ => match code.get(..2) {
+            Some("08") => ErrorKind::Disconnected,
+            Some("0A") => ErrorKind::Unsupported,
+            Some("23") => ErrorKind::Constraint,
+            Some("28") => ErrorKind::Authentication,
+            Some("40") => ErrorKind::Busy,
+            _ if internal && message.starts_with(DUPLICATE_KEY) => ErrorKind::Constraint,
+            _ => ErrorKind::Database,
+        },
+    };
+    let outcome = if kind == ErrorKind::Disconnected {
+        Outcome::Unknown
+    } else {
+        Outcome::Rejected
+    };
+    Error::new(kind, message)
+        .with_outcome(outcome)
+        .with_sqlstate(code)
+        .with_source(answer.clone())
+}
+
+/// Picodata's text for a row that is there already.
+const DUPLICATE_KEY: &str = "TupleFound: Duplicate key";
+/// Picodata's text for a plan made before a change of the schema, before 26.1 and after.
+const OUTDATED_SCHEMA: &str = "storage schema version different from router";
+
+/// Whether an error says that what was prepared is out of date.
+///
+/// PostgreSQL finds out when it binds, before it runs anything; so does Picodata where it answers 42999. Its
+/// older text comes from a storage that has compared its schema with the plan's and run nothing, while another
+/// storage, which the change has not reached yet, may have run its part.
+fn stale(answer: &DbError) -> Option<Stale> {
+    match answer.code().code() {
+        // Forgotten: DISCARD ALL, DEALLOCATE.
+        "26000" | "42999" => Some(Stale::NotRun),
+        // "cached plan must not change result type": the code is shared, the routine's name is not.
+        "0A000" if answer.routine() == Some("RevalidateCachedQuery") => Some(Stale::NotRun),
+        INTERNAL_ERROR if answer.message().contains(OUTDATED_SCHEMA) => Some(Stale::MaybeInPart),
+        _ => None,
+    }
+}
+
+/// The innermost sentence of an error of Picodata, which wraps it in what it passed through:
+/// `sbroad: box error: ProcLua: {"code":32,…,"message":"Error on replicaset r1: … TupleFound: Duplicate key …"}`.
+fn innermost(message: &str) -> String {
+    let mut text = message.to_owned();
+    while let Some(inner) = json_message(&text) {
+        text = inner;
+    }
+    let mut rest = text.as_str();
+    // The name of a Tarantool error begins the sentence; quoted names and tuples behind it are the user's.
+    let plain = rest.find(['"', '[', '{']).unwrap_or(rest.len());
+    let named = rest[..plain]
+        .match_indices(": ")
+        .map(|(colon, _)| {
+            let start = rest[..colon].rfind(' ').map_or(0, |space| space + 1);
+            (start, colon)
+        })
+        .find(|(start, colon)| is_error_name(&rest[*start..*colon]));
+    if let Some((start, _)) = named {
+        rest = &rest[start..];
+    }
+    loop {
+        let stripped = ["sbroad: ", "box error: "]
+            .iter()
+            .find_map(|prefix| rest.strip_prefix(prefix))
+            .or_else(|| {
+                rest.strip_prefix("Error on replicaset ")?
+                    .split_once(": ")
+                    .map(|(_, inner)| inner)
+            });
+        match stripped {
+            Some(inner) => rest = inner,
+            None => return rest.to_owned(),
+        }
+    }
+}
+
+/// Whether a word is written like `TupleFound`.
+fn is_error_name(word: &str) -> bool {
+    let humps = word.bytes().filter(u8::is_ascii_uppercase).count();
+    word.starts_with(|first: char| first.is_ascii_uppercase())
+        && word.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        && humps >= 2
+        && humps < word.len()
+}
+
+/// The value of the first `"message"` in a JSON object that a text ends in.
+fn json_message(text: &str) -> Option<String> {
+    const KEY: &str = "\"message\":";
+    let object = text.get(text.find('{')?..)?;
+    let value = object.get(object.find(KEY)? + KEY.len()..)?;
+    let mut chars = value.trim_start().strip_prefix('"')?.chars();
+    let mut out = String::new();
+    loop {
+        match chars.next()? {
+            '"' => return Some(out),
+            '\\' => match chars.next()? {
+                'n' => out.push('\n'),
+                't' => out.push('\t'),
+                'r' => out.push('\r'),
+                'u' => {
+                    let digits: String = chars.by_ref().take(4).collect();
+                    let code = u32::from_str_radix(&digits, 16).ok()?;
+                    out.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
+                }
+                other => out.push(other),
+            },
+            other => out.push(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_innermost_sentence_is_found() {
+        let duplicate = r#"TupleFound: Duplicate key exists in unique index "t_pkey" in space "t""#;
+        let wrapped = format!(
+            r#"sbroad: box error: ProcLua: {{"code":32,"base_type":"LuajitError","message":"Error on replicaset default_1_1: Failed to execute SQL statement: {}","trace":[{{"message":"x"}}]}}"#,
+            duplicate.replace('"', "\\\"")
+        );
+        for (message, expected) in [
+            (wrapped.as_str(), duplicate),
+            (
+                r#"sbroad: box error: ProcLua: {"code":32,"message":"Error on replicaset r: sbroad: {\"message\":\"storage schema version different from router\"}"}"#,
+                "storage schema version different from router",
+            ),
+            (
+                r#"sbroad: table with name "t" not found"#,
+                r#"table with name "t" not found"#,
+            ),
+            ("sbroad: rule parsing error: x", "rule parsing error: x"),
+            (
+                "box error: AccessDenied: Read access to space '_pico_tier' is denied",
+                "AccessDenied: Read access to space '_pico_tier' is denied",
+            ),
+            (
+                r#"TupleFound: Duplicate key in "i" with old tuple - ["OtherName: x"]"#,
+                r#"TupleFound: Duplicate key in "i" with old tuple - ["OtherName: x"]"#,
+            ),
+            ("", ""),
+            ("{", "{"),
+            (r#"{"message":"cut"#, r#"{"message":"cut"#),
+            (r#"{"message":7}"#, r#"{"message":7}"#),
+            (r#"{"message":"a\u00e9\n\"b\""}"#, "aé\n\"b\""),
+            ("é: {\"message\":\"ö: TupleFound: é\"}", "TupleFound: é"),
+            ("SQL: select", "SQL: select"),
+        ] {
+            assert_eq!(innermost(message), expected, "{message}");
+        }
+    }
+}

@@ -1,0 +1,525 @@
+//! A session with Picodata or PostgreSQL: one statement at a time.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_core::Stream;
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+use crate::backend::{BatchStep, Description, ExecResult, NextRow, Session};
+use crate::batch::BatchItem;
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Outcome, Result};
+use crate::net::socket::Idle;
+use crate::net::wait::Call;
+use crate::params::ParamsRef;
+use crate::picodata::answer::{Answer, Reading, Step};
+use crate::picodata::batch::BatchStatement;
+use crate::picodata::connect;
+use crate::picodata::drive::{self, Driver, given_up};
+use crate::picodata::encode::numbered;
+use crate::picodata::failure::{Cause, Failure, Stale};
+use crate::picodata::options::{ConnectOptions, Server};
+use crate::picodata::pipe::Key;
+use crate::picodata::statements::{Kind, Prepared, RowShape, rewritten};
+use crate::row::{Cell, Columns};
+use crate::sql::Effect;
+use crate::statement_cache::StatementCache;
+
+/// How long a call that has ended waits for the server to give its statement up, before the connection is.
+const STOP_TIMEOUT: Duration = Duration::from_millis(100);
+/// How many rows of an answer that nobody wants are read before the server is asked to stop.
+const FEW_ROWS: usize = 256;
+
+/// A conversation with one server.
+///
+/// When a call ends before its statement is answered, a server that has sent a key is asked to cancel the
+/// statement, and the session goes on if it answers within [`STOP_TIMEOUT`]; otherwise, and always with
+/// Picodata, which sends no key, the connection is given up.
+pub(crate) struct PicodataSession {
+    pub(super) driver: Driver,
+    pub(super) client: Arc<Client>,
+    address: String,
+    pub(super) options: Arc<ConnectOptions>,
+    /// What cancels a statement; Picodata sends none.
+    key: Option<Key>,
+    pub(super) statements: StatementCache<Arc<Prepared>>,
+    pub(super) reading: Reading,
+    pub(super) steps: VecDeque<BatchStatement>,
+    /// What the texts that were run make of the transaction; the server's word counts where there is one.
+    in_transaction: bool,
+}
+
+impl PicodataSession {
+    pub(crate) fn new(
+        driver: Driver,
+        client: Client,
+        address: &str,
+        options: Arc<ConnectOptions>,
+        key: Option<Key>,
+    ) -> Self {
+        PicodataSession {
+            driver,
+            client: Arc::new(client),
+            address: address.to_owned(),
+            key,
+            statements: StatementCache::new(options.statement_cache),
+            options,
+            reading: Reading::default(),
+            steps: VecDeque::new(),
+            in_transaction: false,
+        }
+    }
+
+    /// Makes the session one whose server has sent no key, as Picodata is.
+    #[cfg(test)]
+    pub(super) fn forget_key(&mut self) {
+        self.key = None;
+    }
+
+    /// Fails where the session was given up. Rows and batches that were not read to their end are dropped.
+    fn begin(&mut self) -> Result<()> {
+        self.in_transaction = self.in_transaction();
+        self.reading.end();
+        self.steps.clear();
+        if self.driver.is_broken() {
+            return Err(given_up());
+        }
+        Ok(())
+    }
+
+    pub(super) fn kind_of(&self, sql: &str) -> Result<Kind> {
+        Kind::of(sql, self.options.server, self.options.allow_transactions)
+    }
+
+    pub(super) fn apply(&mut self, effect: Effect) {
+        match effect {
+            Effect::Begin => self.in_transaction = true,
+            Effect::End => self.in_transaction = false,
+            Effect::None | Effect::Savepoint | Effect::Release | Effect::RollbackTo => {}
+        }
+    }
+
+    /// Runs a request that executes the `number`th statement of the connection.
+    ///
+    /// The outcome of the error is what became of that statement.
+    pub(super) fn run<T>(
+        &mut self,
+        number: u64,
+        call: &Call<'_>,
+        mut request: impl FnMut(&mut Context<'_>) -> Poll<Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Failure> {
+        let run = self.driver.run(call, &mut request);
+        run.map_err(|failure| self.failed(failure, number, call, request))
+    }
+
+    fn failed<T>(
+        &mut self,
+        mut failure: Failure,
+        number: u64,
+        call: &Call<'_>,
+        request: impl FnMut(&mut Context<'_>) -> Poll<Result<T, tokio_postgres::Error>>,
+    ) -> Failure {
+        match failure.cause {
+            Cause::Answered | Cause::Stale(_) => self.driver.settle(call),
+            Cause::Unsendable => {}
+            Cause::Broken => {
+                let outcome = self.driver.outcome(number);
+                failure.error = failure.error.with_outcome(outcome);
+            }
+            Cause::CallEnded => {
+                let outcome = match self.driver.outcome(number) {
+                    // What was not sent yet must not be sent later.
+                    Outcome::NotSent => {
+                        self.driver.set_broken();
+                        Outcome::NotSent
+                    }
+                    _ => self.stop(request),
+                };
+                failure.error = failure.error.with_outcome(outcome);
+            }
+        }
+        failure
+    }
+
+    /// Has the server give up what it runs, and says what became of it. The session is broken if it does not.
+    fn stop<T>(
+        &mut self,
+        request: impl FnMut(&mut Context<'_>) -> Poll<Result<T, tokio_postgres::Error>>,
+    ) -> Outcome {
+        let call = Call::until(Deadline::after(STOP_TIMEOUT));
+        let stopped = self
+            .cancel(&call)
+            .is_ok()
+            .then(|| self.driver.run(&call, request));
+        match stopped {
+            Some(Err(failure)) if matches!(failure.cause, Cause::Answered | Cause::Stale(_)) => {
+                self.driver.settle(&call);
+                Outcome::Rejected
+            }
+            // It was done already. Rows that are under way are skipped.
+            Some(Ok(_)) => Outcome::Unknown,
+            _ => {
+                self.driver.set_broken();
+                Outcome::Unknown
+            }
+        }
+    }
+
+    fn cancel(&self, call: &Call<'_>) -> Result<()> {
+        let key = self.key.ok_or_else(|| {
+            Error::new(ErrorKind::Unsupported, "the server cancels no statements")
+        })?;
+        connect::cancel(&self.address, &self.options, key, call).inspect_err(
+            |error| log::debug!(target: "quorate", "{}: cancelling: {error}", self.address),
+        )
+    }
+
+    /// The statement of a text, prepared now if it was not before.
+    fn look_up(
+        &mut self,
+        sql: &str,
+        params: ParamsRef<'_>,
+        call: &Call<'_>,
+    ) -> Result<Arc<Prepared>> {
+        if let Some(prepared) = self.statements.get(sql) {
+            return Ok(Arc::clone(prepared));
+        }
+        let kind = self.kind_of(sql)?.one(sql)?;
+        self.prepare_text(sql, kind, params, call)
+    }
+
+    /// Prepares a text. Whatever goes wrong, the statement has not been run.
+    fn prepare_text(
+        &mut self,
+        sql: &str,
+        kind: Kind,
+        params: ParamsRef<'_>,
+        call: &Call<'_>,
+    ) -> Result<Arc<Prepared>> {
+        let (text, names) = rewritten(sql, params)?;
+        let client = Arc::clone(&self.client);
+        let mut preparing = pin!(client.prepare(&text));
+        let prepared = match self.driver.run(call, drive::poll(preparing.as_mut())) {
+            Ok(statement) => Prepared::new(statement, kind, names)?,
+            Err(failure) if failure.cause == Cause::CallEnded => {
+                // It may wait for a lock of another session.
+                self.stop(drive::poll(preparing));
+                return Err(failure.error);
+            }
+            Err(failure) => {
+                let error = failure.error;
+                return Err(match error.outcome() {
+                    Outcome::Unknown => error.with_outcome(Outcome::NotSent),
+                    _ => error,
+                });
+            }
+        };
+        let prepared = Arc::new(prepared);
+        self.statements.put(sql, Arc::clone(&prepared));
+        // The last copy of a statement tells the server when it goes, which for this one is after its run.
+        self.statements.take_dropped(|_| false);
+        Ok(prepared)
+    }
+
+    /// Runs a prepared statement and gives what it answers first.
+    fn start(
+        &mut self,
+        prepared: &Prepared,
+        params: ParamsRef<'_>,
+        call: &Call<'_>,
+    ) -> Result<(Answer, Step), Failure> {
+        let unsendable = |error| Failure {
+            error,
+            cause: Cause::Unsendable,
+        };
+        let values = prepared.bind(params).map_err(unsendable)?;
+        let client = Arc::clone(&self.client);
+        let number = self.driver.executed() + 1;
+        // The server says "bound" together with what comes after it, so both are waited for at once.
+        let mut running = pin!(async {
+            let params = numbered(&values);
+            let mut answer = Answer::new(client.query_raw(&prepared.statement, params).await?);
+            let first = poll_fn(|context| answer.poll_step(context)).await?;
+            Ok((answer, first))
+        });
+        self.run(number, call, drive::poll(running.as_mut()))
+    }
+
+    /// Runs a text, and once more if the server has found what it had prepared to be out of date, and cannot
+    /// have run it.
+    fn start_text(
+        &mut self,
+        sql: &str,
+        params: ParamsRef<'_>,
+        call: &Call<'_>,
+    ) -> Result<(Arc<Prepared>, Answer, Step)> {
+        let prepared = self.look_up(sql, params, call)?;
+        let failure = match self.start(&prepared, params, call) {
+            Ok((answer, first)) => return Ok((prepared, answer, first)),
+            Err(failure) => failure,
+        };
+        let Cause::Stale(stale) = failure.cause else {
+            return Err(failure.error);
+        };
+        self.statements.remove(sql);
+        self.statements.take_dropped(|_| false);
+        // Inside a transaction the error has spoiled it.
+        if stale == Stale::MaybeInPart && !prepared.kind.reads || self.in_transaction() {
+            return Err(failure.error);
+        }
+        log::debug!(target: "quorate", "{}: preparing a statement again: {}", self.address, failure.error);
+        let prepared = self.prepare_text(sql, prepared.kind, params, call)?;
+        match self.start(&prepared, params, call) {
+            Ok((answer, first)) => Ok((prepared, answer, first)),
+            Err(failure) => Err(failure.error),
+        }
+    }
+
+    /// Runs a text without parameters as it is, in one round trip.
+    fn exec_text(&mut self, sql: &str, kind: Kind, call: &Call<'_>) -> Result<ExecResult> {
+        let client = Arc::clone(&self.client);
+        let number = self.driver.executed() + 1;
+        let mut sending = pin!(client.simple_query_raw(sql));
+        let stream = self
+            .run(number, call, drive::poll(sending.as_mut()))
+            .map_err(|failure| failure.error)?;
+        let mut stream = pin!(stream);
+        let mut rows_affected = 0;
+        let done = self.run(number, call, |context| {
+            loop {
+                match std::task::ready!(stream.as_mut().poll_next(context)) {
+                    Some(Ok(SimpleQueryMessage::CommandComplete(count))) => rows_affected = count,
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) => return Poll::Ready(Err(error)),
+                    None => return Poll::Ready(Ok(())),
+                }
+            }
+        });
+        match done {
+            Ok(()) => {
+                self.apply(kind.effect);
+                Ok(affected(kind, rows_affected))
+            }
+            // Several statements are one transaction, unless they begin or end one themselves.
+            Err(Failure { error, .. }) if kind.several && kind.effect != Effect::None => {
+                Err(error.with_outcome(Outcome::Unknown).context(
+                    "one of several statements failed, and those before it may have been applied",
+                ))
+            }
+            Err(failure) => Err(failure.error),
+        }
+    }
+
+    /// Keeps an answer to be read, if it has rows.
+    pub(super) fn begin_reading(
+        &mut self,
+        shape: RowShape,
+        answer: Answer,
+        first: Step,
+        reads: bool,
+    ) {
+        match first {
+            Step::Row(row) => self.reading.begin(shape, answer, row, reads),
+            Step::End(_) => self.reading.begin_empty(shape),
+        }
+    }
+}
+
+/// What a statement that has run affected. A query's tag counts the rows that it answers.
+pub(super) fn affected(kind: Kind, count: u64) -> ExecResult {
+    ExecResult {
+        rows_affected: if kind.reads { 0 } else { count },
+        ..ExecResult::default()
+    }
+}
+
+impl Session for PicodataSession {
+    fn is_broken(&self) -> bool {
+        self.driver.is_broken()
+    }
+
+    fn idle(&mut self) -> Idle {
+        if self.reading.is_open() || !self.steps.is_empty() {
+            return Idle::OutOfStep;
+        }
+        self.driver.idle()
+    }
+
+    fn in_transaction(&self) -> bool {
+        let idle = !self.reading.is_open() && self.steps.is_empty();
+        let status = self.driver.transaction_status().filter(|_| idle);
+        status.map_or(self.in_transaction, |status| status != b'I')
+    }
+
+    fn prepare(&mut self, sql: &str, call: &Call<'_>) -> Result<Description> {
+        self.begin()?;
+        let prepared = self.look_up(sql, ParamsRef::Positional(&[]), call)?;
+        Ok(Description {
+            parameters: prepared.statement.params().len(),
+        })
+    }
+
+    fn exec(&mut self, sql: &str, params: ParamsRef<'_>, call: &Call<'_>) -> Result<ExecResult> {
+        self.begin()?;
+        if self.statements.get(sql).is_none() {
+            let kind = self.kind_of(sql)?;
+            if kind.several && (!params.is_empty() || self.options.server == Server::Picodata) {
+                kind.one(sql)?;
+            }
+            if params.is_empty() && !kind.preparable {
+                return self.exec_text(sql, kind, call);
+            }
+        }
+        let (prepared, mut answer, first) = self.start_text(sql, params, call)?;
+        let number = self.driver.executed();
+        let count = match first {
+            Step::End(count) => count,
+            Step::Row(_) => self
+                .run(number, call, |context| answer.poll_end(context))
+                .map_err(|failure| failure.error)?,
+        };
+        self.apply(prepared.kind.effect);
+        Ok(affected(prepared.kind, count))
+    }
+
+    fn query(&mut self, sql: &str, params: ParamsRef<'_>, call: &Call<'_>) -> Result<()> {
+        self.begin()?;
+        let (prepared, answer, first) = self.start_text(sql, params, call)?;
+        if matches!(first, Step::End(_)) {
+            self.apply(prepared.kind.effect);
+        }
+        self.begin_reading(prepared.shape.clone(), answer, first, prepared.kind.reads);
+        Ok(())
+    }
+
+    fn columns(&self) -> &Columns {
+        self.reading.columns()
+    }
+
+    fn rows_write(&self) -> bool {
+        self.reading.is_open() && !self.reading.reads
+    }
+
+    fn next_row(&mut self) -> Result<NextRow> {
+        let Self {
+            driver, reading, ..
+        } = self;
+        match driver.peek(|context| reading.poll_row(context)) {
+            Poll::Pending => Ok(NextRow::Wait),
+            Poll::Ready(Ok(Ok(true))) => Ok(NextRow::Row),
+            Poll::Ready(Ok(Ok(false))) => {
+                self.reading.end();
+                Ok(NextRow::End)
+            }
+            Poll::Ready(Ok(Err(unreadable))) => {
+                self.driver.set_broken();
+                self.reading.end();
+                Err(unreadable)
+            }
+            Poll::Ready(Err(error)) => {
+                let failure = self.driver.failed(error);
+                self.reading.end();
+                Err(match failure.cause {
+                    Cause::Broken => failure.error.with_outcome(Outcome::Unknown),
+                    _ => failure.error,
+                })
+            }
+        }
+    }
+
+    fn receive_rows(&mut self, call: &Call<'_>) -> Result<()> {
+        let Self {
+            driver, reading, ..
+        } = self;
+        // An error of the rows is the next row's; here it is the call that ends, and the rows are still under
+        // way: closing them stops the server.
+        driver
+            .run(call, |context| reading.poll_ahead(context))
+            .map_err(|failure| failure.error.with_outcome(Outcome::Unknown))
+    }
+
+    fn cells(&self) -> &[Cell] {
+        self.reading.cells()
+    }
+
+    fn data(&self) -> &[u8] {
+        self.reading.data()
+    }
+
+    fn try_close_rows(&mut self) -> bool {
+        let Self {
+            driver, reading, ..
+        } = self;
+        driver.peek(|context| reading.skip(context))
+    }
+
+    fn close_rows(&mut self, call: &Call<'_>) -> Result<()> {
+        let Some(mut answer) = self.reading.answer.take() else {
+            return Ok(());
+        };
+        let reads = self.reading.reads;
+        // A cancelled statement spoils its transaction, and one that is pipelined would be hit instead.
+        let may_cancel =
+            reads && self.key.is_some() && self.steps.is_empty() && !self.in_transaction;
+        self.reading.end();
+        if may_cancel {
+            let mut left = FEW_ROWS;
+            let ended = self.driver.turn(|context| {
+                while left > 0 {
+                    left -= 1;
+                    match std::task::ready!(answer.poll_step(context)) {
+                        Ok(Step::Row(_)) => {}
+                        Ok(Step::End(_)) => return Poll::Ready(Ok(true)),
+                        Err(error) => return Poll::Ready(Err(error)),
+                    }
+                }
+                Poll::Ready(Ok(false))
+            });
+            match ended {
+                Poll::Ready(Ok(true)) => return Ok(()),
+                Poll::Ready(Err(failure)) => return Err(failure.error),
+                Poll::Ready(Ok(false)) | Poll::Pending => {}
+            }
+            // If it cannot be asked, the rows are read to their end.
+            let _ = self.cancel(call);
+        }
+        match self.driver.run(call, |context| answer.poll_end(context)) {
+            Ok(_) => Ok(()),
+            // What it was asked for, or an error of rows that nobody wanted.
+            Err(failure) if reads && failure.cause == Cause::Answered => Ok(()),
+            Err(failure) if failure.cause == Cause::Answered => Err(failure.error),
+            Err(failure) => {
+                self.driver.set_broken();
+                Err(failure.error.with_outcome(Outcome::Unknown))
+            }
+        }
+    }
+
+    fn start_batch(&mut self, items: &[BatchItem], call: &Call<'_>) -> Result<()> {
+        self.begin()?;
+        self.send_batch(items, call)
+    }
+
+    fn next_step(&mut self, call: &Call<'_>) -> Option<Result<BatchStep>> {
+        let statement = self.steps.pop_front()?;
+        Some(self.take_step(statement, call))
+    }
+
+    fn ping(&mut self, call: &Call<'_>) -> Result<()> {
+        self.begin()?;
+        let client = Arc::clone(&self.client);
+        // Picodata takes no comment and no empty text.
+        let mut pinging = pin!(client.batch_execute("SELECT 1"));
+        let number = self.driver.executed() + 1;
+        self.run(number, call, drive::poll(pinging.as_mut()))
+            .map_err(|failure| match failure.error.outcome() {
+                Outcome::Unknown => failure.error.with_outcome(Outcome::NotSent),
+                _ => failure.error,
+            })
+    }
+}

@@ -1,0 +1,235 @@
+//! What is known of a text before it is run, and what the server said when it prepared it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use tokio_postgres::{Column, Statement};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::params::{ParamsRef, by_position, check_count};
+use crate::picodata::decode::Form;
+use crate::picodata::options::Server;
+use crate::row::Columns;
+use crate::sql::{
+    self, Dialect, Effect, Keyword, ParameterList, Placeholders, Rewritten, Statements,
+};
+use crate::statement_cache::Cached;
+use crate::value::ValueRef;
+
+/// What a text is, as far as the driver has to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kind {
+    /// Several statements.
+    pub(crate) several: bool,
+    /// It begins with SELECT or VALUES: it changes no rows, and nothing is lost where it is cut short.
+    pub(crate) reads: bool,
+    /// A statement that is worth preparing: one that is likely to be run again.
+    pub(crate) preparable: bool,
+    /// What it does to the transaction when it succeeds.
+    pub(crate) effect: Effect,
+}
+
+impl Kind {
+    /// Looks at a text for a server of the kind `server`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Misuse`]: there is no statement in it, or a NUL. [`ErrorKind::Unsupported`]: it begins or
+    /// ends a transaction on Picodata, unless `allow_transactions`.
+    pub(crate) fn of(text: &str, server: Server, allow_transactions: bool) -> Result<Kind> {
+        if let Some(at) = text.find('\0') {
+            return Err(Error::new(
+                ErrorKind::Misuse,
+                format!("the statement has a NUL at byte {at}; give the value as a parameter"),
+            ));
+        }
+        let shape = sql::shape(text, Dialect::Postgres);
+        let kind = match shape.statements {
+            Statements::Empty => {
+                return Err(Error::new(ErrorKind::Misuse, "the statement is empty"));
+            }
+            statements => Kind {
+                several: statements == Statements::Many,
+                reads: matches!(shape.keyword, Keyword::Select | Keyword::Values),
+                preparable: statements == Statements::One
+                    && (shape.verb.is_dml()
+                        || matches!(shape.verb, Keyword::Select | Keyword::Values)),
+                effect: sql::transaction_effect(text, Dialect::Postgres),
+            },
+        };
+        if server == Server::Picodata && kind.effect != Effect::None && !allow_transactions {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "picodata has no transactions: it answers begin, commit and rollback and does nothing, so \
+                 that what seems to be rolled back stays; each statement is committed by itself",
+            ));
+        }
+        Ok(kind)
+    }
+
+    /// Fails where a text that has to be one statement is several.
+    pub(crate) fn one(self, text: &str) -> Result<Kind> {
+        if !self.several {
+            return Ok(self);
+        }
+        let end = sql::shape(text, Dialect::Postgres).first_end;
+        Err(Error::new(
+            ErrorKind::Misuse,
+            format!(
+                "one statement is expected, but another one begins after byte {end}; \
+                 run several in a batch"
+            ),
+        ))
+    }
+}
+
+/// A statement that the server holds for this session. It is dropped there when its last copy is dropped here.
+pub(crate) struct Prepared {
+    pub(crate) statement: Statement,
+    pub(crate) shape: RowShape,
+    pub(crate) kind: Kind,
+    /// The names of the parameters, where the text has them.
+    names: Option<ParameterList>,
+}
+
+impl Cached for Arc<Prepared> {
+    fn is_preparable(&self) -> bool {
+        self.kind.preparable
+    }
+}
+
+/// The columns of an answer, and how each is read.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RowShape {
+    pub(crate) columns: Columns,
+    pub(crate) forms: Arc<[Form]>,
+}
+
+impl RowShape {
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unsupported`] names a column of a type that is not read.
+    pub(crate) fn of(columns: &[Column]) -> Result<Self> {
+        let mut names = Vec::with_capacity(columns.len());
+        let mut forms = Vec::with_capacity(columns.len());
+        for (index, column) in columns.iter().enumerate() {
+            let form = Form::of(column.type_()).ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Unsupported,
+                    format!(
+                        "column {index} ({:?}) is of type {}, which is not read; cast it to text",
+                        column.name(),
+                        column.type_()
+                    ),
+                )
+            })?;
+            names.push(column.name().to_owned());
+            forms.push(form);
+        }
+        Ok(RowShape {
+            columns: Columns::new(names),
+            forms: forms.into(),
+        })
+    }
+}
+
+impl Prepared {
+    pub(crate) fn new(
+        statement: Statement,
+        kind: Kind,
+        names: Option<ParameterList>,
+    ) -> Result<Self> {
+        Ok(Prepared {
+            shape: RowShape::of(statement.columns())?,
+            statement,
+            kind,
+            names,
+        })
+    }
+
+    /// Brings parameters into the order of the statement, and checks their number.
+    pub(crate) fn bind<'p>(&self, params: ParamsRef<'p>) -> Result<Cow<'p, [ValueRef<'p>]>> {
+        let values = in_order(params, self.names.as_ref())?;
+        check_count(self.statement.params().len(), values.len())?;
+        Ok(values)
+    }
+}
+
+/// Brings parameters into the order of a text whose parameters are called `names`.
+pub(crate) fn in_order<'p>(
+    params: ParamsRef<'p>,
+    names: Option<&ParameterList>,
+) -> Result<Cow<'p, [ValueRef<'p>]>> {
+    match (params, names) {
+        (ParamsRef::Positional(values), _) => Ok(Cow::Borrowed(values)),
+        (ParamsRef::Named(named), Some(names)) => by_position(named, names).map(Cow::Owned),
+        (ParamsRef::Named(named), None) => {
+            by_position(named, &ParameterList::default()).map(Cow::Owned)
+        }
+    }
+}
+
+/// The text that the server takes, which knows parameters by number alone, and the names that it had.
+pub(crate) fn rewritten<'a>(
+    text: &'a str,
+    params: ParamsRef<'_>,
+) -> Result<(Cow<'a, str>, Option<ParameterList>)> {
+    match params {
+        ParamsRef::Positional(_) => Ok((Cow::Borrowed(text), None)),
+        ParamsRef::Named(_) => {
+            let Rewritten { sql, parameters } =
+                sql::rewrite(text, Placeholders::Named, Dialect::Postgres)?;
+            Ok((sql, Some(parameters)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_told_by_their_text() {
+        let kind = |text| Kind::of(text, Server::Postgres, false).unwrap();
+        assert!(kind("SELECT 1").reads && kind("SELECT 1").preparable);
+        assert!(!kind("INSERT INTO t VALUES (1)").reads);
+        assert!(kind("INSERT INTO t VALUES (1)").preparable);
+        assert!(!kind("WITH x AS (DELETE FROM t RETURNING a) SELECT a FROM x").reads);
+        assert!(!kind("CREATE TABLE t (a int)").preparable);
+        assert!(!kind("SHOW server_version").preparable);
+        assert!(kind("SELECT 1; SELECT 2").several);
+        assert_eq!(kind("BEGIN").effect, Effect::Begin);
+        for text in ["", " ; -- nothing\n;", "SELECT 'a\0b'"] {
+            let error = Kind::of(text, Server::Postgres, false).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Misuse, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn picodata_is_given_no_transaction() {
+        for text in [
+            "BEGIN",
+            "commit",
+            "ROLLBACK;",
+            "START TRANSACTION",
+            "SAVEPOINT a",
+        ] {
+            let error = Kind::of(text, Server::Picodata, false).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{text}");
+            assert!(Kind::of(text, Server::Picodata, true).is_ok());
+            assert!(Kind::of(text, Server::Postgres, false).is_ok());
+        }
+        assert!(Kind::of("SELECT 'begin'", Server::Picodata, false).is_ok());
+    }
+
+    #[test]
+    fn names_become_numbers() {
+        let named = [("b", ValueRef::Int(2)), (":a", ValueRef::Int(1))];
+        let params = ParamsRef::Named(&named);
+        let (text, names) = rewritten("SELECT :a, :b, :a", params).unwrap();
+        assert_eq!(text, "SELECT $1, $2, $1");
+        let values = in_order(params, names.as_ref()).unwrap();
+        assert_eq!(*values, [ValueRef::Int(1), ValueRef::Int(2)]);
+        assert!(in_order(params, None).is_err());
+    }
+}

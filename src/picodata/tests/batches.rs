@@ -1,0 +1,171 @@
+use super::*;
+use crate::backend::BatchStep;
+use crate::batch::Batch;
+use crate::error::{ErrorKind, Outcome};
+use crate::net::socket::Idle;
+
+/// What each statement of a batch answers: its rows, or its count in a row of its own.
+fn run(session: &mut Testing, batch: &Batch) -> Vec<Result<Vec<Vec<Value>>>> {
+    session.0.start_batch(batch.items(), &seconds(20)).unwrap();
+    let mut all = Vec::new();
+    while let Some(step) = session.0.next_step(&seconds(20)) {
+        all.push(match step {
+            Ok(BatchStep::Done(result)) => Ok(vec![vec![Value::Int(result.rows_affected as i64)]]),
+            Ok(BatchStep::Rows) => session.rows(),
+            Err(error) => Err(error),
+        });
+    }
+    all
+}
+
+#[test]
+fn each_statement_has_its_own_answer() {
+    let cluster = shared();
+    let mut session = open(&cluster);
+    let mut batch = Batch::new();
+    batch
+        .queue("CREATE TEMP TABLE b (id int PRIMARY KEY, t text)", ())
+        .unwrap();
+    for id in 1..=3 {
+        batch
+            .queue("INSERT INTO b VALUES ($1, $2)", (id, "x"))
+            .unwrap();
+    }
+    batch
+        .queue("INSERT INTO b VALUES ($1, $2)", (2, "twice"))
+        .unwrap();
+    batch
+        .queue(
+            "SELECT id, t FROM b WHERE id > :least ORDER BY id",
+            [("least", 1)],
+        )
+        .unwrap();
+    batch.queue("SELECT id FROM b WHERE id > 10", ()).unwrap();
+    batch.queue("SHOW server_encoding", ()).unwrap();
+    batch.queue("DELETE FROM b", ()).unwrap();
+    let expected = |session: &mut Testing| {
+        let mut all = run(session, &batch);
+        let error = all.remove(4).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.outcome()),
+            (ErrorKind::Constraint, Outcome::Rejected)
+        );
+        all.into_iter().map(Result::unwrap).collect::<Vec<_>>()
+    };
+    let one = || vec![vec![Value::Int(1)]];
+    let text = |text: &str| Value::Text(text.into());
+    let all = expected(&mut session);
+    assert_eq!(all[1..4], [one(), one(), one()]);
+    assert_eq!(
+        all[4],
+        [[Value::Int(2), text("x")], [Value::Int(3), text("x")]]
+    );
+    assert_eq!(all[6], [[text("UTF8")]]);
+    assert_eq!(all[7], [[Value::Int(3)]]);
+    assert_eq!(session.0.idle(), Idle::Ready);
+    // Inside a transaction, where an error spoils what is behind it.
+    session.exec("DROP TABLE b", ()).unwrap();
+    session.exec("BEGIN", ()).unwrap();
+    let all = run(&mut session, &batch);
+    assert!(all[..4].iter().all(Result::is_ok), "{all:?}");
+    assert_eq!(all[4].as_ref().unwrap_err().kind(), ErrorKind::Constraint);
+    assert!(all[5..].iter().all(Result::is_err));
+    assert!(session.0.in_transaction());
+    session.exec("ROLLBACK", ()).unwrap();
+    session.check();
+}
+
+#[test]
+fn a_batch_may_hold_a_transaction() {
+    let cluster = shared();
+    let mut session = open(&cluster);
+    session.exec("CREATE TEMP TABLE b (id int)", ()).unwrap();
+    let mut batch = Batch::new();
+    for sql in [
+        "BEGIN",
+        "INSERT INTO b VALUES (1)",
+        "ROLLBACK",
+        "SELECT count(*) FROM b",
+    ] {
+        batch.queue(sql, ()).unwrap();
+    }
+    let all = run(&mut session, &batch);
+    assert_eq!(all[3].as_ref().unwrap(), &[[Value::Int(0)]]);
+    assert!(!session.0.in_transaction());
+}
+
+#[test]
+fn nothing_is_sent_of_a_batch_with_a_fault() {
+    let cluster = shared();
+    let mut session = open(&cluster);
+    session.exec("CREATE TEMP TABLE b (id int)", ()).unwrap();
+    for (sql, value) in [
+        ("INSERT INTO b VALUES ($1)", Value::Int(1 << 40)),
+        ("", Value::Null),
+        ("SELECT 1; SELECT $1", Value::Null),
+        ("SELECT 1", Value::Null),
+    ] {
+        let mut batch = Batch::new();
+        batch.queue("INSERT INTO b VALUES ($1)", (1,)).unwrap();
+        batch.queue(sql, [value]).unwrap();
+        let error = session
+            .0
+            .start_batch(batch.items(), &seconds(20))
+            .unwrap_err();
+        assert_eq!(
+            (error.kind(), error.outcome()),
+            (ErrorKind::Misuse, Outcome::NotSent)
+        );
+        assert!(
+            error.message().starts_with("statement 2 of the batch: "),
+            "{error}"
+        );
+        assert!(session.0.next_step(&seconds(20)).is_none());
+        assert_eq!(
+            session.value("SELECT count(*) FROM b", ()).unwrap(),
+            Value::Int(0)
+        );
+    }
+}
+
+#[test]
+fn a_batch_larger_than_all_buffers() {
+    let cluster = shared();
+    let mut session = open(&cluster);
+    let mut batch = Batch::new();
+    let text = "x".repeat(100_000);
+    for _ in 0..200 {
+        batch.queue("SELECT $1::text, 7", (text.as_str(),)).unwrap();
+    }
+    let all = run(&mut session, &batch);
+    assert_eq!(all.len(), 200);
+    for answer in all {
+        assert_eq!(
+            answer.unwrap(),
+            [[Value::Text(text.clone()), Value::Int(7)]]
+        );
+    }
+    session.check();
+}
+
+#[test]
+fn rows_of_a_batch_may_be_skipped() {
+    let cluster = shared();
+    let mut session = open(&cluster);
+    let mut batch = Batch::new();
+    batch.queue("SELECT generate_series(1, 50000)", ()).unwrap();
+    batch.queue("SELECT 2", ()).unwrap();
+    session.0.start_batch(batch.items(), &seconds(20)).unwrap();
+    assert!(matches!(
+        session.0.next_step(&seconds(20)),
+        Some(Ok(BatchStep::Rows))
+    ));
+    assert!(session.advance(&seconds(20)).unwrap());
+    session.0.close_rows(&seconds(20)).unwrap();
+    assert!(matches!(
+        session.0.next_step(&seconds(20)),
+        Some(Ok(BatchStep::Rows))
+    ));
+    assert_eq!(session.rows().unwrap(), [[Value::Int(2)]]);
+    session.check();
+}
