@@ -1,6 +1,7 @@
 //! What the two databases implement: how an endpoint is chosen, and what goes over its socket.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::batch::BatchItem;
 use crate::error::{Error, Result};
@@ -13,8 +14,9 @@ use crate::row::{Cell, Columns};
 ///
 /// A pool holds one backend for its whole life and calls it from any thread.
 pub(crate) trait Backend: Send + Sync + 'static {
-    /// Chooses the endpoint for the next call. May block until `call` ends: dqlite looks up its leader.
-    fn route(&self, call: &Call<'_>) -> Result<Route>;
+    /// Chooses the endpoint for the next call; `None` if only such are left as are to be avoided. May block until
+    /// `call` ends: dqlite looks up its leader, Picodata reads the topology if it never was.
+    fn route(&self, target: &Target<'_>, call: &Call<'_>) -> Result<Option<Route>>;
 
     /// Opens a session on `endpoint`. Blocks until `call` ends at the latest.
     fn connect(&self, endpoint: &str, call: &Call<'_>) -> Result<Box<dyn Session>>;
@@ -23,10 +25,41 @@ pub(crate) trait Backend: Send + Sync + 'static {
     fn report(&self, endpoint: &str, error: &Error) -> bool;
 
     /// Reads the topology again. Called on the worker thread; blocks until `call` ends at the latest.
-    fn refresh(&self, call: &Call<'_>) -> Result<()>;
+    fn refresh(&self, call: &Call<'_>) -> Result<Refreshed>;
+
+    /// Whether it wants to know how long answers take; asked before each call.
+    fn measures(&self) -> bool {
+        false
+    }
+
+    /// Learns how long `endpoint` took to answer a call. Never blocks.
+    fn answered(&self, _endpoint: &str, _time: Duration) {}
+
+    /// The endpoints that calls are spread over; none where all go to one. May block until `call` ends.
+    fn endpoints(&self, _call: &Call<'_>) -> Result<Vec<Arc<str>>> {
+        Ok(Vec::new())
+    }
+
+    /// Closes the connections of its own, and forgets what it would answer without asking a server. Never blocks.
+    fn reset(&self) {}
 
     /// The number of times that the preferred endpoint (dqlite: the leader) became another one.
     fn leader_changes(&self) -> u64;
+}
+
+/// What the choice of an endpoint depends on besides the topology.
+pub(crate) struct Target<'a> {
+    /// The endpoints that have failed in this call.
+    pub(crate) avoid: &'a [Arc<str>],
+    /// How many connections of the pool to an endpoint are in use.
+    pub(crate) load: &'a dyn Fn(&str) -> u32,
+}
+
+/// What reading the topology has changed.
+#[derive(Default)]
+pub(crate) struct Refreshed {
+    /// The endpoints that may still be used: the pools of all others are drained. `None` leaves all.
+    pub(crate) keep: Option<Vec<Arc<str>>>,
 }
 
 /// The endpoint that a call goes to.
@@ -34,7 +67,8 @@ pub(crate) struct Route {
     pub(crate) endpoint: Arc<str>,
     /// A session that finding the endpoint has opened on the way.
     pub(crate) session: Option<Box<dyn Session>>,
-    /// Whether the pools of all other endpoints are to be drained.
+    /// Whether it is the only one that serves: the pools of all others are drained, and where it fails, it is
+    /// looked for again after a pause instead of going on to another.
     pub(crate) exclusive: bool,
 }
 

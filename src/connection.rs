@@ -18,7 +18,7 @@ use crate::pool::core::{Core, is_passing, retry_backoff};
 use crate::pool::endpoint::Lease;
 use crate::row::{Columns, Row};
 use crate::rows::Rows;
-use crate::sql;
+use crate::sql::{self, Dialect};
 use crate::statement::Statement;
 use crate::transaction::{self, Transaction, TransactionMode};
 
@@ -115,6 +115,17 @@ impl Connection {
             reading: None,
             begun: Some(begun),
         })
+    }
+
+    /// Asks every endpoint of the pool for an answer; false if calls go to one alone, which was not asked.
+    pub(crate) fn ping_all(
+        core: &Core,
+        deadline: Option<Deadline>,
+        cancel: Option<&CancelHandle>,
+    ) -> Result<bool> {
+        core.check_open()?;
+        let _running = enter(cancel)?;
+        core.ping_all(&bounds(core, deadline, None, cancel, Instant::now()))
     }
 
     /// Gives the connection back, by a call of the pool that has taken it out itself and has run no code of
@@ -567,6 +578,11 @@ impl Connection {
         &self.line.core.config.logger
     }
 
+    /// The SQL that the server speaks.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.line.core.config.dialect()
+    }
+
     pub(crate) fn explicit_deadline(&self) -> Option<Deadline> {
         self.deadline
     }
@@ -607,8 +623,15 @@ impl Line {
                 none => none.insert(self.core.lease(call, Instant::now())?),
             };
             let was_in_transaction = lease.session()?.in_transaction();
+            let began = self.core.backend.measures().then(Instant::now);
             let error = match operation(lease.session()?, call) {
-                Ok(result) => return Ok(result),
+                Ok(result) => {
+                    if let Some(began) = began {
+                        let backend = &self.core.backend;
+                        backend.answered(lease.endpoint(), began.elapsed());
+                    }
+                    return Ok(result);
+                }
                 Err(error) => error.with_node(&**lease.endpoint()),
             };
             self.core.report(lease.endpoint(), &error);

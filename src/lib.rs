@@ -1,4 +1,4 @@
-//! A blocking database driver for dqlite, replicated SQLite, with Picodata to follow: one pool, one set of
+//! A blocking database driver for dqlite, replicated SQLite, and, as a preview, for Picodata: one pool, one set of
 //! errors, one way to bind and to read.
 //!
 //! ```no_run
@@ -19,7 +19,8 @@
 //! ```
 //!
 //! - [`Pool`] is opened once, from a connection string ([`Config`] lists the options), and used from every
-//!   thread. It finds the leader, follows it when it changes, and keeps its connections.
+//!   thread. It finds the leader, follows it when it changes, and keeps its connections; with Picodata it spreads
+//!   the calls over the instances.
 //! - Every call blocks the calling thread, which does the network's work itself. Every call ends by its deadline
 //!   ([`Pool::within`]), whatever the server does, and can be cancelled from another thread ([`CancelHandle`]).
 //! - Every [`Error`] says what became of the statement ([`Outcome`]). The library repeats by itself only what
@@ -56,29 +57,14 @@ pub mod fuzzing;
 mod logging;
 mod net;
 mod params;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the pool does not choose between the two databases yet"
-)]
 mod picodata;
 mod pool;
 mod row;
 mod rows;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the PostgreSQL dialect and the placeholders wait for their backend"
-)]
 mod sql;
 mod statement;
 mod statement_cache;
 mod time;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the worker and the router of Picodata's pool are still to come"
-)]
 mod topology;
 mod transaction;
 mod value;

@@ -6,8 +6,10 @@ use crate::connection::{BUSY_PAUSE, Connection};
 use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::net::backoff::Backoff;
 use crate::rows::Held;
+use crate::sql::Dialect;
 
-/// When a transaction takes its locks (SQLite, "BEGIN TRANSACTION").
+/// When a transaction takes its locks (SQLite, "BEGIN TRANSACTION"). PostgreSQL has nothing like it, and begins the
+/// same for all three; Picodata has no transactions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TransactionMode {
     /// At its first read or write. A transaction that reads first may find itself unable to write later
@@ -21,11 +23,11 @@ pub enum TransactionMode {
 }
 
 impl TransactionMode {
-    fn statement(self) -> &'static str {
-        match self {
-            TransactionMode::Deferred => "BEGIN",
-            TransactionMode::Immediate => "BEGIN IMMEDIATE",
-            TransactionMode::Exclusive => "BEGIN EXCLUSIVE",
+    fn statement(self, dialect: Dialect) -> &'static str {
+        match (self, dialect) {
+            (TransactionMode::Deferred, _) | (_, Dialect::Postgres) => "BEGIN",
+            (TransactionMode::Immediate, Dialect::Sqlite) => "BEGIN IMMEDIATE",
+            (TransactionMode::Exclusive, Dialect::Sqlite) => "BEGIN EXCLUSIVE",
         }
     }
 }
@@ -54,7 +56,9 @@ pub(crate) fn begin(connection: &mut Connection, mode: TransactionMode) -> Resul
             "a transaction is open already; use a savepoint",
         ));
     }
-    connection.exec(mode.statement(), ()).map(|_| ())
+    connection
+        .exec(mode.statement(connection.dialect()), ())
+        .map(|_| ())
 }
 
 impl Transaction<'static> {

@@ -377,10 +377,7 @@ impl Config {
     pub(crate) fn backend(&self) -> Result<Box<dyn Backend>> {
         match self.database {
             Database::Dqlite => crate::dqlite::backend(self),
-            Database::Picodata => Err(Error::new(
-                ErrorKind::Unsupported,
-                "Picodata cannot be connected to by this version; dqlite can",
-            )),
+            Database::Picodata => crate::picodata::backend(self),
         }
     }
 }

@@ -12,7 +12,6 @@ impl Secret {
     }
 
     /// The text itself, for the server.
-    #[allow(dead_code, reason = "the session that sends it is still to come")]
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::backend::{Backend, Route, Session};
+use crate::backend::{Backend, Refreshed, Route, Session, Target};
 use crate::config::Config;
 use crate::dqlite::channel::Channel;
 use crate::dqlite::channel::harmless;
@@ -184,13 +184,13 @@ impl Drop for Looking<'_> {
 }
 
 impl Backend for DqliteBackend {
-    fn route(&self, call: &Call<'_>) -> Result<Route> {
+    fn route(&self, _target: &Target<'_>, call: &Call<'_>) -> Result<Option<Route>> {
         let leader = self.leader(call)?;
-        Ok(Route {
+        Ok(Some(Route {
             endpoint: leader.address,
             session: leader.session,
             exclusive: true,
-        })
+        }))
     }
 
     fn connect(&self, endpoint: &str, call: &Call<'_>) -> Result<Box<dyn Session>> {
@@ -217,16 +217,15 @@ impl Backend for DqliteBackend {
         doubtful
     }
 
-    fn refresh(&self, call: &Call<'_>) -> Result<()> {
+    fn refresh(&self, call: &Call<'_>) -> Result<Refreshed> {
         let nodes = self.nodes(call)?;
-        if nodes.is_empty() || self.store.get().is_ok_and(|known| known == nodes) {
-            return Ok(());
+        if !nodes.is_empty() && self.store.get().map_or(true, |known| known != nodes) {
+            let logger = self.prober.logger();
+            logger.info(format_args!("the cluster has {} nodes", nodes.len()));
+            self.store.set(&nodes)?;
+            logger.event(Event::Nodes(nodes.len()));
         }
-        let logger = self.prober.logger();
-        logger.info(format_args!("the cluster has {} nodes", nodes.len()));
-        self.store.set(&nodes)?;
-        logger.event(Event::Nodes(nodes.len()));
-        Ok(())
+        Ok(Refreshed::default())
     }
 
     fn leader_changes(&self) -> u64 {

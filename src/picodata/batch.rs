@@ -117,8 +117,9 @@ impl PicodataSession {
         }
         let mut preparing = Vec::with_capacity(missing.len());
         for (item, kind) in missing {
+            let style = self.options.placeholders;
             let (text, names) = item.params.with_values(|params| {
-                rewritten(&item.sql, params).map(|(text, names)| (text.into_owned(), names))
+                rewritten(&item.sql, params, style).map(|(text, names)| (text.into_owned(), names))
             })?;
             let client = Arc::clone(&self.client);
             let request: Request<Statement> = Box::pin(async move { client.prepare(&text).await });
@@ -193,7 +194,7 @@ impl PicodataSession {
                     }) as Request<RowStream>)
                 }
                 None => {
-                    let (text, names) = rewritten(&item.sql, params)?;
+                    let (text, names) = rewritten(&item.sql, params, self.options.placeholders)?;
                     let values = owned(&in_order(params, names.as_ref())?);
                     let text = text.into_owned();
                     Ok(Box::pin(async move {

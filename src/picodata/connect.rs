@@ -16,7 +16,7 @@ use crate::net::socket::{Socket, disconnected};
 use crate::net::wait::Call;
 use crate::picodata::drive::Driver;
 use crate::picodata::failure::connect_error;
-use crate::picodata::options::ConnectOptions;
+use crate::picodata::options::{ConnectOptions, Server};
 use crate::picodata::pipe::{Key, Line, Pipe};
 use crate::picodata::session::PicodataSession;
 
@@ -69,13 +69,15 @@ fn start(
     let (client, connection) = started.map_err(connect_error)?;
     driver.start(connection);
     let key = line.lock().started();
-    Ok(PicodataSession::new(
-        driver,
-        client,
-        address,
-        Arc::clone(options),
-        key,
-    ))
+    // PostgreSQL always sends a key, Picodata never does, and its programs write `postgres://` as well.
+    let options = match (key, options.server) {
+        (None, Server::Postgres) => Arc::new(ConnectOptions {
+            server: Server::Picodata,
+            ..(**options).clone()
+        }),
+        _ => Arc::clone(options),
+    };
+    Ok(PicodataSession::new(driver, client, address, options, key))
 }
 
 fn config(options: &ConnectOptions) -> Config {

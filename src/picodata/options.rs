@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::dial::Dialer;
 use crate::net::tls::TlsConnector;
+use crate::sql::Placeholders;
 
 /// Which server is at the other end. They speak the same protocol and differ in what they make of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub(crate) struct ConnectOptions {
     pub(crate) allow_cleartext: bool,
     /// Sends BEGIN, COMMIT and ROLLBACK to Picodata, which answers them and does nothing.
     pub(crate) allow_transactions: bool,
+    /// How parameters are written in a text.
+    pub(crate) placeholders: Placeholders,
     /// How many prepared statements a session keeps.
     pub(crate) statement_cache: usize,
 }
@@ -61,6 +64,7 @@ impl ConnectOptions {
             startup: Vec::new(),
             allow_cleartext: false,
             allow_transactions: false,
+            placeholders: Placeholders::Native,
             statement_cache: 128,
         }
     }

@@ -201,7 +201,7 @@ impl PicodataSession {
         params: ParamsRef<'_>,
         call: &Call<'_>,
     ) -> Result<Arc<Prepared>> {
-        let (text, names) = rewritten(sql, params)?;
+        let (text, names) = rewritten(sql, params, self.options.placeholders)?;
         let client = Arc::clone(&self.client);
         let mut preparing = pin!(client.prepare(&text));
         let prepared = match self.driver.run(call, drive::poll(preparing.as_mut())) {

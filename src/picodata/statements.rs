@@ -173,15 +173,17 @@ pub(crate) fn in_order<'p>(
 pub(crate) fn rewritten<'a>(
     text: &'a str,
     params: ParamsRef<'_>,
+    style: Placeholders,
 ) -> Result<(Cow<'a, str>, Option<ParameterList>)> {
-    match params {
-        ParamsRef::Positional(_) => Ok((Cow::Borrowed(text), None)),
-        ParamsRef::Named(_) => {
-            let Rewritten { sql, parameters } =
-                sql::rewrite(text, Placeholders::Named, Dialect::Postgres)?;
-            Ok((sql, Some(parameters)))
+    let style = match (params, style) {
+        (ParamsRef::Positional(_), Placeholders::Native) => {
+            return Ok((Cow::Borrowed(text), None));
         }
-    }
+        (ParamsRef::Named(_), Placeholders::Native) => Placeholders::Named,
+        (_, style) => style,
+    };
+    let Rewritten { sql, parameters } = sql::rewrite(text, style, Dialect::Postgres)?;
+    Ok((sql, Some(parameters)))
 }
 
 #[cfg(test)]
@@ -226,10 +228,18 @@ mod tests {
     fn names_become_numbers() {
         let named = [("b", ValueRef::Int(2)), (":a", ValueRef::Int(1))];
         let params = ParamsRef::Named(&named);
-        let (text, names) = rewritten("SELECT :a, :b, :a", params).unwrap();
+        let (text, names) = rewritten("SELECT :a, :b, :a", params, Placeholders::Native).unwrap();
         assert_eq!(text, "SELECT $1, $2, $1");
         let values = in_order(params, names.as_ref()).unwrap();
         assert_eq!(*values, [ValueRef::Int(1), ValueRef::Int(2)]);
         assert!(in_order(params, None).is_err());
+        let one = ParamsRef::Positional(&[ValueRef::Null]);
+        for (style, text, wanted) in [
+            (Placeholders::Native, "SELECT $1", "SELECT $1"),
+            (Placeholders::Question, "SELECT ?", "SELECT $1"),
+            (Placeholders::Named, "SELECT :a", "SELECT $1"),
+        ] {
+            assert_eq!(rewritten(text, one, style).unwrap().0, wanted);
+        }
     }
 }

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Target};
 use crate::cancel::CancelHandle;
 use crate::config::Config;
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorKind, Outcome, Result};
+use crate::error::{Error, ErrorKind, NodeCause, Outcome, Result};
 use crate::net::backoff::Backoff;
 use crate::net::wait::{Call, closed};
 use crate::pool::endpoint::{Endpoint, Lease, Unavailable};
@@ -96,8 +96,16 @@ impl Core {
 
     fn lease_within(&self, call: Call<'_>, now: Instant) -> Result<Lease> {
         let mut backoff = None;
+        let mut avoid: Vec<Arc<str>> = Vec::new();
+        let mut causes = Vec::new();
         loop {
-            let route = self.backend.route(&call)?;
+            let target = Target {
+                avoid: &avoid,
+                load: &|endpoint| self.in_use(endpoint),
+            };
+            let Some(route) = self.backend.route(&target, &call)? else {
+                return Err(none_left(causes));
+            };
             let endpoint = self.endpoint(&route.endpoint, route.exclusive)?;
             match endpoint.checkout(&*self.backend, route.session, &call, now) {
                 Ok(lease) => {
@@ -112,6 +120,12 @@ impl Core {
                     self.report(endpoint.address(), &error);
                     if !is_passing(&error) || call.check().is_err() {
                         return Err(error.with_node(&**endpoint.address()));
+                    }
+                    if !route.exclusive {
+                        avoid.push(Arc::clone(endpoint.address()));
+                        causes.push(cause(endpoint.address(), error));
+                        self.check_open()?;
+                        continue;
                     }
                     backoff
                         .get_or_insert_with(retry_backoff)
@@ -146,7 +160,7 @@ impl Core {
             (
                 endpoint,
                 if exclusive {
-                    Self::take_others(&mut endpoints, address)
+                    Self::take_others(&mut endpoints, |other| other == address)
                 } else {
                     Vec::new()
                 },
@@ -158,13 +172,14 @@ impl Core {
         Ok(endpoint)
     }
 
+    /// Takes out of use all endpoints but those that are kept.
     fn take_others(
         endpoints: &mut MutexGuard<'_, Endpoints>,
-        address: &Arc<str>,
+        is_kept: impl Fn(&Arc<str>) -> bool,
     ) -> Vec<Arc<Endpoint>> {
         let others: Vec<_> = endpoints
             .active
-            .extract_if(|other, _| other != address)
+            .extract_if(|address, _| !is_kept(address))
             .map(|(_, endpoint)| endpoint)
             .collect();
         endpoints
@@ -172,6 +187,68 @@ impl Core {
             .retain(|endpoint| endpoint.gate().inside() > 0);
         endpoints.draining.extend(others.iter().cloned());
         others
+    }
+
+    /// How many connections to an endpoint are in use.
+    fn in_use(&self, endpoint: &str) -> u32 {
+        let endpoints = self.endpoints.lock();
+        endpoints
+            .active
+            .get(endpoint)
+            .map_or(0, |endpoint| endpoint.gate().inside())
+    }
+
+    /// Reads the topology again, and drains the endpoints that are no longer a part of it.
+    pub(crate) fn refresh(&self, call: &Call<'_>) -> Result<()> {
+        if let Some(keep) = self.backend.refresh(call)?.keep {
+            let others =
+                Self::take_others(&mut self.endpoints.lock(), |address| keep.contains(address));
+            for other in others {
+                other.retire();
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks every endpoint for an answer, and fails with the errors of those that give none; false if calls go to
+    /// one endpoint alone, which was not asked.
+    ///
+    /// Each has an equal share of the time that is left, so that one that hangs does not take it all.
+    pub(crate) fn ping_all(&self, call: &Call<'_>) -> Result<bool> {
+        let call = Call {
+            closing: Some(&self.closing),
+            ..*call
+        };
+        let endpoints = self.backend.endpoints(&call)?;
+        let mut causes = Vec::new();
+        for (index, address) in endpoints.iter().enumerate() {
+            let left = u32::try_from(endpoints.len() - index).unwrap_or(u32::MAX);
+            let share = call.deadline.remaining().map(|remaining| remaining / left);
+            let call = call.at_most(share.map_or(Deadline::NONE, Deadline::after));
+            if let Err(error) = self.ping_one(address, &call) {
+                self.report(address, &error);
+                causes.push(cause(address, error));
+            }
+        }
+        if causes.is_empty() {
+            return Ok(!endpoints.is_empty());
+        }
+        let text = format!(
+            "{} of {} instances do not answer",
+            causes.len(),
+            endpoints.len()
+        );
+        Err(Error::new(ErrorKind::Connect, text).with_causes(causes))
+    }
+
+    fn ping_one(&self, address: &Arc<str>, call: &Call<'_>) -> Result<()> {
+        let endpoint = self.endpoint(address, false)?;
+        match endpoint.checkout(&*self.backend, None, call, Instant::now()) {
+            Ok(mut lease) => lease.session()?.ping(call),
+            Err(Unavailable::Failed(error)) => Err(error),
+            // It has just left the cluster.
+            Err(Unavailable::Retired) => self.check_open(),
+        }
     }
 
     /// Tells the backend of a failure on `endpoint`, and wakes the worker if the topology is in doubt.
@@ -199,15 +276,35 @@ impl Core {
         if self.config.pool.min_conns == 0 {
             return Ok(());
         }
-        let route = self.backend.route(call)?;
-        self.endpoint(&route.endpoint, route.exclusive)?.keep_min(
-            &*self.backend,
-            self.config.pool.min_conns,
-            call,
-        )
+        let endpoints = self.backend.endpoints(call)?;
+        if endpoints.is_empty() {
+            let target = Target {
+                avoid: &[],
+                load: &|_| 0,
+            };
+            return match self.backend.route(&target, call)? {
+                Some(route) => self.keep_min_of(&route.endpoint, route.exclusive, call),
+                None => Ok(()),
+            };
+        }
+        let mut kept = Ok(());
+        for address in &endpoints {
+            if let Err(error) = self.keep_min_of(address, false, call) {
+                self.report(address, &error);
+                kept = Err(error.with_node(&**address));
+            }
+        }
+        kept
+    }
+
+    fn keep_min_of(&self, address: &Arc<str>, exclusive: bool, call: &Call<'_>) -> Result<()> {
+        let min = self.config.pool.min_conns;
+        self.endpoint(address, exclusive)?
+            .keep_min(&*self.backend, min, call)
     }
 
     pub(crate) fn reset(&self) {
+        self.backend.reset();
         let active: Vec<_> = self.endpoints.lock().active.values().cloned().collect();
         for endpoint in active {
             endpoint.reset();
@@ -238,6 +335,7 @@ impl Core {
             // Nobody comes in any more; with the endpoints goes the thread that they share.
             let endpoints = std::mem::take(&mut *self.endpoints.lock());
             drop(endpoints);
+            self.backend.reset();
             return Ok(());
         }
         Err(Error::new(
@@ -268,6 +366,22 @@ impl Core {
         }
         stats
     }
+}
+
+fn cause(address: &str, error: Error) -> NodeCause {
+    NodeCause {
+        node: address.to_owned(),
+        error,
+    }
+}
+
+/// The error of a call that no endpoint could take.
+fn none_left(causes: Vec<NodeCause>) -> Error {
+    Error::new(
+        ErrorKind::Connect,
+        "no instance of the cluster can be reached",
+    )
+    .with_causes(causes)
 }
 
 /// Whether a call that failed so may succeed a moment later, and has left nothing behind.

@@ -2,6 +2,7 @@
 
 pub(crate) mod core;
 pub(crate) mod endpoint;
+pub(crate) mod flight;
 pub(crate) mod gate;
 pub(crate) mod stats;
 mod worker;
@@ -39,6 +40,9 @@ const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 /// With dqlite all connections go to the leader. A statement that a server refused because it is not the
 /// leader, and one that never left this process, is repeated by the pool on the leader until the deadline;
 /// one whose outcome is unknown is never repeated.
+///
+/// With Picodata the calls are spread over the instances of the cluster, each of which has up to
+/// `pool_max_conns` connections. An instance that cannot be reached is left out while there are others.
 #[derive(Clone)]
 pub struct Pool {
     shared: Arc<Shared>,
@@ -248,12 +252,16 @@ impl Pool {
         self.acquire_for_call()?.transaction(mode, body)
     }
 
-    /// Asks a server for an answer, over a connection of the pool.
+    /// Asks for an answer, over a connection of the pool: with dqlite the leader, with Picodata every instance.
     ///
     /// # Errors
     ///
-    /// As [`acquire`](Pool::acquire), and what the server answers.
+    /// As [`acquire`](Pool::acquire), and what the server answers. With Picodata
+    /// [`causes`](crate::Error::causes) has the error of each instance that did not answer.
     pub fn ping(&self) -> Result<()> {
+        if Connection::ping_all(self.core(), self.deadline, self.cancel.as_ref())? {
+            return Ok(());
+        }
         self.with_connection(|connection| connection.ping())
     }
 

@@ -138,7 +138,7 @@ fn run(core: &Core, stop: &CancelHandle) {
             closing: None,
         };
         if asked || next_refresh.has_passed() {
-            let refreshed = core.backend.refresh(&call);
+            let refreshed = core.refresh(&call);
             if stop.is_cancelled() {
                 return;
             }

@@ -19,6 +19,7 @@ mod instance;
 mod latency;
 mod snapshot;
 
+pub(crate) use balance::choose;
 pub use balance::{BalanceStrategy, Candidate, LeastBusy, LowestLatency, RandomChoice, RoundRobin};
 pub(crate) use breaker::{Admission, Breaker, BreakerConfig};
 pub(crate) use filter::{Filter, RoleFilter};

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -80,6 +81,7 @@ impl Snapshot {
     }
 
     /// The instance with this uuid.
+    #[cfg(test)]
     pub(crate) fn get(&self, uuid: &str) -> Option<&Arc<Instance>> {
         let index = self
             .instances
@@ -173,6 +175,29 @@ pub(crate) enum Change {
     Rejoined(Arc<Instance>),
     /// Its name, replicaset, tier, failure domain or version is another one.
     Described(Arc<Instance>),
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Change::Came(instance) => write!(f, "{instance} came, {}", instance.state),
+            Change::Went(instance) => write!(f, "{instance} went"),
+            Change::Moved { instance, from } => write!(f, "{instance} moved from {from}"),
+            Change::State { instance, from } => {
+                write!(f, "{instance} was {from} and is {}", instance.state)
+            }
+            Change::Role(instance) if instance.is_master => {
+                write!(f, "{instance} is the master of its replicaset")
+            }
+            Change::Role(instance) => write!(f, "{instance} is a replica"),
+            Change::Leader(instance) if instance.is_leader => {
+                write!(f, "{instance} leads the cluster")
+            }
+            Change::Leader(instance) => write!(f, "{instance} no longer leads the cluster"),
+            Change::Rejoined(instance) => write!(f, "{instance} joined again"),
+            Change::Described(instance) => write!(f, "{instance} is described anew"),
+        }
+    }
 }
 
 impl Change {

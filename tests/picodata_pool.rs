@@ -1,0 +1,279 @@
+//! A pool over the instances of a Picodata cluster, as the stand-in plays it: who is asked, who is left out, and
+//! what becomes of calls when instances come and go.
+
+mod common;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use common::picodata::{PASSWORD, PicodataCluster, State, USER};
+use common::wait_for;
+use quorate::{Batch, Error, ErrorKind, OptionalRow, Outcome, Pool, TransactionMode};
+
+const SOON: Duration = Duration::from_secs(10);
+
+fn open(cluster: &PicodataCluster, more: &str) -> Pool {
+    Pool::open(&format!("{}?{more}", cluster.url(0))).unwrap()
+}
+
+/// How many statements of a test's own each instance has run.
+fn runs(cluster: &PicodataCluster, text: &str) -> Vec<usize> {
+    let indexes = 0..cluster.instances().len();
+    indexes
+        .map(|index| {
+            let statements = cluster.statements(index);
+            statements.iter().filter(|one| one.contains(text)).count()
+        })
+        .collect()
+}
+
+fn create(pool: &Pool) {
+    let sql = "CREATE TABLE item (id INTEGER NOT NULL, name TEXT, PRIMARY KEY (id))";
+    pool.exec(sql, ()).unwrap();
+}
+
+#[test]
+fn one_seed_finds_all_instances_and_calls_are_spread_evenly() {
+    let cluster = PicodataCluster::start(3);
+    let pool = open(&cluster, "");
+    for number in 0..30 {
+        let (answer,): (i64,) = pool.query_row("SELECT 1 + $1", (number,)).unwrap();
+        assert_eq!(answer, number + 1);
+    }
+    assert_eq!(runs(&cluster, "SELECT 1 + $1"), [10, 10, 10]);
+    pool.ping().unwrap();
+    pool.close().unwrap();
+    wait_for("the last connection to close", SOON, || {
+        (cluster.connections_open() == 0).then_some(())
+    });
+}
+
+#[test]
+fn a_row_is_read_by_its_id() {
+    let cluster = PicodataCluster::start(3);
+    let pool = open(&cluster, "");
+    create(&pool);
+    let insert = "INSERT INTO item (id, name) VALUES ($1, $2)";
+    for (id, name) in [(1, "brick"), (2, "panel"), (3, "dock")] {
+        assert_eq!(pool.exec(insert, (id, name)).unwrap().rows_affected, 1);
+    }
+    let select = "SELECT id, name FROM item WHERE id = $1";
+    let row: (i64, String) = pool.query_row(select, (2,)).unwrap();
+    assert_eq!(row, (2, "panel".to_owned()));
+    let none = pool.query_row::<(i64, String)>(select, (9,)).optional();
+    assert_eq!(none.unwrap(), None);
+
+    let mut names = Vec::new();
+    let mut rows = pool.query("SELECT id, name FROM item", ()).unwrap();
+    while let Some(row) = rows.next().unwrap() {
+        names.push(row.get::<String>("name").unwrap());
+    }
+    drop(rows);
+    names.sort();
+    assert_eq!(names, ["brick", "dock", "panel"]);
+
+    let mut batch = Batch::new();
+    batch.queue(insert, (4, "gate")).unwrap();
+    batch.queue(insert, (1, "again")).unwrap();
+    batch.queue(select, (4,)).unwrap();
+    let mut results = pool.send_batch(&batch).unwrap();
+    assert_eq!(results.exec().unwrap().rows_affected, 1);
+    assert_eq!(results.exec().unwrap_err().outcome(), Outcome::Rejected);
+    assert_eq!(results.query_row::<(i64, String)>().unwrap().1, "gate");
+    drop(results);
+    pool.close().unwrap();
+}
+
+#[test]
+fn placeholders_are_written_as_the_option_says() {
+    let cluster = PicodataCluster::start(1);
+    for (style, sql) in [
+        ("native", "SELECT 5 + $1"),
+        ("question", "SELECT 5 + ?"),
+        ("named", "SELECT 5 + :n"),
+    ] {
+        let pool = open(&cluster, &format!("placeholders={style}"));
+        assert_eq!(
+            pool.query_row::<(i64,)>(sql, (1,)).unwrap(),
+            (6,),
+            "{style}"
+        );
+        let mut batch = Batch::new();
+        batch.queue(sql, (2,)).unwrap();
+        let mut results = pool.send_batch(&batch).unwrap();
+        assert_eq!(results.query_row::<(i64,)>().unwrap(), (7,), "{style}");
+    }
+}
+
+#[test]
+fn a_wrong_password_is_tried_once() {
+    let cluster = PicodataCluster::start(3);
+    let url = format!("postgres://{USER}:wrong@{}/any", cluster.address(0));
+    let pool = Pool::open(&url).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let start = Instant::now();
+                let error = pool.exec("SELECT 1", ()).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Authentication, "{error}");
+                assert_eq!(error.outcome(), Outcome::NotSent);
+                assert!(start.elapsed() < Duration::from_secs(2));
+            });
+        }
+    });
+    let end = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < end {
+        assert_eq!(cluster.auth_failures(USER), 1);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // Whoever has put it right says so.
+    pool.reset();
+    pool.exec("SELECT 1", ()).unwrap_err();
+    assert_eq!(cluster.auth_failures(USER), 2);
+    pool.close().unwrap();
+}
+
+#[test]
+fn an_instance_that_is_killed_is_left_out_and_used_again() {
+    let cluster = PicodataCluster::start(3);
+    let pool = open(&cluster, "");
+    let sql = "SELECT 2 + $1";
+    let (stop, done) = (AtomicBool::new(false), AtomicU64::new(0));
+    let more = |count: u64| {
+        let wanted = done.load(Ordering::Relaxed) + count;
+        wait_for("further calls", SOON, || {
+            (done.load(Ordering::Relaxed) >= wanted).then_some(())
+        });
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut errors: Vec<Error> = Vec::new();
+                    while !stop.load(Ordering::Relaxed) {
+                        match pool.query_row::<(i64,)>(sql, (1,)) {
+                            Ok((answer,)) => assert_eq!(answer, 3),
+                            Err(error) => errors.push(error),
+                        }
+                        done.fetch_add(1, Ordering::Relaxed);
+                    }
+                    errors
+                })
+            })
+            .collect();
+        more(100);
+        cluster.kill(1);
+        more(1000);
+        let left_out = cluster.counters(1).statements;
+        more(100);
+        assert_eq!(cluster.counters(1).statements, left_out);
+        cluster.restart(1);
+        wait_for("the instance to be used again", SOON, || {
+            (cluster.counters(1).statements > left_out + 10).then_some(())
+        });
+        stop.store(true, Ordering::Relaxed);
+        for thread in threads {
+            // What was under way when the instance died may have been run.
+            let errors = thread.join().unwrap();
+            assert!(errors.len() <= 1, "{errors:?}");
+            for error in errors {
+                assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+            }
+        }
+    });
+    pool.close().unwrap();
+}
+
+#[test]
+fn the_error_of_a_cluster_that_is_gone_names_every_instance() {
+    let cluster = PicodataCluster::start(3);
+    let pool = open(&cluster, "topology_interval=1h");
+    pool.ping().unwrap();
+    cluster.kill(2);
+    let error = pool.ping().unwrap_err();
+    let nodes: Vec<_> = error.causes().iter().map(|cause| &cause.node).collect();
+    assert_eq!(nodes, [&cluster.address(2)], "{error}");
+    (0..2).for_each(|index| cluster.kill(index));
+    let start = Instant::now();
+    let error = pool.exec("SELECT 1", ()).unwrap_err();
+    assert!(start.elapsed() < Duration::from_secs(5));
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Connect, Outcome::NotSent)
+    );
+    assert_eq!(error.causes().len(), 3, "{error}");
+    pool.close().unwrap();
+}
+
+#[test]
+fn the_pool_of_an_instance_that_was_expelled_drains() {
+    let cluster = PicodataCluster::start(3);
+    let pool = open(&cluster, "topology_interval=100ms");
+    let mut connections: Vec<_> = (0..3).map(|_| pool.acquire().unwrap()).collect();
+    let expelled = cluster.address(2);
+    cluster.expel(2);
+    wait_for("the instance to be left out", SOON, || {
+        let nodes: Vec<_> = (0..4)
+            .map(|_| pool.acquire().unwrap().node().to_owned())
+            .collect();
+        (!nodes.contains(&expelled)).then_some(())
+    });
+    // A connection that is in use finishes what it does.
+    let held = connections
+        .iter_mut()
+        .find(|connection| connection.node() == expelled)
+        .unwrap();
+    assert_eq!(held.query_row::<(i64,)>("SELECT 7", ()).unwrap().0, 7);
+    assert_eq!(held.node(), expelled);
+    drop(connections);
+    wait_for("the connections to close", SOON, || {
+        (cluster.counters(2).connections_open == 0).then_some(())
+    });
+    cluster.set_state(2, State::Online);
+    wait_for("the instance to be used again", SOON, || {
+        (pool.acquire().unwrap().node() == expelled).then_some(())
+    });
+    pool.close().unwrap();
+}
+
+#[test]
+fn no_transaction_is_begun() {
+    let cluster = PicodataCluster::start(1);
+    for scheme in ["picodata", "postgres"] {
+        let address = cluster.address(0);
+        let pool = Pool::open(&format!("{scheme}://{USER}:{PASSWORD}@{address}/any")).unwrap();
+        for mode in [TransactionMode::Deferred, TransactionMode::Immediate] {
+            let error = pool.begin(mode).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        }
+        assert_eq!(
+            pool.exec("BEGIN", ()).unwrap_err().kind(),
+            ErrorKind::Unsupported
+        );
+    }
+    assert_eq!(runs(&cluster, "BEGIN"), [0]);
+}
+
+#[test]
+fn a_close_sends_those_away_who_wait() {
+    let cluster = PicodataCluster::start(1);
+    let pool = open(&cluster, "pool_max_conns=1");
+    let held = pool.acquire().unwrap();
+    std::thread::scope(|scope| {
+        let waiting: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| pool.exec("SELECT 1", ()).unwrap_err().kind()))
+            .collect();
+        wait_for("all to wait", SOON, || {
+            (pool.stats().waiting == 8).then_some(())
+        });
+        let closing = scope.spawn(|| pool.close());
+        for thread in waiting {
+            assert_eq!(thread.join().unwrap(), ErrorKind::Closed);
+        }
+        drop(held);
+        closing.join().unwrap().unwrap();
+    });
+    wait_for("the last connection to close", SOON, || {
+        (cluster.connections_open() == 0).then_some(())
+    });
+}
