@@ -72,6 +72,7 @@ impl Lookup {
         let mut hint = hint;
         let mut patience = self.config.probe_delay;
         let mut rounds = 0;
+        let mut last: Option<Error> = None;
         loop {
             rounds += 1;
             let causes = match self.round(hint.take(), patience, call) {
@@ -94,8 +95,13 @@ impl Lookup {
                 );
                 return Err(Error::new(cause.error.kind(), text).with_causes(causes));
             }
-            let failure = no_leader(rounds, causes);
+            let failure = match last.take() {
+                // The end of the call has cut this round short: the one before says more.
+                Some(last) if call.check().is_err() => last,
+                _ => no_leader(rounds, causes),
+            };
             *self.failure.lock() = Some(failure.copy());
+            last = Some(failure.copy());
             match backoff.pause(call) {
                 Ok(()) => {}
                 Err(error) if matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Closed) => {
