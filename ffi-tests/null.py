@@ -82,7 +82,8 @@ for name in symbols:
         if bare in HANDLES and type_name.count("*") == 0:
             return f"valid->{bare[len('quorate_'):]}"
         if bare == "char":
-            return '"1"'
+            # A directory is no store, and none is made.
+            return '"."' if own == "path" else '"1"'
         if bare in ("quorate_value", "quorate_column", "quorate_value_buffer"):
             return f"valid->{bare[len('quorate_'):]}"
         return "(void *)valid->place"
