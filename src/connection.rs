@@ -709,7 +709,7 @@ impl<'a> Busy<'a> {
     fn new(core: &Core, call: &Call<'a>) -> Self {
         Busy {
             backoff: Backoff::new(BUSY_PAUSE.0, BUSY_PAUSE.1),
-            call: call.at_most(Deadline::after(core.config.dqlite.busy_timeout)),
+            call: call.at_most(Deadline::after(core.config.busy_timeout())),
         }
     }
 

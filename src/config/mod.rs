@@ -349,6 +349,15 @@ impl Config {
         self.timeout.map_or(Deadline::NONE, Deadline::after)
     }
 
+    /// How long a statement is repeated that met a lock. PostgreSQL waits for locks itself, for as long as its own
+    /// settings say: when it gives up, so does the call.
+    pub(crate) fn busy_timeout(&self) -> Duration {
+        match self.database {
+            Database::Dqlite => self.dqlite.busy_timeout,
+            Database::Picodata => Duration::ZERO,
+        }
+    }
+
     /// The SQL that the database speaks.
     pub(crate) fn dialect(&self) -> Dialect {
         match self.database {
