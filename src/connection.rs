@@ -1,10 +1,14 @@
 //! A connection: one session of a pool, in the hands of one thread.
 
+mod clean_up;
+mod line;
+mod reading;
+
 use std::cell::OnceCell;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::backend::{ExecResult, NextRow, Session};
+use crate::backend::{ExecResult, Session};
 use crate::batch::{Batch, BatchResults};
 use crate::cancel::{CancelHandle, Running};
 use crate::convert::FromRow;
@@ -14,27 +18,15 @@ use crate::logging::Logger;
 use crate::net::backoff::Backoff;
 use crate::net::wait::Call;
 use crate::params::{Params, ParamsRef};
-use crate::pool::core::{Core, is_passing, retry_backoff};
+use crate::pool::core::Core;
 use crate::pool::endpoint::Lease;
-use crate::row::{Columns, Row};
 use crate::rows::Rows;
 use crate::sql::{self, Dialect};
 use crate::statement::Statement;
 use crate::transaction::{self, Transaction, TransactionMode};
 
-/// How long the clean-up in a drop (closing rows, rolling back) may take before the connection is closed
-/// instead.
-const DROP_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How long the clean-up after a cancelled call may take before the connection is closed instead.
-const CANCEL_TIMEOUT: Duration = Duration::from_millis(100);
-
-/// How much time a clean-up has when the deadline of its call has passed: enough for a server that answers.
-const CLEAN_UP_GRACE: Duration = Duration::from_millis(20);
-
-/// The first pause before a statement that met a lock is repeated, and the longest.
-pub(crate) const BUSY_PAUSE: (Duration, Duration) =
-    (Duration::from_millis(2), Duration::from_millis(100));
+pub(crate) use line::BUSY_PAUSE;
+use line::Line;
 
 /// A connection out of a [`Pool`](crate::Pool). Dropping it gives it back.
 ///
@@ -62,15 +54,6 @@ struct Cancel {
     own: OnceCell<CancelHandle>,
     /// The handle of a caller, which takes the own one's place for as long as it is set.
     lent: Option<CancelHandle>,
-}
-
-/// The session of a connection, and what became of it.
-struct Line {
-    core: Arc<Core>,
-    /// None after a failure; the next call takes a new one.
-    lease: Option<Lease>,
-    /// The transaction that was open went away with its connection.
-    lost_transaction: bool,
 }
 
 impl Connection {
@@ -395,166 +378,6 @@ impl Connection {
         Err(lost_transaction())
     }
 
-    /// Goes to the next row of the running query.
-    pub(crate) fn advance(&mut self) -> Result<bool> {
-        let advanced = self.next_row();
-        if advanced.is_err() {
-            self.settle();
-        }
-        advanced
-    }
-
-    /// Gives rows to `take`, within the bounds of one call, for as long as it answers true. False where the
-    /// rows have ended.
-    pub(crate) fn advance_while(&mut self, take: &mut dyn FnMut(&Row<'_>) -> bool) -> Result<bool> {
-        let advanced = self.read(|session, call| {
-            loop {
-                match session.next_row()? {
-                    NextRow::Row => {}
-                    NextRow::End => return Ok(false),
-                    NextRow::Wait => {
-                        session.receive_rows(call)?;
-                        continue;
-                    }
-                }
-                if !take(&Row::new(
-                    session.columns(),
-                    session.cells(),
-                    session.data(),
-                )) {
-                    return Ok(true);
-                }
-            }
-        });
-        if advanced.is_err() {
-            self.settle();
-        }
-        advanced
-    }
-
-    /// Ends the reading of rows that a cancelled call has left under way.
-    ///
-    /// A session that breaks is kept: it knows what became of the other statements of a batch. The next call
-    /// replaces it.
-    fn settle(&mut self) {
-        if self.line.core.is_forked() {
-            return;
-        }
-        let call = Call::until(clean_up_deadline(
-            CANCEL_TIMEOUT,
-            self.reading.or(self.deadline),
-        ));
-        let Some(Ok(session)) = self.line.lease.as_mut().map(Lease::session) else {
-            return;
-        };
-        if let Err(error) = session.close_rows(&call) {
-            self.line.core.config.logger.debug(format_args!(
-                "the rows of a call that failed cannot be closed: {error}"
-            ));
-        }
-        self.line.lost_transaction |= session.is_broken() && session.in_transaction();
-    }
-
-    /// What has been received is given without a look at the clock or the process: only the row that has to
-    /// be waited for pays for that.
-    fn next_row(&mut self) -> Result<bool> {
-        loop {
-            match self.line.next_row()? {
-                NextRow::Row => return Ok(true),
-                NextRow::End => return Ok(false),
-                NextRow::Wait => self.read(|session, call| session.receive_rows(call))?,
-            }
-        }
-    }
-
-    pub(crate) fn columns(&self) -> &Columns {
-        match self.line.lease.as_ref().and_then(Lease::peek) {
-            Some(session) => session.columns(),
-            None => no_columns(),
-        }
-    }
-
-    #[inline]
-    pub(crate) fn row(&self) -> Row<'_> {
-        match self.line.lease.as_ref().and_then(Lease::peek) {
-            Some(session) => Row::new(session.columns(), session.cells(), session.data()),
-            None => Row::new(no_columns(), &[], &[]),
-        }
-    }
-
-    pub(crate) fn close_rows(&mut self) -> Result<()> {
-        if self.line.read(|session| Ok(session.try_close_rows()))? {
-            return Ok(());
-        }
-        self.read(|session, call| session.close_rows(call))
-    }
-
-    /// Makes a call that reads on in an answer. It is never repeated.
-    pub(crate) fn read<R>(
-        &mut self,
-        operation: impl FnOnce(&mut dyn Session, &Call<'_>) -> Result<R>,
-    ) -> Result<R> {
-        self.line.core.check_process()?;
-        let _running = enter(self.cancel.get())?;
-        let call = bounds(
-            &self.line.core,
-            self.reading.or(self.deadline),
-            self.timeout,
-            self.cancel.get(),
-            Instant::now(),
-        );
-        self.line.read(|session| operation(session, &call))
-    }
-
-    /// Does `clean_up` after reading within a short time, and closes the connection if that fails. A
-    /// transaction that is open on it is then lost.
-    pub(crate) fn clean_up(
-        &mut self,
-        clean_up: impl FnOnce(&mut dyn Session, &Call<'_>) -> Result<()>,
-    ) {
-        let deadline = clean_up_deadline(DROP_TIMEOUT, self.reading.or(self.deadline));
-        self.clean_up_until(deadline, clean_up);
-    }
-
-    fn clean_up_until(
-        &mut self,
-        deadline: Deadline,
-        clean_up: impl FnOnce(&mut dyn Session, &Call<'_>) -> Result<()>,
-    ) {
-        if self.line.core.is_forked() {
-            return;
-        }
-        let Some(mut lease) = self.line.lease.take() else {
-            return;
-        };
-        let call = Call::until(deadline);
-        match lease.session().and_then(|session| clean_up(session, &call)) {
-            Ok(()) => self.line.lease = Some(lease),
-            Err(error) => {
-                self.line.core.config.logger.debug(format_args!(
-                    "{}: closing the connection: {error}",
-                    lease.endpoint()
-                ));
-                self.line.lost_transaction |=
-                    lease.peek().is_some_and(|session| session.in_transaction());
-                lease.discard();
-            }
-        }
-    }
-
-    /// Rolls an open transaction back, within a short time; closes the connection if that fails.
-    pub(crate) fn roll_back(&mut self) {
-        if self.is_open_on_server() {
-            let deadline = clean_up_deadline(DROP_TIMEOUT, self.deadline);
-            self.clean_up_until(deadline, |session, call| {
-                session
-                    .exec("ROLLBACK", ParamsRef::Positional(&[]), call)
-                    .map(|_| ())
-            });
-        }
-        self.line.lost_transaction = false;
-    }
-
     /// Gives the connection up, with the transaction that is open on it.
     pub(crate) fn lose_transaction(&mut self) {
         self.line.lost_transaction = true;
@@ -600,125 +423,6 @@ impl Cancel {
     }
 }
 
-impl Line {
-    /// Makes a call, on new sessions again until the call ends if it cannot have been applied.
-    fn attempt<R>(
-        &mut self,
-        call: &Call<'_>,
-        mut operation: impl FnMut(&mut dyn Session, &Call<'_>) -> Result<R>,
-    ) -> Result<R> {
-        let mut backoff = None;
-        let mut busy = None;
-        loop {
-            if self
-                .lease
-                .as_ref()
-                .and_then(Lease::peek)
-                .is_some_and(|session| session.is_broken())
-            {
-                self.lease = None;
-            }
-            let lease = match &mut self.lease {
-                Some(lease) => lease,
-                none => none.insert(self.core.lease(call, Instant::now())?),
-            };
-            let was_in_transaction = lease.session()?.in_transaction();
-            let began = self.core.backend.measures().then(Instant::now);
-            let error = match operation(lease.session()?, call) {
-                Ok(result) => {
-                    if let Some(began) = began {
-                        let backend = &self.core.backend;
-                        backend.answered(lease.endpoint(), began.elapsed());
-                    }
-                    return Ok(result);
-                }
-                Err(error) => error.with_node(&**lease.endpoint()),
-            };
-            self.core.report(lease.endpoint(), &error);
-            let gone = lease.session()?.is_broken() || error.kind() == ErrorKind::NotLeader;
-            if gone && let Some(lease) = self.lease.take() {
-                lease.discard();
-            }
-            if was_in_transaction {
-                self.lost_transaction = gone;
-                return Err(error);
-            }
-            if error.kind() == ErrorKind::Busy && error.outcome() == Outcome::Rejected && !gone {
-                if busy
-                    .get_or_insert_with(|| Busy::new(&self.core, call))
-                    .pause()
-                {
-                    continue;
-                }
-                return Err(error);
-            }
-            let backoff = backoff.get_or_insert_with(retry_backoff);
-            if !gone || !is_passing(&error) || backoff.pause(call).is_err() {
-                return Err(error);
-            }
-            self.core.config.logger.debug(format_args!(
-                "{error}; repeating the statement, which was not applied"
-            ));
-        }
-    }
-
-    /// Reads on in an answer.
-    fn read<R>(&mut self, operation: impl FnOnce(&mut dyn Session) -> Result<R>) -> Result<R> {
-        let Some(lease) = &mut self.lease else {
-            return Err(closed_by_error());
-        };
-        let was_in_transaction = lease.session()?.in_transaction();
-        operation(lease.session()?).map_err(|error| self.reading_failed(error, was_in_transaction))
-    }
-
-    fn next_row(&mut self) -> Result<NextRow> {
-        let Some(lease) = &mut self.lease else {
-            return Err(closed_by_error());
-        };
-        let session = lease.session()?;
-        match session.next_row() {
-            Ok(next) => Ok(next),
-            Err(error) => {
-                let in_transaction = session.in_transaction();
-                Err(self.reading_failed(error, in_transaction))
-            }
-        }
-    }
-
-    #[cold]
-    fn reading_failed(&mut self, error: Error, was_in_transaction: bool) -> Error {
-        let Some(lease) = &self.lease else {
-            return error;
-        };
-        let error = error.with_node(&**lease.endpoint());
-        self.core.report(lease.endpoint(), &error);
-        // The session stays: it knows what became of the other statements of a batch.
-        let broken = lease.peek().is_none_or(|session| session.is_broken());
-        self.lost_transaction |= broken && was_in_transaction;
-        error
-    }
-}
-
-/// The repetition of a statement that met the lock of another connection. Servers refuse it at once.
-struct Busy<'a> {
-    backoff: Backoff,
-    call: Call<'a>,
-}
-
-impl<'a> Busy<'a> {
-    fn new(core: &Core, call: &Call<'a>) -> Self {
-        Busy {
-            backoff: Backoff::new(BUSY_PAUSE.0, BUSY_PAUSE.1),
-            call: call.at_most(Deadline::after(core.config.busy_timeout())),
-        }
-    }
-
-    /// Waits for a while; false if the time is over.
-    fn pause(&mut self) -> bool {
-        self.backoff.pause(&self.call).is_ok()
-    }
-}
-
 /// The bounds of a call: `deadline` if there is one, else the connection's timeout, else the configured one.
 fn bounds<'a>(
     core: &Core,
@@ -739,33 +443,9 @@ fn bounds<'a>(
     }
 }
 
-/// The moment by which a clean-up ends that has `timeout` and belongs to a call that ends at `deadline`.
-fn clean_up_deadline(timeout: Duration, deadline: Option<Deadline>) -> Deadline {
-    let own = Deadline::after(timeout);
-    match deadline.and_then(Deadline::remaining) {
-        Some(left) => own.min(Deadline::after(left.max(CLEAN_UP_GRACE))),
-        None => own,
-    }
-}
-
 /// Marks the calling thread as inside a call that `cancel` cancels.
 fn enter(cancel: Option<&CancelHandle>) -> Result<Option<Running<'_>>> {
     cancel.map_or(Ok(None), CancelHandle::enter)
-}
-
-#[cold]
-fn no_columns() -> &'static Columns {
-    static NONE: LazyLock<Columns> = LazyLock::new(Columns::default);
-    &NONE
-}
-
-fn closed_by_error() -> Error {
-    Error::new(
-        ErrorKind::Closed,
-        "the connection was closed after an earlier error",
-    )
-    // What is read on is the answer to something that was sent.
-    .with_outcome(Outcome::Unknown)
 }
 
 fn lost_transaction() -> Error {
@@ -774,12 +454,6 @@ fn lost_transaction() -> Error {
         "the transaction was lost with its connection, and nothing of it was applied; \
          roll it back before anything else",
     )
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.roll_back();
-    }
 }
 
 impl std::fmt::Debug for Connection {

@@ -122,16 +122,19 @@ fn a_large_rest_is_left_with_its_connection_except_in_a_transaction() {
     let _shared = MEMORY.read();
     let db = TestDatabase::new("pool_max_conns=1");
     let sql = series("v, 'some text to fill a part with'");
+    let mut quickest = Duration::MAX;
     for round in 1..=20 {
         let ((), time) = timed(|| {
             read_some(db.query(&sql, (1_000_000_000,)).unwrap(), 1);
             check(&db, round);
             read_some(db.query(&sql, (1_000_000_000,)).unwrap(), 10_000);
         });
-        assert!(time < Duration::from_millis(900), "{time:?}");
+        quickest = quickest.min(time);
         assert_eq!(db.stats().connects, 2 * round as u64);
         check(&db, round);
     }
+    // Who reads on until the time for a clean-up is over needs a second each time; a busy machine now and then.
+    assert!(quickest < Duration::from_millis(900), "{quickest:?}");
     // To close the rows is no error either.
     let mut rows = db.query(&sql, (1_000_000_000,)).unwrap();
     rows.next().unwrap();

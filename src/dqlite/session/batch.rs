@@ -1,6 +1,7 @@
 //! Batches of a session: many requests in one write, and their answers in order.
 
-use super::{Answers, DB, DqliteSession, Step, exec_result, one_statement};
+use super::preparing::one_statement;
+use super::{DB, DqliteSession, Step, exec_result};
 use crate::backend::BatchStep;
 use crate::batch::BatchItem;
 use crate::dqlite::channel::harmless;
@@ -9,6 +10,7 @@ use crate::dqlite::wire::PREPARE_SCHEMA_SINGLE;
 use crate::dqlite::wire::request::Request;
 use crate::dqlite::wire::response::Response;
 use crate::error::{Error, ErrorKind, Outcome, Result};
+use crate::net::stream::Answers;
 use crate::net::wait::Call;
 use crate::params::Params;
 

@@ -1,0 +1,109 @@
+//! What a connection leaves in order: rows that nobody reads on, and transactions that nobody has ended.
+
+use std::time::Duration;
+
+use super::Connection;
+use crate::backend::Session;
+use crate::deadline::Deadline;
+use crate::error::Result;
+use crate::net::wait::Call;
+use crate::params::ParamsRef;
+use crate::pool::endpoint::Lease;
+
+/// How long the clean-up in a drop (closing rows, rolling back) may take before the connection is closed
+/// instead.
+const DROP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long the clean-up after a cancelled call may take before the connection is closed instead.
+const CANCEL_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// How much time a clean-up has when the deadline of its call has passed: enough for a server that answers.
+const CLEAN_UP_GRACE: Duration = Duration::from_millis(20);
+impl Connection {
+    /// Ends the reading of rows that a cancelled call has left under way.
+    ///
+    /// A session that breaks is kept: it knows what became of the other statements of a batch. The next call
+    /// replaces it.
+    pub(super) fn settle(&mut self) {
+        if self.line.core.is_forked() {
+            return;
+        }
+        let call = Call::until(clean_up_deadline(
+            CANCEL_TIMEOUT,
+            self.reading.or(self.deadline),
+        ));
+        let Some(Ok(session)) = self.line.lease.as_mut().map(Lease::session) else {
+            return;
+        };
+        if let Err(error) = session.close_rows(&call) {
+            self.line.core.config.logger.debug(format_args!(
+                "the rows of a call that failed cannot be closed: {error}"
+            ));
+        }
+        self.line.lost_transaction |= session.is_broken() && session.in_transaction();
+    }
+
+    /// Does `clean_up` after reading within a short time, and closes the connection if that fails. A
+    /// transaction that is open on it is then lost.
+    pub(crate) fn clean_up(
+        &mut self,
+        clean_up: impl FnOnce(&mut dyn Session, &Call<'_>) -> Result<()>,
+    ) {
+        let deadline = clean_up_deadline(DROP_TIMEOUT, self.reading.or(self.deadline));
+        self.clean_up_until(deadline, clean_up);
+    }
+
+    fn clean_up_until(
+        &mut self,
+        deadline: Deadline,
+        clean_up: impl FnOnce(&mut dyn Session, &Call<'_>) -> Result<()>,
+    ) {
+        if self.line.core.is_forked() {
+            return;
+        }
+        let Some(mut lease) = self.line.lease.take() else {
+            return;
+        };
+        let call = Call::until(deadline);
+        match lease.session().and_then(|session| clean_up(session, &call)) {
+            Ok(()) => self.line.lease = Some(lease),
+            Err(error) => {
+                self.line.core.config.logger.debug(format_args!(
+                    "{}: closing the connection: {error}",
+                    lease.endpoint()
+                ));
+                self.line.lost_transaction |=
+                    lease.peek().is_some_and(|session| session.in_transaction());
+                lease.discard();
+            }
+        }
+    }
+
+    /// Rolls an open transaction back, within a short time; closes the connection if that fails.
+    pub(crate) fn roll_back(&mut self) {
+        if self.is_open_on_server() {
+            let deadline = clean_up_deadline(DROP_TIMEOUT, self.deadline);
+            self.clean_up_until(deadline, |session, call| {
+                session
+                    .exec("ROLLBACK", ParamsRef::Positional(&[]), call)
+                    .map(|_| ())
+            });
+        }
+        self.line.lost_transaction = false;
+    }
+}
+
+/// The moment by which a clean-up ends that has `timeout` and belongs to a call that ends at `deadline`.
+fn clean_up_deadline(timeout: Duration, deadline: Option<Deadline>) -> Deadline {
+    let own = Deadline::after(timeout);
+    match deadline.and_then(Deadline::remaining) {
+        Some(left) => own.min(Deadline::after(left.max(CLEAN_UP_GRACE))),
+        None => own,
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.roll_back();
+    }
+}

@@ -1,0 +1,156 @@
+//! The session of a connection: made when it is needed, replaced when it breaks, and the one place where a statement
+//! is repeated.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::backend::{NextRow, Session};
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Outcome, Result};
+use crate::net::backoff::Backoff;
+use crate::net::wait::Call;
+use crate::pool::core::{Core, is_passing, retry_backoff};
+use crate::pool::endpoint::Lease;
+
+/// The first pause before a statement that met a lock is repeated, and the longest.
+pub(crate) const BUSY_PAUSE: (Duration, Duration) =
+    (Duration::from_millis(2), Duration::from_millis(100));
+/// The session of a connection, and what became of it.
+pub(super) struct Line {
+    pub(super) core: Arc<Core>,
+    /// None after a failure; the next call takes a new one.
+    pub(super) lease: Option<Lease>,
+    /// The transaction that was open went away with its connection.
+    pub(super) lost_transaction: bool,
+}
+
+impl Line {
+    /// Makes a call, on new sessions again until the call ends if it cannot have been applied.
+    pub(super) fn attempt<R>(
+        &mut self,
+        call: &Call<'_>,
+        mut operation: impl FnMut(&mut dyn Session, &Call<'_>) -> Result<R>,
+    ) -> Result<R> {
+        let mut backoff = None;
+        let mut busy = None;
+        loop {
+            if self
+                .lease
+                .as_ref()
+                .and_then(Lease::peek)
+                .is_some_and(|session| session.is_broken())
+            {
+                self.lease = None;
+            }
+            let lease = match &mut self.lease {
+                Some(lease) => lease,
+                none => none.insert(self.core.lease(call, Instant::now())?),
+            };
+            let was_in_transaction = lease.session()?.in_transaction();
+            let began = self.core.backend.measures().then(Instant::now);
+            let error = match operation(lease.session()?, call) {
+                Ok(result) => {
+                    if let Some(began) = began {
+                        let backend = &self.core.backend;
+                        backend.answered(lease.endpoint(), began.elapsed());
+                    }
+                    return Ok(result);
+                }
+                Err(error) => error.with_node(&**lease.endpoint()),
+            };
+            self.core.report(lease.endpoint(), &error);
+            let gone = lease.session()?.is_broken() || error.kind() == ErrorKind::NotLeader;
+            if gone && let Some(lease) = self.lease.take() {
+                lease.discard();
+            }
+            if was_in_transaction {
+                self.lost_transaction = gone;
+                return Err(error);
+            }
+            if error.kind() == ErrorKind::Busy && error.outcome() == Outcome::Rejected && !gone {
+                if busy
+                    .get_or_insert_with(|| Busy::new(&self.core, call))
+                    .pause()
+                {
+                    continue;
+                }
+                return Err(error);
+            }
+            let backoff = backoff.get_or_insert_with(retry_backoff);
+            if !gone || !is_passing(&error) || backoff.pause(call).is_err() {
+                return Err(error);
+            }
+            self.core.config.logger.debug(format_args!(
+                "{error}; repeating the statement, which was not applied"
+            ));
+        }
+    }
+
+    /// Reads on in an answer.
+    pub(super) fn read<R>(
+        &mut self,
+        operation: impl FnOnce(&mut dyn Session) -> Result<R>,
+    ) -> Result<R> {
+        let Some(lease) = &mut self.lease else {
+            return Err(closed_by_error());
+        };
+        let was_in_transaction = lease.session()?.in_transaction();
+        operation(lease.session()?).map_err(|error| self.reading_failed(error, was_in_transaction))
+    }
+
+    pub(super) fn next_row(&mut self) -> Result<NextRow> {
+        let Some(lease) = &mut self.lease else {
+            return Err(closed_by_error());
+        };
+        let session = lease.session()?;
+        match session.next_row() {
+            Ok(next) => Ok(next),
+            Err(error) => {
+                let in_transaction = session.in_transaction();
+                Err(self.reading_failed(error, in_transaction))
+            }
+        }
+    }
+
+    #[cold]
+    fn reading_failed(&mut self, error: Error, was_in_transaction: bool) -> Error {
+        let Some(lease) = &self.lease else {
+            return error;
+        };
+        let error = error.with_node(&**lease.endpoint());
+        self.core.report(lease.endpoint(), &error);
+        // The session stays: it knows what became of the other statements of a batch.
+        let broken = lease.peek().is_none_or(|session| session.is_broken());
+        self.lost_transaction |= broken && was_in_transaction;
+        error
+    }
+}
+
+/// The repetition of a statement that met the lock of another connection. Servers refuse it at once.
+struct Busy<'a> {
+    backoff: Backoff,
+    call: Call<'a>,
+}
+
+impl<'a> Busy<'a> {
+    fn new(core: &Core, call: &Call<'a>) -> Self {
+        Busy {
+            backoff: Backoff::new(BUSY_PAUSE.0, BUSY_PAUSE.1),
+            call: call.at_most(Deadline::after(core.config.busy_timeout())),
+        }
+    }
+
+    /// Waits for a while; false if the time is over.
+    fn pause(&mut self) -> bool {
+        self.backoff.pause(&self.call).is_ok()
+    }
+}
+
+fn closed_by_error() -> Error {
+    Error::new(
+        ErrorKind::Closed,
+        "the connection was closed after an earlier error",
+    )
+    // What is read on is the answer to something that was sent.
+    .with_outcome(Outcome::Unknown)
+}
