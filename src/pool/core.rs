@@ -17,6 +17,7 @@ use crate::net::wait::{Call, closed};
 use crate::pool::endpoint::{Endpoint, Lease, Unavailable};
 use crate::pool::stats::{Counters, Stats};
 use crate::pool::worker::Signal;
+use crate::process;
 
 pub(crate) struct Core {
     pub(crate) config: Config,
@@ -47,7 +48,7 @@ impl Core {
             endpoints: Mutex::default(),
             closed: AtomicBool::new(false),
             closing: CancelHandle::for_pool(),
-            process: std::process::id(),
+            process: process::id(),
         }
     }
 
@@ -76,7 +77,7 @@ impl Core {
     }
 
     pub(crate) fn is_forked(&self) -> bool {
-        std::process::id() != self.process
+        process::id() != self.process
     }
 
     /// Takes a connection out, from the endpoint that the backend routes to.
