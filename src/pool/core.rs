@@ -1,6 +1,6 @@
 //! What the handles of a pool share: its backend, the pools of its endpoints, and its worker's signal.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -33,7 +33,8 @@ pub(crate) struct Core {
 
 #[derive(Default)]
 struct Endpoints {
-    active: HashMap<Arc<str>, Arc<Endpoint>>,
+    /// Ordered, because comparing an address with the few there are is quicker than hashing it.
+    active: BTreeMap<Arc<str>, Arc<Endpoint>>,
     /// Endpoints that are no longer routed to but still have connections in use.
     draining: Vec<Arc<Endpoint>>,
 }
@@ -178,11 +179,14 @@ impl Core {
         endpoints: &mut MutexGuard<'_, Endpoints>,
         is_kept: impl Fn(&Arc<str>) -> bool,
     ) -> Vec<Arc<Endpoint>> {
-        let others: Vec<_> = endpoints
-            .active
-            .extract_if(|address, _| !is_kept(address))
-            .map(|(_, endpoint)| endpoint)
-            .collect();
+        let mut others = Vec::new();
+        endpoints.active.retain(|address, endpoint| {
+            let kept = is_kept(address);
+            if !kept {
+                others.push(Arc::clone(endpoint));
+            }
+            kept
+        });
         endpoints
             .draining
             .retain(|endpoint| endpoint.gate().inside() > 0);
