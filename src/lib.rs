@@ -61,6 +61,7 @@ mod picodata;
 mod pool;
 mod row;
 mod rows;
+mod sharding;
 mod sql;
 mod statement;
 mod statement_cache;
@@ -85,6 +86,7 @@ pub use pool::Pool;
 pub use pool::stats::Stats;
 pub use row::{ColumnIndex, Columns, Row};
 pub use rows::{OptionalRow, Rows, TypedRows};
+pub use sharding::ShardingKey;
 pub use statement::Statement;
 pub use topology::{
     BalanceStrategy, Candidate, Instance, InstanceState, LeastBusy, LowestLatency, RandomChoice,

@@ -128,6 +128,8 @@ pub(crate) struct PicodataConfig {
     /// Whether transactions are refused on Picodata.
     pub(crate) transaction_guard: bool,
     pub(crate) placeholders: Placeholders,
+    /// Whether statements go to the master of their bucket where the server tells it.
+    pub(crate) sharding: bool,
     pub(crate) balance: Balance,
     /// The instances that are used: role, tier, failure domain.
     pub(crate) filter: Filter,
@@ -150,6 +152,7 @@ impl Default for PicodataConfig {
             allow_cleartext_password: false,
             transaction_guard: true,
             placeholders: Placeholders::Native,
+            sharding: true,
             balance: Balance::RoundRobin,
             filter: Filter::default(),
             topology: true,
