@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, NodeCause, Result};
 use crate::net::dial::Dialer;
+use crate::net::flight::{Boarded, Flight};
 use crate::net::tls::TlsMode;
 use crate::net::wait::Call;
 use crate::picodata::config::{Balance, Passwords, Scheme};
@@ -19,7 +20,6 @@ use crate::picodata::discover::{Topology, discover};
 use crate::picodata::members::Members;
 use crate::picodata::options::{ConnectOptions, Server};
 use crate::picodata::sharding::{Sharding, StatementKeys};
-use crate::pool::flight::{Boarded, Flight};
 use crate::sql::{Dialect, is_ddl};
 use crate::topology::{Instance, Snapshot};
 

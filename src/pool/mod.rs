@@ -2,7 +2,6 @@
 
 pub(crate) mod core;
 pub(crate) mod endpoint;
-pub(crate) mod flight;
 pub(crate) mod gate;
 pub(crate) mod stats;
 mod worker;

@@ -13,6 +13,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::backend::Session;
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::flight::Flight;
 use crate::net::wait::Call;
 use crate::params::ParamsRef;
 use crate::picodata::discover::{optional, read};
@@ -20,7 +21,6 @@ use crate::picodata::discovery::{self, SCHEMA, TIERS, decode_schema, decode_tier
 use crate::picodata::sharding::{
     BucketMap, DecimalForm, Distribution, DoubleForm, Hashing, StatementKeys, TableKey, table,
 };
-use crate::pool::flight::Flight;
 use crate::topology::{Instance, Snapshot};
 
 /// How many tables' keys are remembered; the least recently used goes first.
