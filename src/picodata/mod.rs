@@ -28,7 +28,6 @@ pub(crate) mod config;
 mod connect;
 pub(crate) mod decode;
 mod discover;
-#[allow(dead_code, reason = "some queries are for the sharding")]
 mod discovery;
 mod drive;
 mod encode;
@@ -40,12 +39,7 @@ pub(crate) mod numeric;
 mod options;
 mod pipe;
 mod session;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "no call says yet which row it is for"
-)]
-mod sharding;
+pub(crate) mod sharding;
 mod statements;
 
 use crate::backend::Backend;

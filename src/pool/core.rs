@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::backend::{Backend, Target};
+use crate::backend::{Aim, Backend, Target};
 use crate::cancel::CancelHandle;
 use crate::config::Config;
 use crate::deadline::Deadline;
@@ -86,17 +86,17 @@ impl Core {
     /// What fails for a passing reason is tried again, on another endpoint if there is one, until the call
     /// ends or the pool closes. The outcome of an error is always `NotSent`. The caller has checked that the
     /// pool is open, and has read the clock.
-    pub(crate) fn lease(&self, call: &Call<'_>, now: Instant) -> Result<Lease> {
+    pub(crate) fn lease(&self, aim: Aim<'_>, call: &Call<'_>, now: Instant) -> Result<Lease> {
         let own = self.config.pool.acquire_timeout;
         let call = Call {
             closing: Some(&self.closing),
             ..call.at_most(own.map_or(Deadline::NONE, |timeout| Deadline::at(now, timeout)))
         };
-        self.lease_within(call, now)
+        self.lease_within(aim, call, now)
             .map_err(|error| error.with_outcome(Outcome::NotSent))
     }
 
-    fn lease_within(&self, call: Call<'_>, now: Instant) -> Result<Lease> {
+    fn lease_within(&self, aim: Aim<'_>, call: Call<'_>, now: Instant) -> Result<Lease> {
         let mut backoff = None;
         let mut avoid: Vec<Arc<str>> = Vec::new();
         let mut causes = Vec::new();
@@ -104,6 +104,8 @@ impl Core {
             let target = Target {
                 avoid: &avoid,
                 load: &|endpoint| self.in_use(endpoint),
+                aim,
+                refresh: &|| self.signal.poke(),
             };
             let Some(route) = self.backend.route(&target, &call)? else {
                 return Err(none_left(causes));
@@ -286,6 +288,8 @@ impl Core {
             let target = Target {
                 avoid: &[],
                 load: &|_| 0,
+                aim: Aim::Any,
+                refresh: &|| {},
             };
             return match self.backend.route(&target, call)? {
                 Some(route) => self.keep_min_of(&route.endpoint, route.exclusive, call),

@@ -38,7 +38,7 @@ pub(crate) mod against_sqlite;
 pub(crate) use keyword::Keyword;
 pub(crate) use parameter::{ParameterList, parameters};
 pub(crate) use placeholder::{Placeholders, Rewritten, rewrite};
-pub(crate) use shape::{Statements, shape};
+pub(crate) use shape::{Statements, is_ddl, shape};
 pub(crate) use split::{statements, statements_end};
 pub(crate) use transaction::{Effect, is_rollback, transaction_effect};
 
