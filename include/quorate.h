@@ -1780,6 +1780,14 @@ void quorate_params_free(struct quorate_params *params);
 size_t quorate_rows_columns(const struct quorate_rows *rows);
 
 /**
+ * What a statement that answers no rows has done; zeros for one that answers rows. Makes no round trip. So a
+ * caller need not know beforehand whether a statement answers rows.
+ */
+quorate_status quorate_rows_result(const struct quorate_rows *rows,
+                                   struct quorate_result *out_result,
+                                   struct quorate_error **out_error);
+
+/**
  * The name of a column, without a NUL behind it, valid as long as `rows`. `out_len` is its length and may be
  * NULL. NULL where there is no such column.
  */
