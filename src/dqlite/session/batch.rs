@@ -55,7 +55,11 @@ impl DqliteSession {
         let step = self.steps.pop_front()?;
         let taken = self.take_step(&step, call);
         self.written = match taken {
-            Ok(BatchStep::Done(result)) => result,
+            Ok(BatchStep::Done(result)) => {
+                // The columns of the statement before it.
+                self.reading.clear();
+                result
+            }
             _ => ExecResult::default(),
         };
         if self.steps.is_empty() && !self.reading.is_open() {
