@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterable
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from quorate._errors import InterfaceError, NotSupportedError, ProgrammingError,
 from quorate._interrupt import cancel_handle, check_call
 from quorate._library import library, text_at
 from quorate._rows import Reader
+from quorate._statements import may_end_transaction, wants_transaction
 from quorate._values import Parameters
 from quorate.cursor import Cursor
 from quorate.rows import RowFactory, tuple_row
@@ -29,11 +29,6 @@ MODES = {
     "immediate": c.TRANSACTION_MODE_IMMEDIATE,
     "exclusive": c.TRANSACTION_MODE_EXCLUSIVE,
 }
-# What may write, and so begins a transaction: the first word, behind blanks and comments.
-_SKIP = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
-_WRITES = re.compile(_SKIP + r"(?:INSERT|UPDATE|DELETE|REPLACE|MERGE|SAVEPOINT)\b", re.I | re.S)
-_WITH = re.compile(_SKIP + r"WITH\b.*\b(?:INSERT|UPDATE|DELETE|REPLACE)\b", re.I | re.S)
-_ENDS = re.compile(_SKIP + r"(?:COMMIT|END|ROLLBACK|RELEASE)\b", re.I | re.S)
 
 
 class Connection:
@@ -197,10 +192,12 @@ class Connection:
             check_call(library.quorate_connection_ping(self._handle, self._timeout(), cancel_handle(), byref(error)), error)
 
     def close(self) -> None:
-        """Gives the connection back to its pool; a transaction that is open is rolled back."""
+        """Gives the connection back to its pool; a transaction that is open is rolled back.
+
+        InterfaceError where it was closed before, as PEP 249 has it of every operation.
+        """
+        self._check()
         handle, self._handle = self._handle, None
-        if handle is None:
-            return
         self._reader_cursor = None
         error = c_void_p()
         status = library.quorate_connection_close(handle, byref(error))
@@ -260,14 +257,14 @@ class Connection:
 
     def _prepare(self, operation: str) -> None:
         """Begins a transaction where a statement wants one."""
-        if self._autocommit or not (_WRITES.match(operation) or _WITH.match(operation)):
+        if self._autocommit or not wants_transaction(operation):
             return
         if not self.in_transaction:
             self.begin()
 
     def _after(self, operation: str) -> None:
         """A text may have ended the transaction."""
-        if self._transaction is not None and _ENDS.match(operation) and not self.in_transaction:
+        if self._transaction is not None and may_end_transaction(operation) and not self.in_transaction:
             self._free_transaction()
 
     def _query(self, operation: str, values: Any) -> Reader:

@@ -11,6 +11,7 @@ from quorate import _declarations as c
 from quorate._errors import InterfaceError, ProgrammingError, check
 from quorate._library import library
 from quorate._rows import MAX_ROWS, Reader
+from quorate._statements import writes
 from quorate._values import Parameters, encode
 from quorate.arrow import ArrowRows
 from quorate.rows import RowFactory, RowMaker
@@ -53,15 +54,15 @@ class Cursor(ArrowRows):
         """Of each column its name, the Python type of its first value that is not NULL, and five None; None where the
         last statement answers no rows.
 
-        A dqlite server declares no types, each value has its own: the first rows are fetched to look at them. Read it
-        behind `fetch_arrow_table`, not before.
+        dqlite declares no types, each value has its own: the first rows are fetched to look at them, and the type is
+        `str` where there is no value. Read it behind `fetch_arrow_table`, not before.
         """
         reader = self._reader
         if self._description is None and reader is not None and reader.columns:
             if not self._rows:
                 self._fetch_more(self._step)
-            types = [next((type(one) for one in column if one is not None), None) for column in zip(*self._rows)]
-            types = types or [None] * reader.columns
+            types = [next((type(one) for one in column if one is not None), str) for column in zip(*self._rows)]
+            types = types or [str] * reader.columns
             self._description = tuple(
                 (name, kind, None, None, None, None, None) for name, kind in zip(reader.names, types)
             )
@@ -81,7 +82,8 @@ class Cursor(ArrowRows):
         if reader.columns:
             connection._reading(self)
         else:
-            self.rowcount = reader.result.rows_affected
+            # SQLite leaves the count of the statement before in place where one cannot write rows.
+            self.rowcount = reader.result.rows_affected if writes(operation) else -1
             self.lastrowid = reader.result.last_insert_id or None
             connection._after(operation)
         return self
