@@ -31,6 +31,7 @@ from quorate._errors import (
     ProgrammingError,
     Warning,  # noqa: A004
 )
+from quorate._callbacks import DialFunction, EventFunction, LogFunction
 from quorate._library import library as _library
 from quorate._values import Json
 from quorate.connection import Connection
@@ -65,11 +66,14 @@ __all__ = [
     "DatabaseError",
     "Date",
     "DateFromTicks",
+    "DialFunction",
     "Error",
+    "EventFunction",
     "IntegrityError",
     "InterfaceError",
     "InternalError",
     "Json",
+    "LogFunction",
     "NotSupportedError",
     "OperationalError",
     "Outcome",

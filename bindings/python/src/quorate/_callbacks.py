@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import logging
+import socket
 import sys
 from collections.abc import Callable
 from ctypes import byref, c_void_p
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 from quorate import _declarations as c
 from quorate._errors import check
@@ -15,6 +17,7 @@ from quorate._library import library, text_at
 
 EventFunction = Callable[[str, Union[str, int]], object]
 LogFunction = Callable[[int, str], object]
+DialFunction = Callable[[str, Optional[float]], socket.socket]
 
 _LEVELS = {
     c.LOG_LEVEL_ERROR: logging.ERROR,
@@ -39,7 +42,11 @@ def _guarded(function: Callable[..., object], *arguments: object) -> None:
     try:
         function(*arguments)
     except Exception as error:  # noqa: BLE001
-        sys.unraisablehook(_Unraisable(error, function))  # type: ignore[arg-type]
+        _report(error, function)
+
+
+def _report(error: BaseException, function: object) -> None:
+    sys.unraisablehook(_Unraisable(error, function))  # type: ignore[arg-type]
 
 
 class _Unraisable:
@@ -77,3 +84,19 @@ def set_event(config: c_void_p, event: EventFunction) -> None:
             _guarded(event, "nodes", number)
 
     _give(config, library.quorate_config_set_event, c.EventFn(call))
+
+
+def set_dial(config: c_void_p, dial: DialFunction) -> None:
+    """Tells a configuration who makes its connections."""
+
+    def call(_: int, address: int, length: int, timeout: int) -> int:
+        try:
+            seconds = None if timeout == c.TIMEOUT_NONE else timeout / 1000
+            return dial(text_at(address, length), seconds).detach()
+        except OSError as error:
+            return -(error.errno or errno.ETIMEDOUT)
+        except Exception as error:  # noqa: BLE001
+            _report(error, dial)
+            return -errno.ECONNABORTED
+
+    _give(config, library.quorate_config_set_dial, c.DialFn(call))

@@ -202,12 +202,16 @@ class Cursor(ArrowRows):
         return self.connection._inside()
 
     def _forget(self) -> None:
-        reader, self._reader = self._reader, None
-        self._rows, self._next, self._step = [], 0, FIRST_ROWS
-        self._make, self._description = None, None
+        self._drop()
+        self._step, self._make, self._description = FIRST_ROWS, None, None
         self.rowcount, self.lastrowid = -1, None
-        if reader is not None:
-            reader.close()
+
+    def _drop(self) -> None:
+        reader, self._reader = self._reader, None
+        self._rows, self._next = [], 0
+        if reader is not None and not reader.done:
+            with self.connection._inside():
+                reader.close()
 
     def _check(self) -> None:
         if self._closed:
@@ -215,11 +219,11 @@ class Cursor(ArrowRows):
         self.connection._check()
 
     def close(self) -> None:
-        """Drops rows that are left. The cursor cannot be used any more."""
+        """Drops rows that are left. The cursor cannot be used any more; its `rowcount` and `lastrowid` stay."""
         if not self._closed:
             self._closed = True
             if not self.connection.closed:
-                self._forget()
+                self._drop()
 
     def __enter__(self) -> Cursor:
         return self

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from quorate import _declarations as c
-from quorate._callbacks import EventFunction, LogFunction, set_event, set_log
+from quorate._callbacks import DialFunction, EventFunction, LogFunction, set_dial, set_event, set_log
 from quorate._decode import Buffer
 from quorate._errors import Error, check
 from quorate._interrupt import cancel_handle, check_call
@@ -41,15 +41,22 @@ class Pool:
     dialled yet: a cluster that cannot be reached shows in the first call.
 
     `on_event` is told of a new leader (`leader`, address) and of a changed number of nodes (`nodes`, number); `log` is
-    told a level of the module `logging` and a message. Both are called on the thread that has something to say, which
-    may be the pool's own, and must not use the pool.
+    told a level of the module `logging` and a message. `dial` makes connections: it is given `host:port` and the seconds
+    that it may take (None is no limit), and answers a connected `socket.socket`. They are called on the thread that has
+    something to say or needs a connection, which may be the pool's own, and must not use the pool.
 
     Every call that blocks takes `timeout` in seconds; None is the option `timeout`. A child of this process needs a pool
     of its own: calls on this one raise InterfaceError there.
     """
 
     def __init__(
-        self, url: str, *, on_event: EventFunction | None = None, log: LogFunction | None = None, **options: object
+        self,
+        url: str,
+        *,
+        on_event: EventFunction | None = None,
+        log: LogFunction | None = None,
+        dial: DialFunction | None = None,
+        **options: object,
     ) -> None:
         self._handle: c_void_p | None = None
         self.url = url
@@ -69,6 +76,8 @@ class Pool:
                 set_event(config, on_event)
             if log is not None:
                 set_log(config, log)
+            if dial is not None:
+                set_dial(config, dial)
             check(library.quorate_pool_open_config(config, byref(pool), byref(error)), error)
         finally:
             library.quorate_config_free(config)
