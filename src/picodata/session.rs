@@ -58,12 +58,15 @@ pub(crate) struct PicodataSession {
 
 impl PicodataSession {
     pub(crate) fn new(
-        driver: Driver,
+        mut driver: Driver,
         client: Client,
         address: &str,
         options: Arc<ConnectOptions>,
         key: Option<Key>,
     ) -> Self {
+        if options.statement_keys.is_some() {
+            driver.keep_descriptions();
+        }
         PicodataSession {
             driver,
             client: Arc::new(client),
@@ -76,6 +79,11 @@ impl PicodataSession {
             steps: VecDeque::new(),
             in_transaction: false,
         }
+    }
+
+    /// Which server is at the other end, as far as its start-up has told.
+    pub(crate) fn server(&self) -> Server {
+        self.options.server
     }
 
     /// Makes the session one whose server has sent no key, as Picodata is.
@@ -208,7 +216,13 @@ impl PicodataSession {
         let client = Arc::clone(&self.client);
         let mut preparing = pin!(client.prepare(&text));
         let prepared = match self.driver.run(call, drive::poll(preparing.as_mut())) {
-            Ok(statement) => Prepared::new(statement, kind, names)?,
+            Ok(statement) => {
+                if let Some(keys) = &self.options.statement_keys {
+                    let told = &mut self.driver.take_descriptions();
+                    keys.learn(sql, &text, names.as_ref(), told);
+                }
+                Prepared::new(statement, kind, names)?
+            }
             Err(failure) if failure.cause == Cause::CallEnded => {
                 // It may wait for a lock of another session.
                 self.stop(drive::poll(preparing));
@@ -269,8 +283,7 @@ impl PicodataSession {
         let Cause::Stale(stale) = failure.cause else {
             return Err(failure.error);
         };
-        self.statements.remove(sql);
-        self.statements.take_dropped(|_| false);
+        self.forget_stale(sql);
         // Inside a transaction the error has spoiled it.
         if stale == Stale::MaybeInPart && !prepared.kind.reads || self.in_transaction() {
             return Err(failure.error);
@@ -280,6 +293,15 @@ impl PicodataSession {
         match self.start(&prepared, params, call) {
             Ok((answer, first)) => Ok((prepared, answer, first)),
             Err(failure) => Err(failure.error),
+        }
+    }
+
+    /// Forgets what is known of a text whose preparation is out of date.
+    pub(super) fn forget_stale(&mut self, sql: &str) {
+        self.statements.remove(sql);
+        self.statements.take_dropped(|_| false);
+        if let Some(keys) = &self.options.statement_keys {
+            keys.forget(sql);
         }
     }
 
