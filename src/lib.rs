@@ -59,6 +59,7 @@ mod net;
 mod params;
 mod picodata;
 mod pool;
+mod process;
 mod row;
 mod rows;
 mod sharding;

@@ -1,6 +1,6 @@
 //! What the handles of a pool share: its backend, the pools of its endpoints, and its worker's signal.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -17,6 +17,7 @@ use crate::net::wait::{Call, closed};
 use crate::pool::endpoint::{Endpoint, Lease, Unavailable};
 use crate::pool::stats::{Counters, EndpointStats, Stats};
 use crate::pool::worker::Signal;
+use crate::process;
 
 pub(crate) struct Core {
     pub(crate) config: Config,
@@ -32,7 +33,8 @@ pub(crate) struct Core {
 
 #[derive(Default)]
 struct Endpoints {
-    active: HashMap<Arc<str>, Arc<Endpoint>>,
+    /// Ordered, because comparing an address with the few there are is quicker than hashing it.
+    active: BTreeMap<Arc<str>, Arc<Endpoint>>,
     /// Endpoints that are no longer routed to but still have connections in use.
     draining: Vec<Arc<Endpoint>>,
 }
@@ -47,7 +49,7 @@ impl Core {
             endpoints: Mutex::default(),
             closed: AtomicBool::new(false),
             closing: CancelHandle::for_pool(),
-            process: std::process::id(),
+            process: process::id(),
         }
     }
 
@@ -76,7 +78,7 @@ impl Core {
     }
 
     pub(crate) fn is_forked(&self) -> bool {
-        std::process::id() != self.process
+        process::id() != self.process
     }
 
     /// Takes a connection out, from the endpoint that the backend routes to.
@@ -179,11 +181,14 @@ impl Core {
         endpoints: &mut MutexGuard<'_, Endpoints>,
         is_kept: impl Fn(&Arc<str>) -> bool,
     ) -> Vec<Arc<Endpoint>> {
-        let others: Vec<_> = endpoints
-            .active
-            .extract_if(|address, _| !is_kept(address))
-            .map(|(_, endpoint)| endpoint)
-            .collect();
+        let mut others = Vec::new();
+        endpoints.active.retain(|address, endpoint| {
+            let kept = is_kept(address);
+            if !kept {
+                others.push(Arc::clone(endpoint));
+            }
+            kept
+        });
         endpoints
             .draining
             .retain(|endpoint| endpoint.gate().inside() > 0);

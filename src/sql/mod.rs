@@ -28,8 +28,12 @@ mod split;
 mod token;
 mod transaction;
 
-#[cfg(test)]
-mod against_sqlite;
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(
+    not(test),
+    allow(dead_code, reason = "the fuzz target takes the comparison alone")
+)]
+pub(crate) mod against_sqlite;
 
 pub(crate) use keyword::Keyword;
 pub(crate) use parameter::{ParameterList, parameters};
