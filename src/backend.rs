@@ -185,6 +185,9 @@ pub(crate) trait Session: Send {
     /// The columns of the rows that are being read.
     fn columns(&self) -> &Columns;
 
+    /// What the last statement that was queried, or stepped to in a batch, has done if it answers no rows.
+    fn written(&self) -> ExecResult;
+
     /// Whether the statement that answers the rows may have changed the database as well.
     fn rows_write(&self) -> bool {
         false

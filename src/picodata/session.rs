@@ -49,6 +49,8 @@ pub(crate) struct PicodataSession {
     key: Option<Key>,
     pub(super) statements: StatementCache<Arc<Prepared>>,
     pub(super) reading: Reading,
+    /// What the last statement without rows has done that was queried or stepped to.
+    written: ExecResult,
     pub(super) steps: VecDeque<BatchStatement>,
     /// What the texts that were run make of the transaction; the server's word counts where there is one.
     in_transaction: bool,
@@ -73,6 +75,7 @@ impl PicodataSession {
             statements: StatementCache::new(options.statement_cache),
             options,
             reading: Reading::default(),
+            written: ExecResult::default(),
             steps: VecDeque::new(),
             in_transaction: false,
         }
@@ -417,8 +420,10 @@ impl Session for PicodataSession {
     fn query(&mut self, sql: &str, params: ParamsRef<'_>, call: &Call<'_>) -> Result<()> {
         self.begin()?;
         let (prepared, answer, first) = self.start_text(sql, params, call)?;
-        if matches!(first, Step::End(_)) {
+        self.written = ExecResult::default();
+        if let Step::End(count) = first {
             self.apply(prepared.kind.effect);
+            self.written = affected(prepared.kind, count);
         }
         self.begin_reading(prepared.shape.clone(), answer, first, prepared.kind.reads);
         Ok(())
@@ -426,6 +431,10 @@ impl Session for PicodataSession {
 
     fn columns(&self) -> &Columns {
         self.reading.columns()
+    }
+
+    fn written(&self) -> ExecResult {
+        self.written
     }
 
     fn rows_write(&self) -> bool {
@@ -534,7 +543,12 @@ impl Session for PicodataSession {
 
     fn next_step(&mut self, call: &Call<'_>) -> Option<Result<BatchStep>> {
         let statement = self.steps.pop_front()?;
-        Some(self.take_step(statement, call))
+        let taken = self.take_step(statement, call);
+        self.written = match taken {
+            Ok(BatchStep::Done(result)) => result,
+            _ => ExecResult::default(),
+        };
+        Some(taken)
     }
 
     fn ping(&mut self, call: &Call<'_>) -> Result<()> {
