@@ -5,13 +5,14 @@
 //! `data` at byte 16. Fill one by hand or with the `quorate_make_…` functions below.
 
 use std::ffi::c_char;
+use std::mem::MaybeUninit;
 use std::ptr::null;
 
 use chrono::{DateTime, Datelike, FixedOffset, NaiveDate};
 use uuid::Uuid;
 
 use super::status::{Answer, Failure};
-use super::view::{slice, utf8};
+use super::view::{QUORATE_NUL_TERMINATED, slice, text, utf8};
 use crate::params::ParamsRef;
 use crate::value::ValueRef;
 
@@ -108,17 +109,23 @@ impl From<DateTime<FixedOffset>> for quorate_timestamp {
 pub struct quorate_bytes {
     /// The first byte. May be NULL where `length` is 0.
     pub pointer: *const c_char,
-    /// How many bytes there are.
+    /// How many bytes there are. For a text that the caller gives, also `QUORATE_NUL_TERMINATED`.
     pub length: usize,
 }
 
 impl quorate_bytes {
-    /// A text, which stays where it is.
-    pub(super) fn of(text: &str) -> Self {
+    /// Bytes, which stay where they are.
+    #[inline]
+    pub(super) fn of(bytes: &[u8]) -> Self {
         quorate_bytes {
-            pointer: text.as_ptr().cast(),
-            length: text.len(),
+            pointer: bytes.as_ptr().cast(),
+            length: bytes.len(),
         }
+    }
+
+    /// A text, which stays where it is.
+    pub(super) fn of_text(text: &str) -> Self {
+        quorate_bytes::of(text.as_bytes())
     }
 }
 
@@ -167,11 +174,17 @@ impl Default for quorate_value {
 impl quorate_value {
     /// The value of a column; texts and bytes stay where they are.
     pub(super) fn of(value: ValueRef<'_>) -> Self {
-        let bytes = |bytes: &[u8]| quorate_value_data {
-            bytes: quorate_bytes {
-                pointer: bytes.as_ptr().cast(),
-                length: bytes.len(),
-            },
+        quorate_value::of_bytes_at(value, |bytes| bytes)
+    }
+
+    /// The value of a column, with its text or bytes where `place` has put them.
+    #[inline]
+    pub(super) fn of_bytes_at<'v, 'b>(
+        value: ValueRef<'v>,
+        place: impl FnOnce(&'v [u8]) -> &'b [u8],
+    ) -> Self {
+        let bytes = |bytes: &'v [u8]| quorate_value_data {
+            bytes: quorate_bytes::of(place(bytes)),
         };
         let integer = |integer| quorate_value_data { integer };
         let data = match value {
@@ -245,7 +258,13 @@ impl quorate_value {
     /// As for [`bytes`](quorate_value::bytes).
     unsafe fn text<'a>(&self) -> Answer<&'a str> {
         // SAFETY: the caller's.
-        utf8(unsafe { self.bytes() }?, "the text")
+        unsafe {
+            let bytes = self.data.bytes;
+            if bytes.length == QUORATE_NUL_TERMINATED {
+                return text(bytes.pointer, bytes.length, "data.bytes.pointer");
+            }
+            utf8(self.bytes()?, "the text")
+        }
     }
 }
 
@@ -305,11 +324,14 @@ pub(super) unsafe fn with_params<R>(
     };
     let named = values.iter().filter(|value| !value.name.is_null()).count();
     if named == 0 {
-        let mut few = [ValueRef::Null; FEW];
+        // The places are filled one by one: to fill all of them with NULL first would cost more than that.
+        let mut few = [const { MaybeUninit::uninit() }; FEW];
         if let Some(few) = few.get_mut(..len) {
             for (index, (place, value)) in few.iter_mut().zip(values).enumerate() {
-                *place = read(index, value)?;
+                place.write(read(index, value)?);
             }
+            // SAFETY: the loop has written all of them, and a `MaybeUninit` lies in memory as what it holds.
+            let few = unsafe { &*(std::ptr::from_ref(few) as *const [ValueRef<'_>]) };
             return run(ParamsRef::Positional(few));
         }
         let mut all = Vec::with_capacity(len);
