@@ -50,11 +50,11 @@ impl From<&Candidate<'_>> for quorate_candidate {
     fn from(candidate: &Candidate<'_>) -> Self {
         let instance = candidate.instance;
         quorate_candidate {
-            address: quorate_bytes::of_text(&instance.address),
-            name: quorate_bytes::of_text(&instance.name),
-            uuid: quorate_bytes::of_text(&instance.uuid),
-            replicaset: quorate_bytes::of_text(&instance.replicaset),
-            tier: quorate_bytes::of_text(&instance.tier),
+            address: quorate_bytes::of(&instance.address),
+            name: quorate_bytes::of(&instance.name),
+            uuid: quorate_bytes::of(&instance.uuid),
+            replicaset: quorate_bytes::of(&instance.replicaset),
+            tier: quorate_bytes::of(&instance.tier),
             latency_us: candidate.latency.map_or(-1, |latency| {
                 i64::try_from(latency.as_micros()).unwrap_or(i64::MAX)
             }),

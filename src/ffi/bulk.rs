@@ -455,6 +455,7 @@ fn copy<'b>(from: &[u8], buffer: &'b mut [u8], end: &mut usize) -> &'b [u8] {
 }
 
 /// Puts the values of a row to `places`, and its bytes to `end` of the buffer as far as there is room.
+#[inline(always)]
 fn put_row(
     row: &Row<'_>,
     places: &mut [quorate_value],
@@ -479,6 +480,7 @@ fn put_row(
 /// # Safety
 ///
 /// The buffers of `buffer` are as the header wants them.
+#[inline(always)]
 unsafe fn first_row(
     connection: &mut Connection,
     sql: &str,

@@ -70,7 +70,7 @@ pub struct quorate_event {
 
 impl quorate_event {
     fn new(kind: quorate_event_kind) -> Self {
-        let none = quorate_bytes::of_text("");
+        let none = quorate_bytes::of("");
         quorate_event {
             size: size_of::<quorate_event>(),
             kind: kind as i32,
@@ -90,7 +90,7 @@ impl quorate_event {
     fn of(event: &Event<'_>) -> Self {
         match event {
             Event::Leader(address) => quorate_event {
-                address: quorate_bytes::of_text(address),
+                address: quorate_bytes::of(address),
                 ..quorate_event::new(quorate_event_kind::Leader)
             },
             Event::Nodes(count) => quorate_event {

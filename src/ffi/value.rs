@@ -116,7 +116,7 @@ pub struct quorate_bytes {
 impl quorate_bytes {
     /// Bytes, which stay where they are.
     #[inline]
-    pub(super) fn of(bytes: &[u8]) -> Self {
+    pub(super) fn of_bytes(bytes: &[u8]) -> Self {
         quorate_bytes {
             pointer: bytes.as_ptr().cast(),
             length: bytes.len(),
@@ -124,8 +124,8 @@ impl quorate_bytes {
     }
 
     /// A text, which stays where it is.
-    pub(super) fn of_text(text: &str) -> Self {
-        quorate_bytes::of(text.as_bytes())
+    pub(super) fn of(text: &str) -> Self {
+        quorate_bytes::of_bytes(text.as_bytes())
     }
 }
 
@@ -184,7 +184,7 @@ impl quorate_value {
         place: impl FnOnce(&'v [u8]) -> &'b [u8],
     ) -> Self {
         let bytes = |bytes: &'v [u8]| quorate_value_data {
-            bytes: quorate_bytes::of(place(bytes)),
+            bytes: quorate_bytes::of_bytes(place(bytes)),
         };
         let integer = |integer| quorate_value_data { integer };
         let data = match value {
@@ -216,9 +216,10 @@ impl quorate_value {
     /// # Safety
     ///
     /// The member of `data` that the type names is set, and bytes stay as they are for `'a`.
+    #[inline(always)]
     unsafe fn read<'a>(&self) -> Answer<ValueRef<'a>> {
         let Some(kind) = quorate_type::of(self.kind) else {
-            return Err(Failure::misuse(format!("{} is no quorate_type", self.kind)));
+            return Err(no_type(self.kind));
         };
         // SAFETY: the caller's; all members are plain numbers, of which any bits are valid.
         unsafe {
@@ -266,6 +267,11 @@ impl quorate_value {
             utf8(self.bytes()?, "the text")
         }
     }
+}
+
+#[cold]
+fn no_type(kind: i32) -> Failure {
+    Failure::misuse(format!("{kind} is no quorate_type"))
 }
 
 /// The day 1970-01-01, counted as chrono does from the year 1.
