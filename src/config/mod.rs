@@ -154,6 +154,7 @@ pub(crate) struct LookupConfig {
 /// | `allow_cleartext_password` | off | whether a password may be sent readable over a connection without TLS |
 /// | `transaction_guard` | on | whether to refuse transactions on Picodata, which accepts `BEGIN` and does nothing |
 /// | `balance` | round_robin | which instance is next: `round_robin`, `random`, `least_busy`, `lowest_latency` |
+/// | `sharding` | auto | whether a statement goes to the master of its bucket where the server tells it (Picodata 26.1 and later): `auto`, `off` |
 /// | `role` | any | which instances are used: `any`, `master`, `replica` |
 /// | `tier` | | the tiers whose instances are used, with commas between; all without it |
 /// | `failure_domain` | | instances that share the most of `name=value,name=value` are preferred |
@@ -280,6 +281,16 @@ impl Config {
     pub fn set(&mut self, option: &str, value: &str) -> Result<&mut Self> {
         options::set(self, option, value)?;
         Ok(self)
+    }
+
+    /// The value of an option by its name, as [`set`](Config::set) takes it; `None` where it has none, and for a
+    /// password, which is never told.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] names the option, and the nearest known one where it is unknown.
+    pub fn get(&self, option: &str) -> Result<Option<String>> {
+        options::get(self, option)
     }
 
     /// Sets the TLS options.

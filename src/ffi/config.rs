@@ -163,6 +163,7 @@ pub unsafe extern "C" fn quorate_config_new(
 /// - `allow_cleartext_password` (default off): whether a password may be sent readable over a connection without TLS
 /// - `transaction_guard` (default on): whether to refuse transactions on Picodata, which accepts `BEGIN` and does nothing
 /// - `balance` (default round_robin): which instance is next: `round_robin`, `random`, `least_busy`, `lowest_latency`
+/// - `sharding` (default auto): whether a statement goes to the master of its bucket where the server tells it (Picodata 26.1 and later): `auto`, `off`
 /// - `role` (default any): which instances are used: `any`, `master`, `replica`
 /// - `tier`: the tiers whose instances are used, with commas between; all without it
 /// - `failure_domain`: instances that share the most of `name=value,name=value` are preferred
@@ -274,6 +275,28 @@ fn milliseconds(deadline: Deadline) -> i64 {
     deadline.remaining().map_or(QUORATE_TIMEOUT_NONE, |left| {
         i64::try_from(left.as_millis()).unwrap_or(QUORATE_TIMEOUT_NONE)
     })
+}
+
+/// Gives the value of an option by its name, written as `quorate_config_set` takes it. `out_value` is NULL where
+/// the option has none, and for a password, which is never told.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_config_get(
+    config: *const quorate_config,
+    option: *const c_char,
+    option_len: usize,
+    out_value: *mut *mut quorate_buffer,
+    out_error: *mut *mut quorate_error,
+) -> quorate_status {
+    // SAFETY: the header's rules.
+    unsafe {
+        boundary(out_error, Out(out_value, "out_value"), || {
+            let config = borrow(config, "config")?.config.lock();
+            let value = config.get(text(option, option_len, "option")?)?;
+            Ok(value.map_or(std::ptr::null_mut(), |value| {
+                give(quorate_buffer::of(value.into_bytes()))
+            }))
+        })
+    }
 }
 
 /// Gives the name of the database.
