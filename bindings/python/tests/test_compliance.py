@@ -7,7 +7,7 @@ import pytest
 import quorate
 
 
-class Suite(dbapi20.DatabaseAPI20Test):
+class Suite(dbapi20.DatabaseAPI20Test):  # type: ignore[misc]
     driver = quorate
     __test__ = False
 
