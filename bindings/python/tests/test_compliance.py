@@ -34,6 +34,15 @@ class TestDqlite(Suite):
 
 class TestPicodata(Suite):
     __test__ = True
+    connect_kw_args = {"transactions": False}
+
+    @pytest.fixture(autouse=True)
+    def place(self, picodata: str) -> None:
+        self.connect_args = (picodata,)
+
+
+class TestPostgres(Suite):
+    __test__ = True
 
     @pytest.fixture(autouse=True)
     def place(self, picodata: str) -> None:

@@ -54,6 +54,9 @@ class Pool:
     that is given the Candidates for a call (Picodata) and answers the index of one. They are called on the thread that has
     something to say or needs a connection, which may be the pool's own, and must not use the pool.
 
+    `transactions` says whether the database has some: unless given, all have but those at `picodata://`. Give false for a
+    Picodata at `postgres://`.
+
     Every call that blocks takes `timeout` in seconds; None is the option `timeout`. A child of this process needs a pool
     of its own: calls on this one raise InterfaceError there.
     """
@@ -66,13 +69,14 @@ class Pool:
         log: LogFunction | None = None,
         dial: DialFunction | None = None,
         balance: BalanceFunction | str | None = None,
+        transactions: bool | None = None,
         **options: object,
     ) -> None:
         self._handle: c_void_p | None = None
         self.url = url
         scheme = url.split("://")[0].strip().lower()
-        self.has_transactions = scheme != "picodata"
-        """Whether the database has transactions: all but those at `picodata://`."""
+        self.has_transactions = scheme != "picodata" if transactions is None else transactions
+        """Whether the database has transactions."""
         if scheme != "dqlite":
             # dqlite takes `?` as it is.
             options.setdefault("placeholders", "question")
