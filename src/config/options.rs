@@ -282,7 +282,7 @@ mod tests {
     }
 
     /// A value of each option that is not the one it has by default.
-    const SAMPLES: [(&str, &str); 42] = [
+    const SAMPLES: [(&str, &str); 41] = [
         ("timeout", "0s"),
         ("acquire_timeout", "1500ms"),
         ("pool_max_conns", "3"),
