@@ -1141,6 +1141,16 @@ quorate_status quorate_config_set_event(const struct quorate_config *config,
                                         struct quorate_error **out_error);
 
 /**
+ * Gives the value of an option by its name, written as `quorate_config_set` takes it. `out_value` is NULL where
+ * the option has none, and for a password, which is never told.
+ */
+quorate_status quorate_config_get(const struct quorate_config *config,
+                                  const char *option,
+                                  size_t option_len,
+                                  struct quorate_buffer **out_value,
+                                  struct quorate_error **out_error);
+
+/**
  * Gives the name of the database.
  */
 quorate_status quorate_config_name(const struct quorate_config *config,

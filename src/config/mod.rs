@@ -280,6 +280,16 @@ impl Config {
         Ok(self)
     }
 
+    /// The value of an option by its name, as [`set`](Config::set) takes it; `None` where it has none, and for a
+    /// password, which is never told.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] names the option, and the nearest known one where it is unknown.
+    pub fn get(&self, option: &str) -> Result<Option<String>> {
+        options::get(self, option)
+    }
+
     /// Sets the TLS options.
     pub fn set_tls(&mut self, tls: TlsConfig) -> &mut Self {
         self.tls = tls;

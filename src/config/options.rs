@@ -24,12 +24,22 @@ pub(crate) fn is_known(name: &str) -> bool {
     PLACES.contains(&name) || OPTIONS.iter().any(|entry| entry.name == name)
 }
 
+/// The option called `name`, if the database has it.
+fn find(database: Database, name: &str) -> Result<&'static OptionEntry> {
+    OPTIONS
+        .iter()
+        .find(|entry| entry.name == name && is_valid(entry, database))
+        .ok_or_else(|| unknown(name, database))
+}
+
+/// The value of the option called `name`, as [`set`] takes it.
+pub(crate) fn get(config: &Config, name: &str) -> Result<Option<String>> {
+    Ok((find(config.database, name)?.get)(config))
+}
+
 /// Sets the option called `name`.
 pub(crate) fn set(config: &mut Config, name: &str, value: &str) -> Result<()> {
-    let known = OPTIONS.iter().find(|entry| entry.name == name);
-    let Some(entry) = known.filter(|entry| is_valid(entry, config.database)) else {
-        return Err(unknown(name, config.database));
-    };
+    let entry = find(config.database, name)?;
     (entry.set)(config, value).map_err(|fault| match fault {
         Fault::Whole(error) => error.context(format_args!("the option {name}")),
         Fault::Wanted(wanted) => {
@@ -231,6 +241,24 @@ mod tests {
         }
         set(&mut picodata, "connect_timeout", "7").unwrap();
         assert_eq!(picodata.dial_timeout.as_secs(), 7);
+    }
+
+    #[test]
+    fn what_is_set_is_got_but_for_a_password() {
+        let mut config = picodata();
+        for (name, value) in [
+            ("timeout", "1500ms"),
+            ("pool_max_conns", "7"),
+            ("tier", "hot"),
+        ] {
+            set(&mut config, name, value).unwrap();
+            assert_eq!(get(&config, name).unwrap().as_deref(), Some(value));
+        }
+        set(&mut config, "password", "secret").unwrap();
+        assert_eq!(get(&config, "password").unwrap(), None);
+        let error = get(&config, "timeuot").unwrap_err();
+        assert!(error.message().contains("timeout"), "{error}");
+        assert!(get(&config, "busy_timeout").is_err());
     }
 
     /// A value of each option that is not the one it has by default.

@@ -290,6 +290,28 @@ fn milliseconds(deadline: Deadline) -> i64 {
     })
 }
 
+/// Gives the value of an option by its name, written as `quorate_config_set` takes it. `out_value` is NULL where
+/// the option has none, and for a password, which is never told.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_config_get(
+    config: *const quorate_config,
+    option: *const c_char,
+    option_len: usize,
+    out_value: *mut *mut quorate_buffer,
+    out_error: *mut *mut quorate_error,
+) -> quorate_status {
+    // SAFETY: the header's rules.
+    unsafe {
+        boundary(out_error, Out(out_value, "out_value"), || {
+            let config = borrow(config, "config")?.config.lock();
+            let value = config.get(text(option, option_len, "option")?)?;
+            Ok(value.map_or(std::ptr::null_mut(), |value| {
+                give(quorate_buffer::of(value.into_bytes()))
+            }))
+        })
+    }
+}
+
 /// Gives the name of the database.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quorate_config_name(
