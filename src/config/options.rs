@@ -138,6 +138,26 @@ mod tests {
     }
 
     #[test]
+    fn the_c_header_says_of_every_option_what_is_said_here() {
+        let header = include_str!("../ffi/config.rs");
+        let rows = include_str!("mod.rs")
+            .lines()
+            .filter_map(|line| line.strip_prefix("/// | `")?.strip_suffix(" |"));
+        let mut count = 0;
+        for row in rows {
+            let (names, rest) = row.split_once(" |").expect("a row has three cells");
+            let (default, meaning) = rest.split_once("| ").expect("a row has three cells");
+            let line = match default.trim() {
+                "" => format!("/// - `{names}: {meaning}\n"),
+                default => format!("/// - `{names} (default {default}): {meaning}\n"),
+            };
+            assert!(header.contains(&line), "src/ffi/config.rs lacks {line:?}");
+            count += 1;
+        }
+        assert!(count > 40, "{count} rows only");
+    }
+
+    #[test]
     fn an_unknown_option_is_named_with_the_nearest_known_one_of_its_database() {
         for (mut config, name, message) in [
             (
@@ -272,6 +292,7 @@ mod tests {
         ("pool_max_conn_idle_time", "0s"),
         ("pool_health_check_period", "250us"),
         ("statement_cache", "0"),
+        ("placeholders", "named"),
         ("sslmode", "verify-full"),
         ("sslrootcert", "system"),
         ("sslcert", "/etc/a b.crt"),
@@ -293,7 +314,6 @@ mod tests {
         ("options", "sql_motion_row_max=1,sql_vdbe_opcode_max=2"),
         ("allow_cleartext_password", "on"),
         ("transaction_guard", "off"),
-        ("placeholders", "named"),
         ("balance", "lowest_latency"),
         ("role", "replica"),
         ("tier", "default,hot"),

@@ -213,6 +213,27 @@ pub(super) const OPTIONS: &[OptionEntry] = &[
         |c| Some(c.statement_cache.to_string()),
     ),
     entry(
+        "placeholders",
+        Both,
+        |c, v| {
+            c.placeholders = match v {
+                "native" => Placeholders::Native,
+                "question" => Placeholders::Question,
+                "named" => Placeholders::Named,
+                _ => return Err(Fault::Wanted("native, question or named")),
+            };
+            Ok(())
+        },
+        |c| {
+            let style = match c.placeholders {
+                Placeholders::Native => "native",
+                Placeholders::Question => "question",
+                Placeholders::Named => "named",
+            };
+            Some(style.to_owned())
+        },
+    ),
+    entry(
         "sslmode",
         Both,
         |c, v| match TlsMode::from_str(v) {
@@ -439,27 +460,6 @@ pub(super) const OPTIONS: &[OptionEntry] = &[
         Picodata,
         |c, v| switch(v).map(|v| c.picodata.transaction_guard = v),
         |c| on_off(c.picodata.transaction_guard),
-    ),
-    entry(
-        "placeholders",
-        Picodata,
-        |c, v| {
-            c.picodata.placeholders = match v {
-                "native" => Placeholders::Native,
-                "question" => Placeholders::Question,
-                "named" => Placeholders::Named,
-                _ => return Err(Fault::Wanted("native, question or named")),
-            };
-            Ok(())
-        },
-        |c| {
-            let style = match c.picodata.placeholders {
-                Placeholders::Native => "native",
-                Placeholders::Question => "question",
-                Placeholders::Named => "named",
-            };
-            Some(style.to_owned())
-        },
     ),
     entry(
         "balance",

@@ -80,7 +80,7 @@ impl Access {
                 options: own.options.clone(),
                 allow_cleartext: own.allow_cleartext_password,
                 allow_transactions: !own.transaction_guard,
-                placeholders: own.placeholders,
+                placeholders: config.placeholders,
                 statement_cache: config.statement_cache,
                 ..ConnectOptions::new(server, own.user.clone())
             },

@@ -30,7 +30,6 @@ pub(crate) use url::{from_url, parse_service_url};
 use crate::config::Config;
 use crate::config::secret::Secret;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::Placeholders;
 use crate::topology::{
     BalanceStrategy, Filter, LeastBusy, LowestLatency, RandomChoice, RoleFilter, RoundRobin,
 };
@@ -127,7 +126,6 @@ pub(crate) struct PicodataConfig {
     pub(crate) allow_cleartext_password: bool,
     /// Whether transactions are refused on Picodata.
     pub(crate) transaction_guard: bool,
-    pub(crate) placeholders: Placeholders,
     pub(crate) balance: Balance,
     /// The instances that are used: role, tier, failure domain.
     pub(crate) filter: Filter,
@@ -149,7 +147,6 @@ impl Default for PicodataConfig {
             options: None,
             allow_cleartext_password: false,
             transaction_guard: true,
-            placeholders: Placeholders::Native,
             balance: Balance::RoundRobin,
             filter: Filter::default(),
             topology: true,

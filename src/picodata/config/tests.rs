@@ -138,7 +138,7 @@ fn options_reach_their_places() {
     assert_eq!(picodata.application_name.as_deref(), Some("the+app"));
     assert_eq!(picodata.options.as_deref(), Some("sql_motion_row_max=1"));
     assert!(picodata.allow_cleartext_password && !picodata.transaction_guard);
-    assert_eq!(picodata.placeholders, Placeholders::Named);
+    assert_eq!(config.placeholders, Placeholders::Named);
     assert_eq!(picodata.balance.name(), Some("least_busy"));
     assert_eq!(picodata.filter.role, RoleFilter::Replica);
     assert_eq!(picodata.filter.tiers, ["default", "hot"]);
