@@ -7,27 +7,60 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"runtime/cgo"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 // DialFunc makes a connection to the node at address.
 type DialFunc func(ctx context.Context, address string) (net.Conn, error)
 
-// Event is a change that a pool has noticed. Its numbers are those of quorate_event in quorate.h.
+// Event is a change that a pool has noticed; what its kind does not speak of is empty. See quorate_event in quorate.h.
 type Event struct {
-	Kind   int32
-	Text   string
-	Number uint64
+	Kind       EventKind
+	Count      uint64
+	Address    string
+	Name       string
+	UUID       string
+	Replicaset string
+	Tier       string
+	State      string
+	Before     string
+	IsMaster   bool
+	IsLeader   bool
 }
 
-// The kinds of events.
+// EventKind says what has changed.
+type EventKind int32
+
+// The kinds of events; see quorate_event_kind in quorate.h.
 const (
-	EventLeader int32 = C.QUORATE_EVENT_LEADER
-	EventNodes  int32 = C.QUORATE_EVENT_NODES
+	EventLeader        EventKind = C.QUORATE_EVENT_KIND_LEADER
+	EventNodes         EventKind = C.QUORATE_EVENT_KIND_NODES
+	EventInstanceCame  EventKind = C.QUORATE_EVENT_KIND_INSTANCE_CAME
+	EventInstanceWent  EventKind = C.QUORATE_EVENT_KIND_INSTANCE_WENT
+	EventInstanceMoved EventKind = C.QUORATE_EVENT_KIND_INSTANCE_MOVED
+	EventInstanceState EventKind = C.QUORATE_EVENT_KIND_INSTANCE_STATE
+	EventInstanceRole  EventKind = C.QUORATE_EVENT_KIND_INSTANCE_ROLE
 )
+
+// Candidate is an instance that a call may go to, and how it does at the moment.
+type Candidate struct {
+	Address    string
+	Name       string
+	UUID       string
+	Replicaset string
+	Tier       string
+	// Latency is how long it takes to answer; negative if it was never asked.
+	Latency  time.Duration
+	InUse    uint32
+	MaxConns uint32
+	IsMaster bool
+	IsLeader bool
+}
 
 //export quorateGoForget
 func quorateGoForget(handle C.uintptr_t) {
@@ -41,9 +74,47 @@ func quorateGoLog(handle C.uintptr_t, level C.int32_t, message *C.char, length C
 }
 
 //export quorateGoEvent
-func quorateGoEvent(handle C.uintptr_t, event C.int32_t, text *C.char, length C.size_t, number C.uint64_t) {
+func quorateGoEvent(handle C.uintptr_t, event *C.quorate_event) {
 	f := cgo.Handle(handle).Value().(func(Event))
-	f(Event{Kind: int32(event), Text: textAt(text, length), Number: uint64(number)})
+	f(Event{
+		Kind:       EventKind(event.kind),
+		Count:      uint64(event.count),
+		Address:    bytesText(event.address),
+		Name:       bytesText(event.name),
+		UUID:       bytesText(event.uuid),
+		Replicaset: bytesText(event.replicaset),
+		Tier:       bytesText(event.tier),
+		State:      bytesText(event.state),
+		Before:     bytesText(event.before),
+		IsMaster:   bool(event.is_master),
+		IsLeader:   bool(event.is_leader),
+	})
+}
+
+//export quorateGoBalance
+func quorateGoBalance(handle C.uintptr_t, candidates *C.quorate_candidate, length C.size_t) C.size_t {
+	choose := cgo.Handle(handle).Value().(func([]Candidate) int)
+	native := unsafe.Slice(candidates, int(length))
+	list := make([]Candidate, len(native))
+	for i := range native {
+		list[i] = Candidate{
+			Address:    bytesText(native[i].address),
+			Name:       bytesText(native[i].name),
+			UUID:       bytesText(native[i].uuid),
+			Replicaset: bytesText(native[i].replicaset),
+			Tier:       bytesText(native[i].tier),
+			Latency:    time.Duration(native[i].latency_us) * time.Microsecond,
+			InUse:      uint32(native[i].in_use),
+			MaxConns:   uint32(native[i].max_conns),
+			IsMaster:   bool(native[i].is_master),
+			IsLeader:   bool(native[i].is_leader),
+		}
+	}
+	return C.size_t(choose(list))
+}
+
+func bytesText(bytes C.quorate_bytes) string {
+	return textAt(bytes.pointer, bytes.length)
 }
 
 //export quorateGoDial
@@ -123,13 +194,13 @@ func quorateGoStoreGet(handle C.uintptr_t, list *C.quorate_nodes) C.int32_t {
 	store := cgo.Handle(handle).Value().(NodeStore)
 	nodes, err := store.Get(context.Background())
 	if err != nil {
-		return storeFailure
+		return tellStoreFailure(err)
 	}
 	for _, node := range nodes {
 		status := C.quorate_nodes_add(list, C.uint64_t(node.ID), stringData(node.Address),
 			C.size_t(len(node.Address)), C.int32_t(node.Role), nil)
 		if status != C.QUORATE_STATUS_OK {
-			return storeFailure
+			return tellStoreFailure(Errorf(Kind(status), "the node %d at %q is refused", node.ID, node.Address))
 		}
 	}
 	return 0
@@ -139,10 +210,13 @@ func quorateGoStoreGet(handle C.uintptr_t, list *C.quorate_nodes) C.int32_t {
 func quorateGoStoreSet(handle C.uintptr_t, list *C.quorate_nodes) C.int32_t {
 	store := cgo.Handle(handle).Value().(NodeStore)
 	if err := store.Set(context.Background(), readNodes(list)); err != nil {
-		return storeFailure
+		return tellStoreFailure(err)
 	}
 	return 0
 }
 
-// storeFailure is what a store that failed answers; the store itself is to tell more.
-const storeFailure = 1
+// tellStoreFailure is what a store that failed answers: a number has room for no more, so the error is logged.
+func tellStoreFailure(err error) C.int32_t {
+	log.Printf("quorate: the store of nodes: %v", err)
+	return 1
+}

@@ -115,6 +115,14 @@ func (c *Config) SetEvent(f func(Event)) error {
 	})
 }
 
+// SetBalance sets the function that chooses among the instances of Picodata: it answers an index. It is called by several
+// goroutines at once, should answer in microseconds, and must not use the pool.
+func (c *Config) SetBalance(f func([]Candidate) int) error {
+	return c.setFunction(f, func(handle C.uintptr_t, native **C.quorate_error) C.quorate_status {
+		return C.qg_config_set_balance(c.handle, handle, native)
+	})
+}
+
 // SetDial sets the function that makes connections. TLS, where it is configured, is spoken over what it answers.
 func (c *Config) SetDial(f DialFunc) error {
 	return c.setFunction(f, func(handle C.uintptr_t, native **C.quorate_error) C.quorate_status {

@@ -6,6 +6,7 @@ import "C"
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"strings"
 	"unsafe"
@@ -108,13 +109,43 @@ func (e *Error) Error() string {
 // Unwrap is the error of the context, where that ended the call.
 func (e *Error) Unwrap() error { return e.cause }
 
+// ErrNoLeader is what errors.Is finds where no node of a cluster leads, or none of those that do could be reached.
+var ErrNoLeader = errors.New("no available leader")
+
+// ErrNoRows is what errors.Is finds where a query answered no row and one was asked for.
+var ErrNoRows = errors.New("no rows in result set")
+
+// DriverError is the server's own number for an error, and what it says.
+type DriverError struct {
+	Code    int
+	Message string
+}
+
+// Error is what the server says.
+func (e DriverError) Error() string { return e.Message }
+
+// As gives the server's own number for the error, where there is one, to a *DriverError.
+func (e *Error) As(target interface{}) bool {
+	own, ok := target.(*DriverError)
+	if !ok || !e.HasCode {
+		return false
+	}
+	*own = DriverError{Code: int(e.Code), Message: e.Message}
+	return true
+}
+
 // Is says whether the error stands for target. driver.ErrBadConn makes database/sql run the statement again on another
 // connection, so it is claimed only where that cannot run it twice.
 func (e *Error) Is(target error) bool {
-	if target != driver.ErrBadConn {
-		return false
+	switch target {
+	case driver.ErrBadConn:
+		return e.Outcome == NotSent && (e.Kind == KindDisconnected || e.Kind == KindNotLeader)
+	case ErrNoLeader:
+		return e.Kind == KindNoLeader
+	case ErrNoRows:
+		return e.Kind == KindNoRows
 	}
-	return e.Outcome == NotSent && (e.Kind == KindDisconnected || e.Kind == KindNotLeader)
+	return false
 }
 
 // Errorf is an error that the binding itself finds: nothing was sent.

@@ -13,9 +13,14 @@ static void log_message(void *user_data, int32_t level, const char *message, siz
     quorateGoLog((uintptr_t)user_data, level, (char *)message, message_len);
 }
 
-static void event(void *user_data, int32_t event, const char *text, size_t text_len, uint64_t number)
+static void tell_event(void *user_data, const quorate_event *event)
 {
-    quorateGoEvent((uintptr_t)user_data, event, (char *)text, text_len, number);
+    quorateGoEvent((uintptr_t)user_data, (quorate_event *)event);
+}
+
+static size_t balance(void *user_data, const quorate_candidate *candidates, size_t candidates_len)
+{
+    return quorateGoBalance((uintptr_t)user_data, (quorate_candidate *)candidates, candidates_len);
 }
 
 static int32_t dial(void *user_data, const char *address, size_t address_len, int64_t timeout_ms)
@@ -40,7 +45,12 @@ quorate_status qg_config_set_log(const quorate_config *config, uintptr_t handle,
 
 quorate_status qg_config_set_event(const quorate_config *config, uintptr_t handle, quorate_error **error)
 {
-    return quorate_config_set_event(config, event, (void *)handle, forget, error);
+    return quorate_config_set_event(config, tell_event, (void *)handle, forget, error);
+}
+
+quorate_status qg_config_set_balance(const quorate_config *config, uintptr_t handle, quorate_error **error)
+{
+    return quorate_config_set_balance(config, balance, (void *)handle, forget, error);
 }
 
 quorate_status qg_config_set_dial(const quorate_config *config, uintptr_t handle, quorate_error **error)

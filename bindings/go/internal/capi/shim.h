@@ -253,6 +253,7 @@ static inline void qg_rows_buffer_free(qg_rows_buffer *memory)
 // Functions of Go, by the number of their handle.
 quorate_status qg_config_set_log(const quorate_config *config, uintptr_t handle, quorate_error **error);
 quorate_status qg_config_set_event(const quorate_config *config, uintptr_t handle, quorate_error **error);
+quorate_status qg_config_set_balance(const quorate_config *config, uintptr_t handle, quorate_error **error);
 quorate_status qg_config_set_dial(const quorate_config *config, uintptr_t handle, quorate_error **error);
 quorate_status qg_store_new(uintptr_t handle, quorate_store **store, quorate_error **error);
 
