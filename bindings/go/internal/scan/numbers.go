@@ -10,7 +10,7 @@ import (
 )
 
 // scanInt stores a whole number in one of the types that are asked for most.
-func scanInt[T int | int32 | int64](dst any, v value.Value, to *T) error {
+func scanInt[T int | int32 | int64](v value.Value, dst *T) error {
 	number, err := integer(dst, v)
 	if err != nil {
 		return err
@@ -18,7 +18,7 @@ func scanInt[T int | int32 | int64](dst any, v value.Value, to *T) error {
 	if int64(T(number)) != number {
 		return tooLarge(dst, v)
 	}
-	*to = T(number)
+	*dst = T(number)
 	return nil
 }
 

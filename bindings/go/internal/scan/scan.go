@@ -25,49 +25,41 @@ func Scan(dst any, v value.Value) error {
 	case nil:
 		return nil
 	case sql.Scanner:
-		if p := reflect.ValueOf(dst); p.Kind() == reflect.Ptr && p.IsNil() {
-			return fmt.Errorf("cannot scan into %T, which is nil", dst)
+		if p := reflect.ValueOf(dst); p.Kind() != reflect.Ptr || !p.IsNil() {
+			return dst.Scan(forScanner(v))
 		}
-		return dst.Scan(forScanner(v))
 	case *any:
-		return scanAny(dst, v)
+		if dst != nil {
+			return scanAny(dst, v)
+		}
 	case *[]byte:
-		return scanBytes(dst, v)
-	case *json.RawMessage:
-		if v.Kind == value.Null {
-			*dst = nil
-			return nil
+		if dst != nil {
+			return scanBytes(dst, v)
 		}
-		return scanBytes((*[]byte)(dst), v)
 	case *string:
-		text, ok := Text(v)
-		if !ok {
-			return refuse(dst, v)
+		if dst != nil {
+			return scanText(dst, v)
 		}
-		*dst = text
-		return nil
 	case *int64:
-		return scanInt(dst, v, dst)
+		if dst != nil {
+			return scanInt(v, dst)
+		}
 	case *int:
-		return scanInt(dst, v, dst)
+		if dst != nil {
+			return scanInt(v, dst)
+		}
 	case *int32:
-		return scanInt(dst, v, dst)
-	case *float64:
-		number, err := float(dst, v, 64)
-		if err == nil {
-			*dst = number
+		if dst != nil {
+			return scanInt(v, dst)
 		}
-		return err
-	case *bool:
-		if v.Kind != value.Bool {
-			return refuse(dst, v)
-		}
-		*dst = v.Int != 0
-		return nil
 	case *time.Time:
-		return scanTime(dst, v)
+		if dst != nil {
+			return scanTime(dst, v)
+		}
 	case *[16]byte:
-		return scanUUID(dst, v)
+		if dst != nil {
+			return scanUUID(dst, v)
+		}
 	}
 	return scanReflect(dst, v)
 }
@@ -105,6 +97,9 @@ func scanReflect(dst any, v value.Value) error {
 			return nil
 		}
 		return refuse(dst, v)
+	}
+	if raw, ok := dst.(*json.RawMessage); ok {
+		return scanBytes((*[]byte)(raw), v)
 	}
 	if parser, ok := dst.(encoding.TextUnmarshaler); ok && v.Kind != value.JSON {
 		if text, ok := Text(v); ok {
@@ -206,6 +201,15 @@ func scanAny(dst *any, v value.Value) error {
 		*dst = natural
 	}
 	return err
+}
+
+func scanText(dst *string, v value.Value) error {
+	text, ok := Text(v)
+	if !ok {
+		return refuse(dst, v)
+	}
+	*dst = text
+	return nil
 }
 
 func scanBytes(dst *[]byte, v value.Value) error {
