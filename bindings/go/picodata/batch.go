@@ -107,6 +107,13 @@ func (b *batchResults) Exec() (CommandTag, error) {
 	if err != nil {
 		return CommandTag{}, err
 	}
+	if readsRows(sql) {
+		native, err := b.native.Query()
+		if err != nil {
+			return CommandTag{}, err
+		}
+		return counted(newRows(native, sql))
+	}
 	result, err := b.native.Exec()
 	if err != nil {
 		return CommandTag{}, err

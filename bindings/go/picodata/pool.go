@@ -51,6 +51,13 @@ func (p *Pool) Exec(ctx context.Context, sql string, args ...any) (CommandTag, e
 	if err != nil {
 		return CommandTag{}, err
 	}
+	if readsRows(sql) {
+		native, err := p.native.Query(ctx, sql, params)
+		if err != nil {
+			return CommandTag{}, err
+		}
+		return counted(newRows(native, sql))
+	}
 	result, err := p.native.Exec(ctx, sql, params)
 	if err != nil {
 		return CommandTag{}, err

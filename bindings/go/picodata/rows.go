@@ -167,6 +167,13 @@ func (r *rows) check() error {
 	return capi.Errorf(capi.KindMisuse, "there is no current row: call Next first")
 }
 
+// counted reads rows to their end, for their number.
+func counted(r *rows) (CommandTag, error) {
+	for r.Next() {
+	}
+	return r.CommandTag(), r.Err()
+}
+
 type row struct{ rows Rows }
 
 func (r row) Scan(dest ...any) error {

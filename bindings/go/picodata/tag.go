@@ -37,12 +37,21 @@ func (t CommandTag) Delete() bool { return strings.HasPrefix(t.text, "DELETE") }
 // Select says whether the statement was a SELECT.
 func (t CommandTag) Select() bool { return strings.HasPrefix(t.text, "SELECT") }
 
+// readsRows says whether a text is one statement that only answers rows. The library counts what is changed, so these have
+// to be counted by reading them.
+func readsRows(sql string) bool {
+	words := words{text: sql}
+	switch words.verb() {
+	case "SELECT", "VALUES", "TABLE":
+		end := strings.TrimRight(sql, "; \t\r\n")
+		return !strings.Contains(end, ";")
+	}
+	return false
+}
+
 func newTag(sql string, rows int64) CommandTag {
 	words := words{text: sql}
-	verb := words.next()
-	if verb == "WITH" {
-		verb = words.main()
-	}
+	verb := words.verb()
 	count := strconv.FormatInt(rows, 10)
 	switch verb {
 	case "INSERT":
@@ -104,8 +113,11 @@ func (w *words) skip(end string, begin int) {
 	w.text = ""
 }
 
-// main is the first word of the statement behind its WITH clauses.
-func (w *words) main() string {
+// verb is the first word, or behind WITH clauses that of the statement they belong to.
+func (w *words) verb() string {
+	if first := w.next(); first != "WITH" {
+		return first
+	}
 	for {
 		switch word := w.next(); word {
 		case "", "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "VALUES":
