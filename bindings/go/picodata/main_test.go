@@ -18,7 +18,7 @@ import (
 var shared *testcluster.Cluster
 
 func TestMain(m *testing.M) {
-	os.Exit(testcluster.Run(m, "picodata", 3, func(c *testcluster.Cluster) { shared = c }))
+	os.Exit(testcluster.Run(m, "picodata", func(c *testcluster.Cluster) { shared = c }))
 }
 
 // within is how long a test may take for what should take no time.

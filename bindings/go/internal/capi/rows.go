@@ -12,11 +12,12 @@ import (
 	"github.com/quorate/quorate/bindings/go/internal/value"
 )
 
-// How many rows are asked for at first, how quickly the number grows, and what there is room for before it is made: a
-// few rows come back at once, many in few calls.
+// How many rows are asked for at first, how quickly the number grows and how far, and what there is room for before it
+// is made: a few rows come back at once, many in few calls.
 const (
 	firstRows     = 16
 	growth        = 4
+	mostRows      = 4096
 	valuesAtFirst = 1024
 	bytesAtFirst  = 64 * 1024
 )
@@ -147,18 +148,16 @@ func (r *Rows) Next() bool {
 		return false
 	}
 	r.row++
-	if r.row >= int(r.memory.rows) {
-		if r.done {
-			r.row = int(r.memory.rows)
-			return false
-		}
+	for r.row >= int(r.memory.rows) {
 		r.row = 0
 		r.memory.rows = 0
-		r.take(C.qg_fetch(r.handle, r.memory, C.size_t(r.wanted)))
-		r.wanted *= growth
-		if r.memory.rows == 0 {
+		if r.done {
 			return false
 		}
+		if r.wanted < mostRows {
+			r.wanted *= growth
+		}
+		r.take(C.qg_fetch(r.handle, r.memory, C.size_t(r.wanted)))
 	}
 	r.decode()
 	return true

@@ -1,4 +1,4 @@
-// Package testcluster starts clusters of real servers for tests: bindings/testing/cluster.py, which says what it takes.
+// Package testcluster starts real clusters for tests: bindings/testing/cluster.py, which all bindings share.
 package testcluster
 
 import (
@@ -9,115 +9,111 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
-	"sync"
 	"testing"
+	"time"
 )
 
-// Cluster is a cluster that runs. Any goroutine may use it.
+// Cluster is a running cluster. One goroutine at a time gives it orders.
 type Cluster struct {
-	// URL is its connection string, which names all its nodes.
-	URL string
-
-	mu      sync.Mutex
-	process *exec.Cmd
-	input   io.WriteCloser
-	output  *bufio.Reader
+	URL     string
+	command *exec.Cmd
+	orders  io.WriteCloser
+	said    *bufio.Reader
 }
 
-// Start starts a cluster of a kind, "dqlite" or "picodata", of so many nodes. Stop ends it, and so does the end of this
-// process.
-func Start(kind string, count int) (*Cluster, error) {
-	_, here, _, ok := runtime.Caller(0)
-	if !ok {
-		return nil, fmt.Errorf("the place of this file is not known")
-	}
-	program := filepath.Join(filepath.Dir(here), "..", "..", "..", "testing", "cluster.py")
-	process := exec.Command("python3", program, kind, fmt.Sprint(count))
-	process.Stderr = os.Stderr
-	input, err := process.StdinPipe()
+// Dqlite starts a cluster of three dqlite nodes, which ends with the test.
+func Dqlite(t testing.TB) *Cluster { return forTest(t, "dqlite") }
+
+// Picodata starts three PostgreSQL servers that look like one Picodata cluster, which end with the test.
+func Picodata(t testing.TB) *Cluster { return forTest(t, "picodata") }
+
+// size is how many nodes the clusters have.
+const size = 3
+
+func forTest(t testing.TB, kind string) *Cluster {
+	t.Helper()
+	c, err := start(kind)
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
-	output, err := process.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := process.Start(); err != nil {
-		return nil, err
-	}
-	c := &Cluster{process: process, input: input, output: bufio.NewReader(output)}
-	line, err := c.output.ReadString('\n')
-	word, url, _ := strings.Cut(strings.TrimSpace(line), " ")
-	if err != nil || word != "ready" {
-		c.Stop()
-		return nil, fmt.Errorf("the cluster did not start: %q %w", line, err)
-	}
-	c.URL = url
-	return c, nil
+	t.Cleanup(c.stop)
+	return c
 }
 
-// Run starts a cluster for the tests of a package, runs them with it, and gives the status to end the process with. It is
-// for TestMain: a cluster that cannot start fails the tests.
-func Run(m *testing.M, kind string, count int, use func(*Cluster)) int {
-	cluster, err := Start(kind, count)
+// Run starts a cluster of a kind, "dqlite" or "picodata", for all tests of a package, gives it to use, runs the tests, and
+// answers the status to end the process with. It is for TestMain.
+func Run(m *testing.M, kind string, use func(*Cluster)) int {
+	c, err := start(kind)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer cluster.Stop()
-	use(cluster)
+	defer c.stop()
+	use(c)
 	return m.Run()
 }
 
-// New starts a cluster for one test, which ends with it.
-func New(t testing.TB, kind string, count int) *Cluster {
+func start(kind string) (*Cluster, error) {
+	_, file, _, _ := runtime.Caller(0)
+	script := filepath.Join(filepath.Dir(file), "../../../testing/cluster.py")
+	command := exec.Command("python3", script, kind, strconv.Itoa(size))
+	orders, err := command.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	output, err := command.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	var stderr strings.Builder
+	command.Stderr = &stderr
+	if err := command.Start(); err != nil {
+		return nil, err
+	}
+	c := &Cluster{command: command, orders: orders, said: bufio.NewReader(output)}
+	line, err := c.said.ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, "ready ") {
+		c.stop()
+		return nil, fmt.Errorf("the cluster did not start: %q, %v\n%s", line, err, stderr.String())
+	}
+	c.URL = strings.TrimSpace(strings.TrimPrefix(line, "ready "))
+	return c, nil
+}
+
+func (c *Cluster) stop() {
+	_ = c.orders.Close()
+	_ = c.command.Wait()
+}
+
+// Order gives an order and answers what is said to it.
+func (c *Cluster) Order(t testing.TB, order string) string {
 	t.Helper()
-	cluster, err := Start(kind, count)
+	if _, err := fmt.Fprintln(c.orders, order); err != nil {
+		t.Fatal(err)
+	}
+	line, err := c.said.ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(cluster.Stop)
-	return cluster
+	line = strings.TrimSpace(line)
+	if line != "ok" && !strings.HasPrefix(line, "ok ") {
+		t.Fatalf("%s: %s", order, line)
+	}
+	return strings.TrimSpace(strings.TrimPrefix(line, "ok"))
 }
 
-// Stop ends all nodes. It may be called more than once.
-func (c *Cluster) Stop() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.process == nil {
-		return
-	}
-	_ = c.input.Close()
-	_ = c.process.Wait()
-	c.process = nil
-}
-
-// Tell carries out a command of cluster.py, such as "kill 1", and gives what it answers.
-func (c *Cluster) Tell(format string, args ...any) (string, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	command := fmt.Sprintf(format, args...)
-	if _, err := fmt.Fprintln(c.input, command); err != nil {
-		return "", err
-	}
-	line, err := c.output.ReadString('\n')
-	if err != nil {
-		return "", err
-	}
-	word, said, _ := strings.Cut(strings.TrimSpace(line), " ")
-	if word != "ok" {
-		return "", fmt.Errorf("%s: %s", command, said)
-	}
-	return said, nil
-}
-
-// MustTell is Tell for a test, which fails where the command does.
-func (c *Cluster) MustTell(t testing.TB, format string, args ...any) string {
+// Eventually waits until f answers true.
+func Eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	said, err := c.Tell(format, args...)
-	if err != nil {
-		t.Fatal(err)
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		if f() {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s did not come to pass", what)
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
-	return said
 }
