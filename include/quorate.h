@@ -1006,6 +1006,14 @@ typedef struct quorate_value_buffer {
 } quorate_value_buffer;
 
 /**
+ * Says whether the call that waits on this thread shall end.
+ *
+ * Called on the thread of a call that carries the handle, between two waits: when a signal handler of the
+ * program has interrupted it, and every half a second. It must not use the connection of the call.
+ */
+typedef bool (*quorate_interrupt_fn)(void *user_data);
+
+/**
  * Puts the nodes that are stored into `nodes`, which is empty, with `quorate_nodes_add`; none where nothing
  * has been stored. Answers 0, or a number of the caller's own for a failure, which the error then names.
  *
@@ -1268,6 +1276,7 @@ quorate_status quorate_config_new(const char *url,
  * - `allow_cleartext_password` (default off): whether a password may be sent readable over a connection without TLS
  * - `transaction_guard` (default on): whether to refuse transactions on Picodata, which accepts `BEGIN` and does nothing
  * - `balance` (default round_robin): which instance is next: `round_robin`, `random`, `least_busy`, `lowest_latency`
+ * - `sharding` (default auto): whether a statement goes to the master of its bucket where the server tells it (Picodata 26.1 and later): `auto`, `off`
  * - `role` (default any): which instances are used: `any`, `master`, `replica`
  * - `tier`: the tiers whose instances are used, with commas between; all without it
  * - `failure_domain`: instances that share the most of `name=value,name=value` are preferred
@@ -1987,6 +1996,14 @@ void quorate_params_free(struct quorate_params *params);
 size_t quorate_rows_columns(const struct quorate_rows *rows);
 
 /**
+ * What a statement that answers no rows has done; zeros for one that answers rows. Makes no round trip. So a
+ * caller need not know beforehand whether a statement answers rows.
+ */
+quorate_status quorate_rows_result(const struct quorate_rows *rows,
+                                   struct quorate_result *out_result,
+                                   struct quorate_error **out_error);
+
+/**
  * The name of a column, without a NUL behind it, valid as long as `rows`. `out_len` is its length and may be
  * NULL. NULL where there is no such column.
  */
@@ -2337,6 +2354,17 @@ void quorate_results_free(struct quorate_results *results);
  */
 quorate_status quorate_cancel_new(struct quorate_cancel **out_cancel,
                                   struct quorate_error **out_error);
+
+/**
+ * Makes a handle that asks `ask` whether to cancel, for programs whose signal handlers only leave a note. Once
+ * the answer was true, the handle is fired and stays so. A call that is not kept waiting does not ask, and
+ * costs no more than without a handle. `user_data` and `destroy` may be NULL.
+ */
+quorate_status quorate_cancel_new_interrupt(quorate_interrupt_fn ask,
+                                            void *user_data,
+                                            quorate_destroy_fn destroy,
+                                            struct quorate_cancel **out_cancel,
+                                            struct quorate_error **out_error);
 
 /**
  * Makes another handle that stands for the same: firing one fires both.

@@ -59,8 +59,10 @@ mod net;
 mod params;
 mod picodata;
 mod pool;
+mod process;
 mod row;
 mod rows;
+mod sharding;
 mod sql;
 mod statement;
 mod statement_cache;
@@ -85,6 +87,7 @@ pub use pool::Pool;
 pub use pool::stats::Stats;
 pub use row::{ColumnIndex, Columns, Row};
 pub use rows::{OptionalRow, Rows, TypedRows};
+pub use sharding::ShardingKey;
 pub use statement::Statement;
 pub use topology::{
     BalanceStrategy, Candidate, Instance, InstanceState, LeastBusy, LowestLatency, RandomChoice,

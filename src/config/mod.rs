@@ -154,6 +154,7 @@ pub(crate) struct LookupConfig {
 /// | `allow_cleartext_password` | off | whether a password may be sent readable over a connection without TLS |
 /// | `transaction_guard` | on | whether to refuse transactions on Picodata, which accepts `BEGIN` and does nothing |
 /// | `balance` | round_robin | which instance is next: `round_robin`, `random`, `least_busy`, `lowest_latency` |
+/// | `sharding` | auto | whether a statement goes to the master of its bucket where the server tells it (Picodata 26.1 and later): `auto`, `off` |
 /// | `role` | any | which instances are used: `any`, `master`, `replica` |
 /// | `tier` | | the tiers whose instances are used, with commas between; all without it |
 /// | `failure_domain` | | instances that share the most of `name=value,name=value` are preferred |

@@ -282,7 +282,7 @@ mod tests {
     }
 
     /// A value of each option that is not the one it has by default.
-    const SAMPLES: [(&str, &str); 40] = [
+    const SAMPLES: [(&str, &str); 41] = [
         ("timeout", "0s"),
         ("acquire_timeout", "1500ms"),
         ("pool_max_conns", "3"),
@@ -318,6 +318,7 @@ mod tests {
         ("role", "replica"),
         ("tier", "default,hot"),
         ("failure_domain", "dc=1,host=a"),
+        ("sharding", "off"),
         ("topology_interval", "2s"),
         (
             "service_url",

@@ -522,6 +522,22 @@ pub(super) const OPTIONS: &[OptionEntry] = &[
         },
     ),
     entry(
+        "sharding",
+        Picodata,
+        |c, v| {
+            c.picodata.sharding = match v {
+                "auto" => true,
+                "off" => false,
+                _ => return Err(Fault::Wanted("auto or off")),
+            };
+            Ok(())
+        },
+        |c| {
+            let sharding = if c.picodata.sharding { "auto" } else { "off" };
+            Some(sharding.to_owned())
+        },
+    ),
+    entry(
         "topology",
         Picodata,
         |c, v| switch(v).map(|v| c.picodata.topology = v),

@@ -55,7 +55,7 @@ pub(crate) fn discover(session: &mut dyn Session, call: &Call<'_>) -> Result<Top
 }
 
 /// Tells an answer of the server, which is given, from an error of the connection, which is not.
-fn optional(result: Result<()>) -> Result<Option<Error>> {
+pub(super) fn optional(result: Result<()>) -> Result<Option<Error>> {
     match result {
         Ok(()) => Ok(None),
         Err(error) if matches!(error.kind(), ErrorKind::Database | ErrorKind::Unsupported) => {
@@ -65,7 +65,8 @@ fn optional(result: Result<()>) -> Result<Option<Error>> {
     }
 }
 
-fn read(
+/// Gives every row of a query to `take`.
+pub(super) fn read(
     session: &mut dyn Session,
     query: &str,
     call: &Call<'_>,

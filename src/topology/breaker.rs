@@ -73,6 +73,12 @@ impl State {
     }
 }
 
+impl Default for Breaker {
+    fn default() -> Self {
+        Breaker::new(BreakerConfig::default())
+    }
+}
+
 impl Breaker {
     /// A closed breaker.
     pub(crate) fn new(config: BreakerConfig) -> Self {

@@ -21,7 +21,7 @@ mod snapshot;
 
 pub(crate) use balance::choose;
 pub use balance::{BalanceStrategy, Candidate, LeastBusy, LowestLatency, RandomChoice, RoundRobin};
-pub(crate) use breaker::{Admission, Breaker, BreakerConfig};
+pub(crate) use breaker::{Admission, Breaker};
 pub(crate) use filter::{Filter, RoleFilter};
 pub use instance::{Instance, InstanceState};
 pub(crate) use latency::Latency;

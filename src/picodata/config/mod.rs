@@ -126,6 +126,8 @@ pub(crate) struct PicodataConfig {
     pub(crate) allow_cleartext_password: bool,
     /// Whether transactions are refused on Picodata.
     pub(crate) transaction_guard: bool,
+    /// Whether statements go to the master of their bucket where the server tells it.
+    pub(crate) sharding: bool,
     pub(crate) balance: Balance,
     /// The instances that are used: role, tier, failure domain.
     pub(crate) filter: Filter,
@@ -147,6 +149,7 @@ impl Default for PicodataConfig {
             options: None,
             allow_cleartext_password: false,
             transaction_guard: true,
+            sharding: true,
             balance: Balance::RoundRobin,
             filter: Filter::default(),
             topology: true,
