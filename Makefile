@@ -15,6 +15,7 @@ help:
 	@echo "make uninstall     remove what install has installed"
 	@echo "make ffi-test      the C programs: plainly, under the sanitizers, under valgrind"
 	@echo "make ffi-bench     what the C interface costs, beside the Rust one"
+	@echo "make go-test       the Go packages, with the race detector, against real servers"
 	@echo "make install-deps  what the targets above need"
 
 demo:
@@ -24,6 +25,7 @@ demo:
 test: install-deps check
 	cargo test
 	$(MAKE) --no-print-directory ffi-test
+	$(MAKE) --no-print-directory go-test
 
 check:
 	@scripts/install-deps.sh check
@@ -39,3 +41,4 @@ install-deps:
 	@scripts/install-deps.sh all
 
 include ffi.mk
+include bindings.mk

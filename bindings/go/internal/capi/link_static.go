@@ -2,5 +2,5 @@
 
 package capi
 
-// #cgo pkg-config: --static quorate
+// #cgo pkg-config: quorate-static
 import "C"

@@ -44,6 +44,7 @@ type Rows struct {
 	row     int
 	wanted  int
 	done    bool
+	result  Result
 	err     error
 	bounds  bounds
 	// left is called once, when the rows have let go of their connection.
@@ -97,6 +98,7 @@ func startRows(b bounds, mu *sync.Mutex, left func(), warn func(string),
 		return nil, err
 	}
 	r.readNames()
+	r.result = Result{int64(answer.result.last_insert_id), uint64(answer.result.rows_affected)}
 	r.values = make([]value.Value, len(r.columns))
 	r.take(answer)
 	if r.handle != nil {
@@ -139,6 +141,9 @@ func (r *Rows) take(answer C.qg_answer) {
 
 // Columns are the names of the columns. They belong to the rows and must not be changed.
 func (r *Rows) Columns() []string { return r.columns }
+
+// Result is what a statement that answers no rows has done; zeros for one that answers rows.
+func (r *Rows) Result() Result { return r.result }
 
 // Next goes to the next row, and blocks until it is there. False where there are no more, or Err says why.
 func (r *Rows) Next() bool {

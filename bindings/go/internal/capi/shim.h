@@ -104,6 +104,7 @@ static inline qg_answer qg_fetch(quorate_rows *rows, qg_rows_buffer *memory, siz
     qg_answer answer = {QUORATE_STATUS_OK, NULL, rows, {0, 0}};
     if (memory->columns == 0) {
         // Nothing to read: what there is to say of the statement is said by its end.
+        quorate_rows_result(rows, &answer.result, NULL);
         answer.status = quorate_rows_close(rows, &answer.error);
         memory->done = true;
     } else {
