@@ -49,6 +49,21 @@ pub(crate) trait Backend: Send + Sync + 'static {
         None
     }
 
+    /// The endpoints that are known at this moment. Never blocks.
+    fn known_endpoints(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+
+    /// What is thought of an endpoint. Never blocks.
+    fn standing(&self, _endpoint: &str) -> Standing {
+        Standing::default()
+    }
+
+    /// How many instances the last reading has found, and how many of them calls may go to. Never blocks.
+    fn instances(&self) -> (usize, usize) {
+        (0, 0)
+    }
+
     /// The number of times that the preferred endpoint (dqlite: the leader) became another one.
     fn leader_changes(&self) -> u64;
 }
@@ -76,6 +91,15 @@ pub(crate) enum Aim<'a> {
     Statement(&'a str, ParamsRef<'a>),
     /// The rows of a bucket.
     Bucket { tier: &'a str, bucket: u64 },
+}
+
+/// What a backend thinks of an endpoint.
+#[derive(Default)]
+pub(crate) struct Standing {
+    /// Whether calls are kept from it for now.
+    pub(crate) is_left_out: bool,
+    /// How long an answer takes, where that is measured.
+    pub(crate) latency: Option<Duration>,
 }
 
 /// What reading the topology has changed.

@@ -84,7 +84,7 @@ pub use net::dial::DialFn;
 pub use net::tls::{TlsConfig, TlsMode};
 pub use params::{Params, ParamsRef, ToValue};
 pub use pool::Pool;
-pub use pool::stats::Stats;
+pub use pool::stats::{EndpointStats, Stats};
 pub use row::{ColumnIndex, Columns, Row};
 pub use rows::{OptionalRow, Rows, TypedRows};
 pub use sharding::ShardingKey;

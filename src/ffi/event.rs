@@ -12,11 +12,11 @@ use super::handle::borrow;
 use super::status::{Failure, quorate_status};
 use super::value::quorate_bytes;
 use crate::logging::Event;
+use crate::topology::Instance;
 
 /// What has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
-#[expect(dead_code, reason = "names the numbers for C")]
 pub enum quorate_event_kind {
     /// Another node leads: `address`.
     Leader = 1,
@@ -97,6 +97,31 @@ impl quorate_event {
                 count: *count as u64,
                 ..quorate_event::new(quorate_event_kind::Nodes)
             },
+            Event::InstanceCame(one) => Self::of_instance(quorate_event_kind::InstanceCame, one),
+            Event::InstanceWent(one) => Self::of_instance(quorate_event_kind::InstanceWent, one),
+            Event::InstanceMoved { instance, from } => quorate_event {
+                before: quorate_bytes::of(from),
+                ..Self::of_instance(quorate_event_kind::InstanceMoved, instance)
+            },
+            Event::InstanceState { instance, from } => quorate_event {
+                before: quorate_bytes::of(from.as_str()),
+                ..Self::of_instance(quorate_event_kind::InstanceState, instance)
+            },
+            Event::InstanceRole(one) => Self::of_instance(quorate_event_kind::InstanceRole, one),
+        }
+    }
+
+    fn of_instance(kind: quorate_event_kind, instance: &Instance) -> Self {
+        quorate_event {
+            is_master: instance.is_master,
+            is_leader: instance.is_leader,
+            address: quorate_bytes::of(&instance.address),
+            name: quorate_bytes::of(&instance.name),
+            uuid: quorate_bytes::of(&instance.uuid),
+            replicaset: quorate_bytes::of(&instance.replicaset),
+            tier: quorate_bytes::of(&instance.tier),
+            state: quorate_bytes::of(instance.state.as_str()),
+            ..quorate_event::new(kind)
         }
     }
 }

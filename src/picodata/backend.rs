@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::backend::{Aim, Backend, Refreshed, Route, Session, Target};
+use crate::backend::{Aim, Backend, Refreshed, Route, Session, Standing, Target};
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, NodeCause, Result};
+use crate::logging::{Event, Logger};
 use crate::net::dial::Dialer;
 use crate::net::flight::{Boarded, Flight};
 use crate::net::tls::TlsMode;
@@ -37,6 +38,7 @@ pub(crate) struct PicodataBackend {
     /// Where the topology is read, if not from the instances themselves.
     service: Option<(Access, Vec<String>)>,
     seeds: Vec<String>,
+    logger: Logger,
     topology: bool,
     measures: bool,
     discovering: Flight,
@@ -77,7 +79,7 @@ impl Access {
             Scheme::Postgres => Server::Postgres,
         };
         Ok(Access {
-            passwords: own.passwords(config.name(), &config.hosts),
+            passwords: own.passwords(config.name(), &config.hosts, &config.logger),
             options: ConnectOptions {
                 dialer: Dialer::new(None, config.dial.clone(), config.dial_timeout),
                 tls,
@@ -90,6 +92,7 @@ impl Access {
                 placeholders: config.placeholders,
                 statement_cache: config.statement_cache,
                 statement_keys,
+                logger: config.logger.clone(),
                 ..ConnectOptions::new(server, own.user.clone())
             },
             is_picodata: AtomicBool::new(server == Server::Picodata),
@@ -191,6 +194,7 @@ impl PicodataBackend {
             sharding,
             service,
             seeds: config.hosts.clone(),
+            logger: config.logger.clone(),
             topology: own.topology,
             measures: matches!(own.balance, Balance::LowestLatency | Balance::Own(_)),
             discovering: Flight::default(),
@@ -245,14 +249,17 @@ impl PicodataBackend {
         let kept = self.reader.lock().take();
         if let Some(mut reader) = kept {
             let limited = call.at_most(Deadline::after(SOURCE_TIMEOUT));
-            match discover(&mut *reader.session, &limited) {
+            match discover(&mut *reader.session, &self.logger, &limited) {
                 Ok(topology) => {
                     self.take(topology, reader, &limited);
                     return Ok(());
                 }
                 Err(error) => {
                     call.check()?;
-                    log::debug!(target: "quorate", "{}: reading the topology: {error}", reader.address);
+                    self.logger.debug(format_args!(
+                        "{}: reading the topology: {error}",
+                        reader.address
+                    ));
                     causes.push(cause(&reader.address, error));
                 }
             }
@@ -262,7 +269,9 @@ impl PicodataBackend {
             let read = self
                 .source_access()
                 .connect(&address, &limited)
-                .and_then(|mut session| Ok((discover(&mut *session, &limited)?, session)));
+                .and_then(|mut session| {
+                    Ok((discover(&mut *session, &self.logger, &limited)?, session))
+                });
             match read {
                 Ok((topology, session)) => {
                     self.take(topology, Reader { address, session }, &limited);
@@ -289,18 +298,22 @@ impl PicodataBackend {
             Topology::None => Members::of_hosts(&self.seeds),
         };
         self.sharding.set_servers(&snapshot);
-        let leader = snapshot.leader().map(|leader| Arc::clone(&leader.uuid));
+        let leader = snapshot.leader().cloned();
         let changes = self.members.apply(snapshot);
-        let has_changed = !changes.is_empty();
-        for change in changes {
-            log::info!(target: "quorate", "{change}");
-        }
-        if let Some(leader) = leader {
-            let last = self.last_leader.lock().replace(Arc::clone(&leader));
-            if last.is_some_and(|last| last != leader) {
-                self.leader_changes.fetch_add(1, Ordering::Relaxed);
+        for change in &changes {
+            self.logger.info(format_args!("{change}"));
+            if let Some(event) = change.event() {
+                self.logger.event(event);
             }
         }
+        if let Some(leader) = leader {
+            let last = self.last_leader.lock().replace(Arc::clone(&leader.uuid));
+            if last.is_some_and(|last| last != leader.uuid) {
+                self.leader_changes.fetch_add(1, Ordering::Relaxed);
+                self.logger.event(Event::Leader(&leader.address));
+            }
+        }
+        let has_changed = !changes.is_empty();
         match self
             .sharding
             .refresh(&mut *reader.session, has_changed, call)
@@ -308,7 +321,10 @@ impl PicodataBackend {
             Ok(()) => *self.reader.lock() = Some(reader),
             // An old map costs a hop. The next reading has a session of its own.
             Err(error) => {
-                log::debug!(target: "quorate", "{}: reading the buckets: {error}", reader.address);
+                self.logger.debug(format_args!(
+                    "{}: reading the buckets: {error}",
+                    reader.address
+                ));
             }
         }
     }
@@ -358,18 +374,28 @@ impl Backend for PicodataBackend {
 
     fn connect(&self, endpoint: &str, call: &Call<'_>) -> Result<Box<dyn Session>> {
         let session = self.access.connect(endpoint, call)?;
-        self.members.connected(endpoint);
+        self.members.heard(endpoint);
         Ok(session)
     }
 
     fn report(&self, endpoint: &str, error: &Error) -> bool {
-        if !matches!(
-            error.kind(),
-            ErrorKind::Connect | ErrorKind::Disconnected | ErrorKind::Timeout | ErrorKind::Protocol
-        ) {
-            return false;
+        let is_left_out = match error.kind() {
+            ErrorKind::Connect | ErrorKind::Disconnected | ErrorKind::Protocol => {
+                self.members.failed(endpoint)
+            }
+            ErrorKind::Timeout => self.members.timed_out(endpoint),
+            _ => {
+                if error.sqlstate().is_some() && self.members.is_troubled() {
+                    self.members.heard(endpoint);
+                }
+                return false;
+            }
+        };
+        if is_left_out {
+            self.logger.info(format_args!(
+                "{endpoint} failed several times and is left out for now"
+            ));
         }
-        self.members.failed(endpoint);
         self.topology
     }
 
@@ -412,6 +438,21 @@ impl Backend for PicodataBackend {
 
     fn sharding(&self) -> Option<&Sharding> {
         Some(&self.sharding)
+    }
+
+    fn known_endpoints(&self) -> Vec<Arc<str>> {
+        self.members.addresses()
+    }
+
+    fn standing(&self, endpoint: &str) -> Standing {
+        Standing {
+            is_left_out: self.members.is_left_out(endpoint),
+            latency: self.members.latency(endpoint),
+        }
+    }
+
+    fn instances(&self) -> (usize, usize) {
+        self.members.count()
     }
 
     fn leader_changes(&self) -> u64 {

@@ -11,6 +11,7 @@ use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::{AsyncMessage, Connection};
 
 use crate::error::{Error, ErrorKind, Outcome};
+use crate::logging::Logger;
 use crate::net::socket::Idle;
 use crate::net::wait::Call;
 use crate::picodata::failure::{Cause, Failure};
@@ -35,6 +36,7 @@ pub(crate) struct Driver {
     broken: bool,
     /// What the server has said of statements that are being prepared, if it was asked to.
     described: Option<Vec<StatementKey>>,
+    logger: Logger,
     flag: Arc<Flag>,
     waker: Waker,
 }
@@ -52,7 +54,7 @@ impl Wake for Flag {
 }
 
 impl Driver {
-    pub(crate) fn new(line: Arc<Mutex<Line>>) -> Self {
+    pub(crate) fn new(line: Arc<Mutex<Line>>, logger: Logger) -> Self {
         let flag = Arc::new(Flag(AtomicBool::new(false)));
         Driver {
             line,
@@ -60,6 +62,7 @@ impl Driver {
             end: None,
             broken: false,
             described: None,
+            logger,
             waker: Waker::from(Arc::clone(&flag)),
             flag,
         }
@@ -174,7 +177,9 @@ impl Driver {
                     };
                     match (key, &mut self.described) {
                         (Some(key), Some(told)) => told.push(key),
-                        _ => log::debug!(target: "quorate", "notice: {}", notice.message()),
+                        _ => self
+                            .logger
+                            .debug(format_args!("notice: {}", notice.message())),
                     }
                 }
                 Poll::Ready(Some(Ok(_))) => {}

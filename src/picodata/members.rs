@@ -9,21 +9,21 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::backend::Target;
 use crate::topology::{
-    Admission, BalanceStrategy, Breaker, Candidate, Change, Filter, Instance, InstanceState,
-    Latency, Snapshot, choose, diff,
+    BalanceStrategy, Candidate, Change, Filter, Health, Instance, InstanceState, Snapshot, choose,
+    diff,
 };
 
 /// How many candidates are compared without an allocation.
 const FEW: usize = 16;
 
-/// The last snapshot of the cluster, with a breaker and a moving average for each address.
+/// The last snapshot of the cluster, with the health of each address.
 pub(crate) struct Members {
     view: RwLock<Option<Arc<View>>>,
-    records: Mutex<HashMap<Arc<str>, Arc<Record>>>,
+    records: Mutex<HashMap<Arc<str>, Arc<Health>>>,
     filter: Filter,
     strategy: Arc<dyn BalanceStrategy>,
     max_conns: u32,
-    /// Whether a breaker may be open, so that answers have to be told.
+    /// Whether a record is doubtful, so that answers have to be told.
     is_troubled: AtomicBool,
 }
 
@@ -31,16 +31,9 @@ pub(crate) struct Members {
 struct View {
     snapshot: Snapshot,
     /// By address.
-    records: HashMap<Arc<str>, Arc<Record>>,
-    /// Where calls go as long as no breaker is open: the instances that the filter admits and prefers.
-    usual: Vec<(Arc<Instance>, Arc<Record>)>,
-}
-
-/// What a pool knows of one address from its own calls.
-#[derive(Default)]
-struct Record {
-    breaker: Breaker,
-    latency: Latency,
+    records: HashMap<Arc<str>, Arc<Health>>,
+    /// Where calls go as long as no record is doubtful: the instances that the filter admits and prefers.
+    usual: Vec<(Arc<Instance>, Arc<Health>)>,
 }
 
 impl Members {
@@ -76,8 +69,7 @@ impl Members {
             if change.vouches()
                 && let Some(record) = records.get(&change.instance().address)
             {
-                record.breaker.reset();
-                record.latency.forget();
+                record.reset();
             }
         }
         if changes
@@ -89,7 +81,7 @@ impl Members {
         changes
     }
 
-    fn view_of(&self, snapshot: Snapshot, known: &mut HashMap<Arc<str>, Arc<Record>>) -> View {
+    fn view_of(&self, snapshot: Snapshot, known: &mut HashMap<Arc<str>, Arc<Health>>) -> View {
         let records: HashMap<_, _> = snapshot
             .instances()
             .iter()
@@ -156,7 +148,7 @@ impl Members {
                 || view
                     .records
                     .get(address)
-                    .is_none_or(|record| record.breaker.admit(Instant::now()) != Admission::Refuse))
+                    .is_none_or(|record| record.admits(Instant::now())))
     }
 
     /// Chooses while all instances do well.
@@ -193,8 +185,7 @@ impl Members {
         loop {
             let is_left = |instance: &Instance| !avoid.contains(&instance.address);
             let usable = |instance: &Instance| {
-                is_left(instance)
-                    && record(instance).is_none_or(|record| record.breaker.would_admit(now))
+                is_left(instance) && record(instance).is_none_or(|record| record.would_admit(now))
             };
             let mut chosen = self.filter.select(&view.snapshot, usable);
             chosen.retain(|instance| is_left(instance));
@@ -213,9 +204,8 @@ impl Members {
                 .collect();
             let instance = choose(&*self.strategy, &candidates)?.instance;
             let address = Arc::clone(&instance.address);
-            let refused = candidates.len() > 1
-                && record(instance)
-                    .is_some_and(|record| record.breaker.admit(now) == Admission::Refuse);
+            let refused =
+                candidates.len() > 1 && record(instance).is_some_and(|record| !record.admits(now));
             if !refused {
                 return Some(address);
             }
@@ -227,28 +217,28 @@ impl Members {
     fn candidate<'i>(
         &self,
         instance: &'i Instance,
-        record: Option<&Record>,
+        record: Option<&Health>,
         target: &Target<'_>,
         now: Instant,
     ) -> Candidate<'i> {
         let mut candidate = Candidate::new(instance);
         candidate.in_use = (target.load)(&instance.address);
         candidate.max_conns = self.max_conns;
-        candidate.latency = record.and_then(|record| record.latency.value(now));
+        candidate.latency = record.and_then(|record| record.latency(now));
         candidate
     }
 
-    fn record(&self, address: &str) -> Arc<Record> {
+    fn record(&self, address: &str) -> Arc<Health> {
         let mut records = self.records.lock();
         if let Some(record) = records.get(address) {
             return Arc::clone(record);
         }
-        let record = Arc::<Record>::default();
+        let record = Arc::<Health>::default();
         records.insert(address.into(), Arc::clone(&record));
         record
     }
 
-    /// Whether a breaker may be open, which an answer would close.
+    /// Whether an answer would change what is thought of an instance.
     pub(crate) fn is_troubled(&self) -> bool {
         self.is_troubled.load(Ordering::Relaxed)
     }
@@ -258,36 +248,66 @@ impl Members {
         let records = self.records.lock();
         records
             .get(address)
-            .is_some_and(|record| record.breaker.is_open())
+            .is_some_and(|record| record.is_left_out())
     }
 
-    /// Learns that a connection to `address` was made.
-    pub(crate) fn connected(&self, address: &str) {
-        self.record(address).breaker.succeeded();
+    /// How long an answer of `address` takes, where that is measured.
+    pub(crate) fn latency(&self, address: &str) -> Option<Duration> {
+        let records = self.records.lock();
+        records.get(address)?.latency(Instant::now())
+    }
+
+    /// How many instances there are, and how many of them calls may go to.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        let Some(view) = self.view() else {
+            return (0, 0);
+        };
+        let instances = view.snapshot.instances();
+        let is_usable = |instance: &&Arc<Instance>| {
+            let record = view.records.get(&instance.address);
+            self.filter.admits(instance) && record.is_none_or(|record| !record.is_left_out())
+        };
+        (instances.len(), instances.iter().filter(is_usable).count())
+    }
+
+    /// Learns that a connection to `address` was made, or that it answered.
+    pub(crate) fn heard(&self, address: &str) {
+        self.record(address).heard();
         if self.is_troubled() {
             let records = self.records.lock();
-            let is_open = records.values().any(|record| record.breaker.is_open());
-            self.is_troubled.store(is_open, Ordering::Relaxed);
+            let is_doubtful = records.values().any(|record| record.is_doubtful());
+            self.is_troubled.store(is_doubtful, Ordering::Relaxed);
         }
     }
 
     /// Learns how long an answer of `address` took.
     pub(crate) fn answered(&self, address: &str, time: Duration) {
-        self.record(address).latency.record(time, Instant::now());
+        self.record(address).answered(time, Instant::now());
         if self.is_troubled() {
-            self.connected(address);
+            self.heard(address);
         }
     }
 
-    /// Learns that no connection to `address` could be had, or that one broke.
-    pub(crate) fn failed(&self, address: &str) {
+    /// Learns that no connection to `address` could be had, or that one broke; true if calls are kept from it from
+    /// now on.
+    pub(crate) fn failed(&self, address: &str) -> bool {
+        self.doubt(address, Health::failed)
+    }
+
+    /// Learns that a call to `address` ran out of time; true if calls are kept from it from now on.
+    pub(crate) fn timed_out(&self, address: &str) -> bool {
+        self.doubt(address, Health::timed_out)
+    }
+
+    fn doubt(&self, address: &str, learn: fn(&Health, Instant) -> bool) -> bool {
         let record = self.record(address);
-        // Under the lock, so that nobody who has just looked at all breakers takes it back.
+        // Under the lock, so that nobody who has just looked at all records takes it back.
         let _records = self.records.lock();
-        if record.breaker.failed(Instant::now()) {
+        let has_opened = learn(&record, Instant::now());
+        if record.is_doubtful() {
             self.is_troubled.store(true, Ordering::Relaxed);
-            log::info!(target: "quorate", "{address} failed several times and is left out for now");
         }
+        has_opened
     }
 
     /// The given hosts in place of a topology, all of them online.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::logging::Logger;
 use crate::net::dial::Dialer;
 use crate::net::tls::TlsConnector;
 use crate::picodata::sharding::StatementKeys;
@@ -49,6 +50,8 @@ pub(crate) struct ConnectOptions {
     pub(crate) statement_cache: usize,
     /// Where the session puts what the server says of the distribution keys of statements.
     pub(crate) statement_keys: Option<Arc<StatementKeys>>,
+    /// Where the messages of the session go.
+    pub(crate) logger: Logger,
 }
 
 impl ConnectOptions {
@@ -71,6 +74,7 @@ impl ConnectOptions {
             placeholders: Placeholders::Native,
             statement_cache: 128,
             statement_keys: None,
+            logger: Logger::default(),
         }
     }
 

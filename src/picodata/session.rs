@@ -185,9 +185,11 @@ impl PicodataSession {
         let key = self.key.ok_or_else(|| {
             Error::new(ErrorKind::Unsupported, "the server cancels no statements")
         })?;
-        connect::cancel(&self.address, &self.options, key, call).inspect_err(
-            |error| log::debug!(target: "quorate", "{}: cancelling: {error}", self.address),
-        )
+        connect::cancel(&self.address, &self.options, key, call).inspect_err(|error| {
+            self.options
+                .logger
+                .debug(format_args!("{}: cancelling: {error}", self.address));
+        })
     }
 
     /// The statement of a text, prepared now if it was not before.
@@ -288,7 +290,10 @@ impl PicodataSession {
         if stale == Stale::MaybeInPart && !prepared.kind.reads || self.in_transaction() {
             return Err(failure.error);
         }
-        log::debug!(target: "quorate", "{}: preparing a statement again: {}", self.address, failure.error);
+        self.options.logger.debug(format_args!(
+            "{}: preparing a statement again: {}",
+            self.address, failure.error
+        ));
         let prepared = self.prepare_text(sql, prepared.kind, params, call)?;
         match self.start(&prepared, params, call) {
             Ok((answer, first)) => Ok((prepared, answer, first)),

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, NodeCause, Outcome, Result};
 use crate::net::backoff::Backoff;
 use crate::net::wait::{Call, closed};
 use crate::pool::endpoint::{Endpoint, Lease, Unavailable};
-use crate::pool::stats::{Counters, Stats};
+use crate::pool::stats::{Counters, EndpointStats, Stats};
 use crate::pool::worker::Signal;
 use crate::process;
 
@@ -362,10 +362,29 @@ impl Core {
         active.chain(&endpoints.draining).cloned().collect()
     }
 
+    /// The endpoints that calls go to, whether there are connections to them or not, sorted by address.
+    pub(crate) fn endpoint_stats(&self) -> Vec<EndpointStats> {
+        let active: HashMap<_, _> = self.endpoints.lock().active.clone();
+        let known = self.backend.known_endpoints();
+        let mut addresses: Vec<_> = known.into_iter().chain(active.keys().cloned()).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses
+            .into_iter()
+            .map(|address| {
+                let endpoint = active.get(&address).map(|endpoint| &**endpoint);
+                endpoint_stats(address, endpoint, &*self.backend)
+            })
+            .collect()
+    }
+
     pub(crate) fn stats(&self) -> Stats {
         let mut stats = self.counters.stats();
         stats.max_conns = self.config.pool.max_conns;
         stats.leader_changes = self.backend.leader_changes();
+        let (instances, usable) = self.backend.instances();
+        stats.instances = u32::try_from(instances).unwrap_or(u32::MAX);
+        stats.usable_instances = u32::try_from(usable).unwrap_or(u32::MAX);
         for endpoint in self.all_endpoints() {
             let (connections, idle) = endpoint.connections();
             stats.connections += connections;
@@ -374,6 +393,25 @@ impl Core {
             stats.waiting += endpoint.gate().waiting();
         }
         stats
+    }
+}
+
+fn endpoint_stats(
+    address: Arc<str>,
+    endpoint: Option<&Endpoint>,
+    backend: &dyn Backend,
+) -> EndpointStats {
+    let (connections, idle) = endpoint.map_or((0, 0), Endpoint::connections);
+    let gate = endpoint.map(Endpoint::gate);
+    let standing = backend.standing(&address);
+    EndpointStats {
+        address,
+        connections,
+        idle,
+        in_use: gate.map_or(0, |gate| gate.inside()),
+        waiting: gate.map_or(0, |gate| gate.waiting()),
+        left_out: standing.is_left_out,
+        latency: standing.latency,
     }
 }
 

@@ -19,7 +19,7 @@ use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::params::{Params, ParamsRef};
 use crate::pool::core::Core;
-use crate::pool::stats::Stats;
+use crate::pool::stats::{EndpointStats, Stats};
 use crate::pool::worker::Worker;
 use crate::rows::Rows;
 use crate::sharding::ShardingKey;
@@ -334,6 +334,18 @@ impl Pool {
             return Stats::default();
         }
         self.core().stats()
+    }
+
+    /// The state of the connections to each node or instance that calls go to, sorted by address: with dqlite the
+    /// leader, with Picodata every instance that is online and has the role and tier that are asked for. Never
+    /// blocks on the network.
+    ///
+    /// Empty in a forked child.
+    pub fn endpoint_stats(&self) -> Vec<EndpointStats> {
+        if self.core().is_forked() {
+            return Vec::new();
+        }
+        self.core().endpoint_stats()
     }
 
     /// The configuration that the pool was opened with.

@@ -144,6 +144,15 @@ impl Breaker {
         opened
     }
 
+    /// Opens it, whatever was counted; true if it was closed.
+    pub(crate) fn open(&self, now: Instant) -> bool {
+        let opened = State::Open { since: now };
+        matches!(
+            std::mem::replace(&mut *self.state.lock(), opened),
+            State::Closed(_)
+        )
+    }
+
     /// The topology vouches for the instance: what happened up to now counts no more.
     pub(crate) fn reset(&self) {
         *self.state.lock() = State::closed();
