@@ -18,6 +18,7 @@ help:
 	@echo "make python-test   the Python package: its tests, SQLAlchemy's suite, the wheel in a clean environment"
 	@echo "make python-bench  a million rows into pandas, beside sqlite3"
 	@echo "make wheel         the Python package with the library inside, into target/wheels"
+	@echo "make go-test       the Go packages, with the race detector, against real servers"
 	@echo "make install-deps  what the targets above need"
 
 demo:
@@ -28,6 +29,7 @@ test: install-deps check
 	cargo test
 	$(MAKE) --no-print-directory ffi-test
 	$(MAKE) --no-print-directory python-test
+	$(MAKE) --no-print-directory go-test
 
 check:
 	@scripts/install-deps.sh check

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing for a target of the Makefile, and says what. Changes nothing where all is there.
 #
-#   scripts/install-deps.sh demo|check|test|bench|install|ffi|python|all
+#   scripts/install-deps.sh demo|check|test|bench|install|ffi|go|python|all
 set -eu
 
 purpose=${1:-all}
@@ -53,12 +53,25 @@ need_c_programs() {
     has setarch || need setarch util-linux
 }
 
+need_postgres() {
+    has postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 ||
+        need "a PostgreSQL server" postgresql
+}
+
 need_test_servers() {
     need_pkg_config
     has dqlite-demo && has dqlite ||
         need "go-dqlite's programs dqlite-demo and dqlite" go-dqlite
-    has postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 ||
-        need "a PostgreSQL server" postgresql
+    need_postgres
+}
+
+need_go() {
+    need_compiler
+    need_libdqlite
+    need_pkg_config
+    need_postgres
+    has go || need "Go 1.19 or later (go)" golang-go
+    has python3 || need python3 python3-minimal
 }
 
 need_python() {
@@ -122,8 +135,12 @@ python)
     need_test_servers
     need_python
     ;;
+go)
+    need_go
+    ;;
 test | all)
     need_compiler
+    need_go
     need_libdqlite
     need_c_programs
     need_test_servers
@@ -132,7 +149,7 @@ test | all)
     need_component clippy clippy
     ;;
 *)
-    echo "usage: $0 demo|check|test|bench|install|ffi|python|all" >&2
+    echo "usage: $0 demo|check|test|bench|install|ffi|go|python|all" >&2
     exit 2
     ;;
 esac
