@@ -183,10 +183,15 @@ impl Backend for DqliteBackend {
 
     fn refresh(&self, call: &Call<'_>) -> Result<Refreshed> {
         let nodes = self.nodes(call)?;
-        if !nodes.is_empty() && self.store.get().map_or(true, |known| known != nodes) {
+        if !nodes.is_empty()
+            && self
+                .store
+                .get_within(call.deadline)
+                .map_or(true, |known| known != nodes)
+        {
             let logger = self.prober.logger();
             logger.info(format_args!("the cluster has {} nodes", nodes.len()));
-            self.store.set(&nodes)?;
+            self.store.set_within(&nodes, call.deadline)?;
             logger.event(Event::Nodes(nodes.len()));
         }
         Ok(Refreshed::default())
