@@ -96,10 +96,7 @@ impl Connection {
         self.line.lost = None;
         self.line.suspect = None;
     }
-}
 
-/// The moment by which a clean-up ends that has `timeout` and belongs to a call that ends at `deadline`.
-impl Connection {
     /// Undoes the savepoint number `depth`, which was dropped, within a second; where that fails, the transaction
     /// cannot be brought back to where the savepoint was, and is lost with its connection.
     pub(crate) fn drop_savepoint(&mut self, depth: u32) {
@@ -113,6 +110,7 @@ impl Connection {
     }
 }
 
+/// The moment by which a clean-up ends that has `timeout` and belongs to a call that ends at `deadline`.
 fn clean_up_deadline(timeout: Duration, deadline: Option<Deadline>) -> Deadline {
     let own = Deadline::after(timeout);
     match deadline.and_then(Deadline::remaining) {
