@@ -40,6 +40,26 @@ pub(crate) trait Backend: Send + Sync + 'static {
         Ok(Vec::new())
     }
 
+    /// Whether calls are kept from `endpoint` because it has failed. Never blocks.
+    fn is_left_out(&self, _endpoint: &str) -> bool {
+        false
+    }
+
+    /// Whether calls are kept from any endpoint. Never blocks.
+    fn leaves_out(&self) -> bool {
+        false
+    }
+
+    /// Takes the turn to try one of the endpoints that are left out, if it is time to. Never blocks.
+    fn probe(&self) -> Option<Arc<str>> {
+        None
+    }
+
+    /// Whether a call that may not go to `avoid` can go to another endpoint than `endpoint`. Never blocks.
+    fn has_others(&self, _endpoint: &str, _avoid: &[Arc<str>]) -> bool {
+        false
+    }
+
     /// Closes the connections of its own, and forgets what it would answer without asking a server. Never blocks.
     fn reset(&self) {}
 

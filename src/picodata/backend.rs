@@ -208,7 +208,8 @@ impl PicodataBackend {
     /// Reads the topology from the first source that answers, beginning with the session that did last time.
     fn read_topology(&self, call: &Call<'_>) -> Result<()> {
         let mut causes = Vec::new();
-        let kept = self.reader.lock().take();
+        let is_trusted = |reader: &Reader| !self.members.is_left_out(&reader.address);
+        let kept = self.reader.lock().take().filter(is_trusted);
         if let Some(mut reader) = kept {
             let limited = call.at_most(Deadline::after(SOURCE_TIMEOUT));
             match discover(&mut *reader.session, &limited) {
@@ -329,6 +330,25 @@ impl Backend for PicodataBackend {
         self.access.check_refused()?;
         self.ensure_discovered(call)?;
         Ok(self.members.addresses())
+    }
+
+    fn is_left_out(&self, endpoint: &str) -> bool {
+        self.members.is_left_out(endpoint)
+    }
+
+    fn leaves_out(&self) -> bool {
+        self.members.is_troubled()
+    }
+
+    fn probe(&self) -> Option<Arc<str>> {
+        if self.access.check_ever_refused().is_err() {
+            return None;
+        }
+        self.members.probe()
+    }
+
+    fn has_others(&self, endpoint: &str, avoid: &[Arc<str>]) -> bool {
+        self.members.has_others(endpoint, avoid)
     }
 
     fn reset(&self) {

@@ -89,45 +89,58 @@ impl Members {
         let now = Instant::now();
         let records = self.records_of(&snapshot);
         let record = |instance: &Instance| records.get(&instance.address);
-        let mut avoid: Vec<Arc<str>> = target.avoid.to_vec();
-        loop {
-            let is_left = |instance: &Instance| !avoid.contains(&instance.address);
-            let usable = |instance: &Instance| {
-                is_left(instance)
-                    && record(instance).is_none_or(|record| record.breaker.would_admit(now))
-            };
-            let mut chosen = self.filter.select(&snapshot, usable);
-            chosen.retain(|instance| is_left(instance));
-            if chosen.is_empty() {
-                // Those outside of the preferred failure domain, and those whose breaker is open.
-                chosen = snapshot
-                    .instances()
-                    .iter()
-                    .filter(|instance| self.filter.admits(instance) && is_left(instance))
-                    .collect();
-            }
-            let candidates: Vec<_> = chosen
+        let is_left = |instance: &Instance| !target.avoid.contains(&instance.address);
+        // No call of a user's is the probe: it would end late, or nobody would know what became of it.
+        let usable = |instance: &Instance| {
+            is_left(instance) && record(instance).is_none_or(|record| !record.breaker.is_open())
+        };
+        let mut chosen = self.filter.select(&snapshot, usable);
+        chosen.retain(|instance| is_left(instance));
+        if chosen.is_empty() {
+            // Those outside of the preferred failure domain, and those whose breaker is open.
+            chosen = snapshot
+                .instances()
                 .iter()
-                .map(|instance| {
-                    let mut candidate = Candidate::new(instance);
-                    candidate.in_use = (target.load)(&instance.address);
-                    candidate.max_conns = self.max_conns;
-                    candidate.latency =
-                        record(instance).and_then(|record| record.latency.value(now));
-                    candidate
-                })
+                .filter(|instance| self.filter.admits(instance) && is_left(instance))
                 .collect();
-            let instance = choose(&*self.strategy, &candidates)?.instance;
-            let address = Arc::clone(&instance.address);
-            let refused = candidates.len() > 1
-                && record(instance)
-                    .is_some_and(|record| record.breaker.admit(now) == Admission::Refuse);
-            if !refused {
-                return Some(address);
-            }
-            // Another thread has just taken the probe.
-            avoid.push(address);
         }
+        let candidates: Vec<_> = chosen
+            .iter()
+            .map(|instance| {
+                let mut candidate = Candidate::new(instance);
+                candidate.in_use = (target.load)(&instance.address);
+                candidate.max_conns = self.max_conns;
+                candidate.latency = record(instance).and_then(|record| record.latency.value(now));
+                candidate
+            })
+            .collect();
+        choose(&*self.strategy, &candidates).map(|chosen| Arc::clone(&chosen.instance.address))
+    }
+
+    /// Takes the probe of an instance that is left out and whose pause is over.
+    pub(crate) fn probe(&self) -> Option<Arc<str>> {
+        let snapshot = self.snapshot()?;
+        let now = Instant::now();
+        let records = self.records.lock();
+        let admitted = |instance: &&Arc<Instance>| self.filter.admits(instance);
+        let mut addresses = snapshot.instances().iter().filter(admitted);
+        let due = |record: &Arc<Record>| {
+            record.breaker.is_open() && record.breaker.admit(now) == Admission::Probe
+        };
+        addresses
+            .find(|instance| records.get(&instance.address).is_some_and(due))
+            .map(|instance| Arc::clone(&instance.address))
+    }
+
+    /// Whether there is an instance that calls may go to besides `address` and `avoid`.
+    pub(crate) fn has_others(&self, address: &str, avoid: &[Arc<str>]) -> bool {
+        let admitted = |instance: &Arc<Instance>| {
+            self.filter.admits(instance)
+                && *instance.address != *address
+                && !avoid.contains(&instance.address)
+        };
+        self.snapshot()
+            .is_some_and(|snapshot| snapshot.instances().iter().any(admitted))
     }
 
     fn records_of(&self, snapshot: &Snapshot) -> HashMap<Arc<str>, Arc<Record>> {

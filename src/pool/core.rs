@@ -18,6 +18,9 @@ use crate::pool::endpoint::{Endpoint, Lease, Unavailable};
 use crate::pool::stats::{Counters, Stats};
 use crate::pool::worker::Signal;
 
+/// How long the worker gives one of several endpoints, while it waits for it, to be connected to and to answer.
+const OWN_TIMEOUT: Duration = Duration::from_secs(1);
+
 pub(crate) struct Core {
     pub(crate) config: Config,
     pub(crate) backend: Box<dyn Backend>,
@@ -96,7 +99,9 @@ impl Core {
 
     fn lease_within(&self, call: Call<'_>, now: Instant) -> Result<Lease> {
         let mut backoff = None;
+        // Those that have failed, and those of which all connections are in use, the last `full` ones.
         let mut avoid: Vec<Arc<str>> = Vec::new();
+        let mut full = Some(0);
         let mut causes = Vec::new();
         loop {
             let target = Target {
@@ -104,25 +109,58 @@ impl Core {
                 load: &|endpoint| self.in_use(endpoint),
             };
             let Some(route) = self.backend.route(&target, &call)? else {
-                return Err(none_left(causes));
+                match full.take() {
+                    None | Some(0) => return Err(none_left(causes)),
+                    // There is nothing but to wait.
+                    Some(count) => avoid.truncate(avoid.len() - count),
+                }
+                continue;
             };
             let endpoint = self.endpoint(&route.endpoint, route.exclusive)?;
-            match endpoint.checkout(&*self.backend, route.session, &call, now) {
+            let permit = endpoint.try_enter();
+            if permit.is_none()
+                && !route.exclusive
+                && let Some(count) = &mut full
+            {
+                *count += 1;
+                avoid.push(Arc::clone(endpoint.address()));
+                continue;
+            }
+            let others = || self.backend.has_others(endpoint.address(), &avoid);
+            let dialling = || match call.deadline.remaining() {
+                // One that does not answer leaves time for the next.
+                Some(left) if !route.exclusive && others() => {
+                    call.at_most(Deadline::after(left / 2))
+                }
+                _ => call,
+            };
+            let (backend, ready) = (&*self.backend, route.session);
+            match endpoint.checkout(backend, ready, permit, &call, &dialling, now) {
                 Ok(lease) => {
                     self.counters.acquired();
                     return Ok(lease);
                 }
-                Err(Unavailable::Retired) => self.check_open()?,
+                Err(Unavailable::Retired | Unavailable::LeftOut) => self.check_open()?,
                 Err(Unavailable::Failed(error)) => {
                     if error.kind() == ErrorKind::PoolTimeout {
                         return Err(error);
                     }
+                    let error = if error.kind() == ErrorKind::Timeout && call.check().is_ok() {
+                        Error::new(
+                            ErrorKind::Connect,
+                            "no connection within half of the time left",
+                        )
+                        .with_source(error)
+                    } else {
+                        error
+                    };
                     self.report(endpoint.address(), &error);
                     if !is_passing(&error) || call.check().is_err() {
                         return Err(error.with_node(&**endpoint.address()));
                     }
                     if !route.exclusive {
-                        avoid.push(Arc::clone(endpoint.address()));
+                        let at = avoid.len() - full.unwrap_or(0);
+                        avoid.insert(at, Arc::clone(endpoint.address()));
                         causes.push(cause(endpoint.address(), error));
                         self.check_open()?;
                         continue;
@@ -243,9 +281,15 @@ impl Core {
 
     fn ping_one(&self, address: &Arc<str>, call: &Call<'_>) -> Result<()> {
         let endpoint = self.endpoint(address, false)?;
-        match endpoint.checkout(&*self.backend, None, call, Instant::now()) {
+        let permit = endpoint.try_enter();
+        let now = Instant::now();
+        match endpoint.checkout(&*self.backend, None, permit, call, &|| *call, now) {
             Ok(mut lease) => lease.session()?.ping(call),
             Err(Unavailable::Failed(error)) => Err(error),
+            Err(Unavailable::LeftOut) => Err(Error::new(
+                ErrorKind::Connect,
+                "the instance has failed several times and is left out for now",
+            )),
             // It has just left the cluster.
             Err(Unavailable::Retired) => self.check_open(),
         }
@@ -269,6 +313,25 @@ impl Core {
             ));
             self.signal.poke();
         }
+        if self.backend.is_left_out(endpoint) {
+            let active = self.endpoints.lock().active.get(endpoint).cloned();
+            if let Some(endpoint) = active {
+                endpoint.leave_out();
+            }
+            // The worker tries it from now on.
+            self.signal.poke();
+        }
+    }
+
+    /// Tries one of the endpoints that are left out, if it is time to.
+    pub(crate) fn probe(&self, call: &Call<'_>) {
+        let Some(address) = self.backend.probe() else {
+            return;
+        };
+        let call = call.at_most(Deadline::after(OWN_TIMEOUT));
+        if let Err(error) = self.ping_one(&address, &call) {
+            self.report(&address, &error);
+        }
     }
 
     /// Keeps the least number of connections open.
@@ -288,7 +351,8 @@ impl Core {
             };
         }
         let mut kept = Ok(());
-        for address in &endpoints {
+        let is_sound = |address: &&Arc<str>| !self.backend.is_left_out(address);
+        for address in endpoints.iter().filter(is_sound) {
             if let Err(error) = self.keep_min_of(address, false, call) {
                 self.report(address, &error);
                 kept = Err(error.with_node(&**address));
@@ -299,8 +363,12 @@ impl Core {
 
     fn keep_min_of(&self, address: &Arc<str>, exclusive: bool, call: &Call<'_>) -> Result<()> {
         let min = self.config.pool.min_conns;
+        let dialling = || match exclusive {
+            true => *call,
+            false => call.at_most(Deadline::after(OWN_TIMEOUT)),
+        };
         self.endpoint(address, exclusive)?
-            .keep_min(&*self.backend, min, call)
+            .keep_min(&*self.backend, min, call, &dialling)
     }
 
     pub(crate) fn reset(&self) {

@@ -82,6 +82,8 @@ pub(crate) struct Endpoint {
 pub(crate) enum Unavailable {
     /// The endpoint is no longer in use; another one may be.
     Retired,
+    /// The endpoint is left out for now; who waited for a connection to it should choose again.
+    LeftOut,
     /// The call failed.
     Failed(Error),
 }
@@ -125,16 +127,26 @@ impl Endpoint {
         &self.address
     }
 
+    /// The right to take a connection out, if it can be had at once.
+    pub(crate) fn try_enter(&self) -> Option<Permit> {
+        self.gate.try_enter()
+    }
+
     /// Takes a connection out: an idle one, or `ready`, or a new one. `now` is when the call began to ask for
     /// one, which is near enough to tell a connection's age.
-    pub(crate) fn checkout(
+    ///
+    /// Without a permit it waits for one. `dialling` is asked for the bounds of making a new connection, and
+    /// only then.
+    pub(crate) fn checkout<'c>(
         self: &Arc<Self>,
         backend: &dyn Backend,
         ready: Option<Box<dyn Session>>,
-        call: &Call<'_>,
+        permit: Option<Permit>,
+        call: &Call<'c>,
+        dialling: &dyn Fn() -> Call<'c>,
         now: Instant,
     ) -> Result<Lease, Unavailable> {
-        let permit = match self.gate.try_enter() {
+        let permit = match permit {
             Some(permit) => permit,
             None => {
                 let start = Instant::now();
@@ -142,6 +154,7 @@ impl Endpoint {
                 self.counters.waited(start.elapsed());
                 entered.map_err(|refusal| match refusal {
                     Refusal::Closed => Unavailable::Retired,
+                    Refusal::SentAway => Unavailable::LeftOut,
                     Refusal::Ended(error) => Unavailable::Failed(error),
                 })?
             }
@@ -160,7 +173,7 @@ impl Endpoint {
         };
         // The slot may be one that somebody has just given back.
         if !self.is_usable(&mut slot, now) {
-            self.fill(&mut slot, backend, ready, call)
+            self.fill(&mut slot, backend, ready, &dialling())
                 .map_err(Unavailable::Failed)?;
         }
         Ok(Lease::new(Arc::clone(self), slot, permit))
@@ -216,8 +229,15 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Opens idle connections until there are `min`, as far as there is room.
-    pub(crate) fn keep_min(&self, backend: &dyn Backend, min: u32, call: &Call<'_>) -> Result<()> {
+    /// Opens idle connections until there are `min`, as far as there is room; `dialling` gives the bounds of
+    /// each.
+    pub(crate) fn keep_min<'c>(
+        &self,
+        backend: &dyn Backend,
+        min: u32,
+        call: &Call<'c>,
+        dialling: &dyn Fn() -> Call<'c>,
+    ) -> Result<()> {
         while self.slots.state().connections < min {
             let Some(_permit) = self.gate.try_enter() else {
                 return Ok(());
@@ -237,7 +257,7 @@ impl Endpoint {
                 None => self.wait_for_slot(call)?,
             };
             if slot.session.is_none() {
-                self.fill(&mut slot, backend, None, call)?;
+                self.fill(&mut slot, backend, None, &dialling())?;
             }
         }
         Ok(())
@@ -253,6 +273,16 @@ impl Endpoint {
     pub(crate) fn retire(&self) {
         self.gate.close();
         self.reset();
+    }
+
+    /// Sends waiters away and closes the idle connections, whose server is not to be trusted. Those in use, on
+    /// which it may yet answer, stay.
+    pub(crate) fn leave_out(&self) {
+        self.gate.send_away();
+        let mut idle: Vec<_> = std::iter::from_fn(|| self.slots.try_get()).collect();
+        for slot in &mut idle {
+            slot.session = None;
+        }
     }
 
     fn drop_idle(&self) {
