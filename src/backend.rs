@@ -18,8 +18,14 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// `call` ends: dqlite looks up its leader, Picodata reads the topology if it never was.
     fn route(&self, target: &Target<'_>, call: &Call<'_>) -> Result<Option<Route>>;
 
-    /// Opens a session on `endpoint`. Blocks until `call` ends at the latest.
-    fn connect(&self, endpoint: &str, call: &Call<'_>) -> Result<Box<dyn Session>>;
+    /// Opens a session on `endpoint`. Blocks until `call` ends at the latest, and no longer than `patience` for the
+    /// endpoint itself.
+    fn connect(
+        &self,
+        endpoint: &str,
+        patience: Option<Duration>,
+        call: &Call<'_>,
+    ) -> Result<Box<dyn Session>>;
 
     /// Learns that a call on `endpoint` failed. Never blocks. True if the topology should be read again.
     fn report(&self, endpoint: &str, error: &Error) -> bool;

@@ -27,6 +27,9 @@ const REFUSAL_MEMORY: Duration = Duration::from_secs(60);
 /// How long one instance may take to tell the topology before another one is asked.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// What has taken longer than this was a wait.
+const A_WAIT: Duration = Duration::from_millis(1);
+
 /// Knows the instances, and chooses among them.
 pub(crate) struct PicodataBackend {
     members: Members,
@@ -91,11 +94,33 @@ impl Access {
     }
 
     /// Opens a session. A password is tried once: as long as none was taken, the other threads wait.
-    fn connect(&self, address: &str, call: &Call<'_>) -> Result<Box<dyn Session>> {
+    ///
+    /// Who has waited goes on only if the address is still one to go to.
+    fn connect(
+        &self,
+        address: &str,
+        call: &Call<'_>,
+        patience: Option<Duration>,
+        is_left_out: &dyn Fn() -> bool,
+    ) -> Result<Box<dyn Session>> {
         let admitted = || self.is_admitted.load(Ordering::Acquire).then_some(());
-        let boarded = self.trying.board(admitted, call)?;
+        // That it has to wait is no fault of the server at `address`.
+        let waited_for = || {
+            let text = "other threads still try whether a server takes the user";
+            Error::new(ErrorKind::PoolTimeout, text)
+        };
+        let begin = Instant::now();
+        let boarded = self.trying.board(admitted, call);
+        let boarded = boarded.map_err(|error| match error.kind() {
+            ErrorKind::Timeout => waited_for().with_source(error),
+            _ => error,
+        })?;
         self.check_refused()?;
-        let opened = self.open(address, call);
+        if begin.elapsed() > A_WAIT && is_left_out() {
+            return Err(waited_for());
+        }
+        let own = patience.map_or(Deadline::NONE, Deadline::after);
+        let opened = self.open(address, &call.at_most(own));
         match &opened {
             Ok(_) => {
                 self.is_admitted.store(true, Ordering::Release);
@@ -229,7 +254,7 @@ impl PicodataBackend {
             let limited = call.at_most(Deadline::after(SOURCE_TIMEOUT));
             let read = self
                 .source_access()
-                .connect(&address, &limited)
+                .connect(&address, &limited, None, &|| false)
                 .and_then(|mut session| Ok((discover(&mut *session, &limited)?, session)));
             match read {
                 Ok((topology, session)) => {
@@ -287,8 +312,16 @@ impl Backend for PicodataBackend {
         }
     }
 
-    fn connect(&self, endpoint: &str, call: &Call<'_>) -> Result<Box<dyn Session>> {
-        let session = self.access.connect(endpoint, call)?;
+    fn connect(
+        &self,
+        endpoint: &str,
+        patience: Option<Duration>,
+        call: &Call<'_>,
+    ) -> Result<Box<dyn Session>> {
+        let is_left_out = || self.members.is_left_out(endpoint);
+        let session = self
+            .access
+            .connect(endpoint, call, patience, &is_left_out)?;
         self.members.connected(endpoint);
         Ok(session)
     }

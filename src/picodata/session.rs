@@ -162,8 +162,14 @@ impl PicodataSession {
                 self.driver.settle(&call);
                 Outcome::Rejected
             }
-            // It was done already. Rows that are under way are skipped.
-            Some(Ok(_)) => Outcome::Unknown,
+            // It was done already. Rows that are under way are skipped, if they come.
+            Some(Ok(_)) => {
+                self.driver.settle(&call);
+                if self.driver.transaction_status().is_none() {
+                    self.driver.set_broken();
+                }
+                Outcome::Unknown
+            }
             _ => {
                 self.driver.set_broken();
                 Outcome::Unknown

@@ -21,6 +21,10 @@ use crate::pool::worker::Signal;
 /// How long the worker gives one of several endpoints, while it waits for it, to be connected to and to answer.
 const OWN_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long a call waits for a new connection to one of several endpoints at most, and a third of the time that it
+/// has left, before it turns to the next.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 pub(crate) struct Core {
     pub(crate) config: Config,
     pub(crate) backend: Box<dyn Backend>,
@@ -127,28 +131,31 @@ impl Core {
                 continue;
             }
             let others = || self.backend.has_others(endpoint.address(), &avoid);
-            let dialling = || match call.deadline.remaining() {
-                // One that does not answer leaves time for the next.
-                Some(left) if !route.exclusive && others() => {
-                    call.at_most(Deadline::after(left / 2))
-                }
-                _ => call,
+            // One that does not answer leaves time for the next ones.
+            let patience = || {
+                let left = call.deadline.remaining().unwrap_or(Duration::MAX);
+                (!route.exclusive && others()).then(|| (left / 3).min(PATIENCE))
             };
             let (backend, ready) = (&*self.backend, route.session);
-            match endpoint.checkout(backend, ready, permit, &call, &dialling, now) {
+            match endpoint.checkout(backend, ready, permit, &call, &patience, now) {
                 Ok(lease) => {
                     self.counters.acquired();
                     return Ok(lease);
                 }
                 Err(Unavailable::Retired | Unavailable::LeftOut) => self.check_open()?,
                 Err(Unavailable::Failed(error)) => {
+                    let has_time = call.check().is_ok();
                     if error.kind() == ErrorKind::PoolTimeout {
+                        // It has waited for another thread, and not for the endpoint.
+                        if has_time && !route.exclusive {
+                            continue;
+                        }
                         return Err(error);
                     }
-                    let error = if error.kind() == ErrorKind::Timeout && call.check().is_ok() {
+                    let error = if error.kind() == ErrorKind::Timeout && has_time {
                         Error::new(
                             ErrorKind::Connect,
-                            "no connection within half of the time left",
+                            "no connection in good time; another instance may be quicker",
                         )
                         .with_source(error)
                     } else {
@@ -283,7 +290,7 @@ impl Core {
         let endpoint = self.endpoint(address, false)?;
         let permit = endpoint.try_enter();
         let now = Instant::now();
-        match endpoint.checkout(&*self.backend, None, permit, call, &|| *call, now) {
+        match endpoint.checkout(&*self.backend, None, permit, call, &|| None, now) {
             Ok(mut lease) => lease.session()?.ping(call),
             Err(Unavailable::Failed(error)) => Err(error),
             Err(Unavailable::LeftOut) => Err(Error::new(
@@ -363,12 +370,9 @@ impl Core {
 
     fn keep_min_of(&self, address: &Arc<str>, exclusive: bool, call: &Call<'_>) -> Result<()> {
         let min = self.config.pool.min_conns;
-        let dialling = || match exclusive {
-            true => *call,
-            false => call.at_most(Deadline::after(OWN_TIMEOUT)),
-        };
+        let patience = (!exclusive).then_some(OWN_TIMEOUT);
         self.endpoint(address, exclusive)?
-            .keep_min(&*self.backend, min, call, &dialling)
+            .keep_min(&*self.backend, min, patience, call)
     }
 
     pub(crate) fn reset(&self) {

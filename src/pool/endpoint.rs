@@ -135,15 +135,15 @@ impl Endpoint {
     /// Takes a connection out: an idle one, or `ready`, or a new one. `now` is when the call began to ask for
     /// one, which is near enough to tell a connection's age.
     ///
-    /// Without a permit it waits for one. `dialling` is asked for the bounds of making a new connection, and
-    /// only then.
-    pub(crate) fn checkout<'c>(
+    /// Without a permit it waits for one. `patience` is asked how long a new connection may take, and only where
+    /// one is made.
+    pub(crate) fn checkout(
         self: &Arc<Self>,
         backend: &dyn Backend,
         ready: Option<Box<dyn Session>>,
         permit: Option<Permit>,
-        call: &Call<'c>,
-        dialling: &dyn Fn() -> Call<'c>,
+        call: &Call<'_>,
+        patience: &dyn Fn() -> Option<Duration>,
         now: Instant,
     ) -> Result<Lease, Unavailable> {
         let permit = match permit {
@@ -173,7 +173,7 @@ impl Endpoint {
         };
         // The slot may be one that somebody has just given back.
         if !self.is_usable(&mut slot, now) {
-            self.fill(&mut slot, backend, ready, &dialling())
+            self.fill(&mut slot, backend, ready, patience(), call)
                 .map_err(Unavailable::Failed)?;
         }
         Ok(Lease::new(Arc::clone(self), slot, permit))
@@ -202,13 +202,14 @@ impl Endpoint {
         slot: &mut Slot,
         backend: &dyn Backend,
         ready: Option<Box<dyn Session>>,
+        patience: Option<Duration>,
         call: &Call<'_>,
     ) -> Result<()> {
         slot.session = None;
         let generation = self.generation.load(Ordering::Acquire);
         let session = match ready {
             Some(session) => session,
-            None => match backend.connect(&self.address, call) {
+            None => match backend.connect(&self.address, patience, call) {
                 Ok(session) => session,
                 Err(error) => {
                     self.counters.connect_failed();
@@ -229,14 +230,14 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Opens idle connections until there are `min`, as far as there is room; `dialling` gives the bounds of
-    /// each.
-    pub(crate) fn keep_min<'c>(
+    /// Opens idle connections until there are `min`, as far as there is room; each may take as long as `patience`
+    /// says.
+    pub(crate) fn keep_min(
         &self,
         backend: &dyn Backend,
         min: u32,
-        call: &Call<'c>,
-        dialling: &dyn Fn() -> Call<'c>,
+        patience: Option<Duration>,
+        call: &Call<'_>,
     ) -> Result<()> {
         while self.slots.state().connections < min {
             let Some(_permit) = self.gate.try_enter() else {
@@ -257,7 +258,7 @@ impl Endpoint {
                 None => self.wait_for_slot(call)?,
             };
             if slot.session.is_none() {
-                self.fill(&mut slot, backend, None, &dialling())?;
+                self.fill(&mut slot, backend, None, patience, call)?;
             }
         }
         Ok(())
