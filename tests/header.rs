@@ -11,6 +11,8 @@ const GROUPS: &[&str] = &[
     "error",
     "call",
     "config",
+    "event",
+    "balance",
     "pool",
     "connection",
     "transaction",

@@ -555,8 +555,9 @@ pub unsafe extern "C" fn quorate_pool_query_row(
             let buffer = buffer.as_mut().ok_or_else(|| Failure::null("buffer"))?;
             let bounds = bounds(timeout_ms, cancel)?;
             with_params(params, params_len, |params| {
+                let (deadline, cancel) = (bounds.deadline, bounds.cancel);
                 let mut connection =
-                    pool.acquire_for_call_within(bounds.deadline, bounds.cancel)?;
+                    pool.acquire_for_statement_within(sql, params, deadline, cancel)?;
                 first_row(&mut connection, sql, params, buffer, values_len)
             })
         })

@@ -112,6 +112,16 @@ pub struct quorate_bytes {
     pub length: usize,
 }
 
+impl quorate_bytes {
+    /// A text, which stays where it is.
+    pub(super) fn of(text: &str) -> Self {
+        quorate_bytes {
+            pointer: text.as_ptr().cast(),
+            length: text.len(),
+        }
+    }
+}
+
 /// What a value holds; its type says in which member.
 #[derive(Clone, Copy)]
 #[repr(C)]

@@ -119,11 +119,12 @@ impl PicodataSession {
         for (item, kind) in missing {
             let style = self.options.placeholders;
             let (text, names) = item.params.with_values(|params| {
-                rewritten(&item.sql, params, style).map(|(text, names)| (text.into_owned(), names))
+                rewritten(&item.sql, params, style)
+                    .map(|(text, names)| (Arc::<str>::from(&*text), names))
             })?;
-            let client = Arc::clone(&self.client);
-            let request: Request<Statement> = Box::pin(async move { client.prepare(&text).await });
-            preparing.push((item, kind, names, request));
+            let (client, sent) = (Arc::clone(&self.client), Arc::clone(&text));
+            let request: Request<Statement> = Box::pin(async move { client.prepare(&sent).await });
+            preparing.push((item, kind, (text, names), request));
         }
         // All are polled before the connection is, so that they go out together.
         let mut answers: Vec<Option<Result<Statement, tokio_postgres::Error>>> = Vec::new();
@@ -148,9 +149,13 @@ impl PicodataSession {
             self.driver.set_broken();
             failure.error.with_outcome(Outcome::NotSent)
         })?;
-        for ((item, kind, names, _), answer) in preparing.into_iter().zip(answers) {
+        let mut told = self.driver.take_descriptions();
+        for ((item, kind, (text, names), _), answer) in preparing.into_iter().zip(answers) {
             match answer {
                 Some(Ok(statement)) => {
+                    if let Some(keys) = &self.options.statement_keys {
+                        keys.learn(&item.sql, &text, names.as_ref(), &mut told);
+                    }
                     // Columns that are not read are told when it is run.
                     if let Ok(prepared) = Prepared::new(statement, kind, names) {
                         self.statements.put(&item.sql, Arc::new(prepared));
@@ -241,8 +246,7 @@ impl PicodataSession {
             }
             Cause::Stale(_) => {
                 // Those behind it have been run: it is not for this batch to run it again.
-                self.statements.remove(&statement.sql);
-                self.statements.take_dropped(|_| false);
+                self.forget_stale(&statement.sql);
                 failure.error
             }
             Cause::CallEnded | Cause::Broken => {

@@ -59,7 +59,7 @@ fn start(
     call: &Call<'_>,
 ) -> Result<PicodataSession> {
     let line = Arc::new(Mutex::new(Line::new(socket, options)));
-    let mut driver = Driver::new(Arc::clone(&line));
+    let mut driver = Driver::new(Arc::clone(&line), options.logger.clone());
     let config = config(options);
     let started = {
         let mut starting = pin!(config.connect_raw(Pipe(Arc::clone(&line)), NoTls));
