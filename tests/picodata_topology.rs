@@ -220,7 +220,6 @@ fn calls_keep_their_deadlines_while_a_dead_leader_is_named() {
     let recovered = Instant::now();
     wait_for("a call that succeeds", SOON, || pool.exec(sql, ()).ok());
     let first = recovered.elapsed();
-    goes_to(&pool, &cluster.addresses()[1..]);
     println!(
         "{} calls, late by at most {late:?}; a call succeeds {first:?} after there is a leader again",
         calls.len()
@@ -249,14 +248,14 @@ fn without_a_quorum_reads_go_on_and_the_last_topology_stays() {
     pool.close().unwrap();
 }
 
-/// Some hundreds of instances that are no processes beside one that is: what the pool learns is what the script did.
+/// A hundred instances that are no processes beside one that is: what the pool learns is what the script did.
 #[test]
-fn hundreds_of_instances_are_followed_end_to_end() {
+fn a_hundred_instances_are_followed_end_to_end() {
     let cluster = PicodataCluster::start(1);
-    let virtuals = cluster.add_virtual(300, Addresses::Answering);
+    let virtuals = cluster.add_virtual(100, Addresses::Answering);
     let pool = open(&cluster, "&topology_interval=20ms");
     let mut random = fastrand::Rng::with_seed(5);
-    for round in 0..20 {
+    for round in 0..6 {
         for _ in 0..10 {
             let index = random.usize(virtuals.clone());
             let state = [State::Online, State::Offline, State::Expelled][random.usize(..3)];
@@ -269,12 +268,12 @@ fn hundreds_of_instances_are_followed_end_to_end() {
         let online = instances.iter().filter(|one| one.state == State::Online);
         let mut expected: Vec<_> = online.map(|one| one.address.clone()).collect();
         expected.sort();
-        wait_for("the pool to see it", SOON, || {
+        wait_for("the pool to see it", 2 * SOON, || {
             // Each in turn, so that one round is all of them.
             let counts = spread(&pool, expected.len());
             counts.keys().eq(expected.iter()).then_some(())
         });
-        assert!(expected.len() > 50, "{round}");
+        assert!(expected.len() > 20, "{round}");
     }
     pool.close().unwrap();
 }
