@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use crate::backend::{Backend, Refreshed, Route, Session, Target};
 use crate::config::Config;
+use crate::deadline::Deadline;
 use crate::dqlite::channel::Channel;
 use crate::dqlite::channel::harmless;
 use crate::dqlite::lookup::Lookup;
@@ -157,8 +159,14 @@ impl Backend for DqliteBackend {
         }))
     }
 
-    fn connect(&self, endpoint: &str, call: &Call<'_>) -> Result<Box<dyn Session>> {
-        self.prober.connect(endpoint, call)
+    fn connect(
+        &self,
+        endpoint: &str,
+        patience: Option<Duration>,
+        call: &Call<'_>,
+    ) -> Result<Box<dyn Session>> {
+        let own = patience.map_or(Deadline::NONE, Deadline::after);
+        self.prober.connect(endpoint, &call.at_most(own))
     }
 
     fn report(&self, endpoint: &str, error: &Error) -> bool {

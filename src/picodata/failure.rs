@@ -84,11 +84,13 @@ impl From<tokio_postgres::Error> for Failure {
 
 fn transport_error(source: Box<dyn std::error::Error + Send + Sync>, text: &str) -> Error {
     match source.downcast::<io::Error>() {
+        // The end of the connection comes from our own stream, without a text; a message that is shorter than it
+        // should be, from the decoder, with one.
         Ok(error)
             if matches!(
                 error.kind(),
                 io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
-            ) =>
+            ) || error.kind() == io::ErrorKind::UnexpectedEof && error.get_ref().is_some() =>
         {
             Error::new(ErrorKind::Protocol, format!("{text}: {error}")).with_source(error)
         }

@@ -19,6 +19,11 @@ pub(crate) struct Frames {
 }
 
 impl Frames {
+    /// How much of the message that is under way is still to come, in bytes.
+    pub(crate) fn to_come(&self) -> usize {
+        self.left
+    }
+
     /// Takes the next bytes, and calls `complete` at the end of each message with its tag and the beginning
     /// of its body.
     pub(crate) fn feed(&mut self, mut bytes: &[u8], mut complete: impl FnMut(u8, &[u8])) {

@@ -107,6 +107,13 @@ impl Members {
         }
     }
 
+    /// The instances of the last snapshot.
+    #[cfg(test)]
+    pub(crate) fn snapshot(&self) -> Vec<Arc<Instance>> {
+        self.view()
+            .map_or_else(Vec::new, |view| view.snapshot.instances().to_vec())
+    }
+
     /// The addresses that a pool may have connections to.
     pub(crate) fn addresses(&self) -> Vec<Arc<str>> {
         self.view().map_or_else(Vec::new, |view| {
@@ -148,7 +155,7 @@ impl Members {
                 || view
                     .records
                     .get(address)
-                    .is_none_or(|record| record.admits(Instant::now())))
+                    .is_none_or(|record| !record.is_left_out()))
     }
 
     /// Chooses while all instances do well.
@@ -181,37 +188,50 @@ impl Members {
     fn choose_carefully(&self, view: &View, target: &Target<'_>) -> Option<Arc<str>> {
         let now = Instant::now();
         let record = |instance: &Instance| view.records.get(&instance.address).map(|r| &**r);
-        let mut avoid: Vec<Arc<str>> = target.avoid.to_vec();
-        loop {
-            let is_left = |instance: &Instance| !avoid.contains(&instance.address);
-            let usable = |instance: &Instance| {
-                is_left(instance) && record(instance).is_none_or(|record| record.would_admit(now))
-            };
-            let mut chosen = self.filter.select(&view.snapshot, usable);
-            chosen.retain(|instance| is_left(instance));
-            if chosen.is_empty() {
-                // Those outside of the preferred failure domain, and those whose breaker is open.
-                chosen = view
-                    .snapshot
-                    .instances()
-                    .iter()
-                    .filter(|instance| self.filter.admits(instance) && is_left(instance))
-                    .collect();
-            }
-            let candidates: Vec<_> = chosen
+        let is_left = |instance: &Instance| !target.avoid.contains(&instance.address);
+        // No call of a user's is the probe: it would end late, or nobody would know what became of it.
+        let usable = |instance: &Instance| {
+            is_left(instance) && record(instance).is_none_or(|record| !record.is_left_out())
+        };
+        let mut chosen = self.filter.select(&view.snapshot, usable);
+        chosen.retain(|instance| is_left(instance));
+        if chosen.is_empty() {
+            // Those outside of the preferred failure domain, and those whose breaker is open.
+            chosen = view
+                .snapshot
+                .instances()
                 .iter()
-                .map(|instance| self.candidate(instance, record(instance), target, now))
+                .filter(|instance| self.filter.admits(instance) && is_left(instance))
                 .collect();
-            let instance = choose(&*self.strategy, &candidates)?.instance;
-            let address = Arc::clone(&instance.address);
-            let refused =
-                candidates.len() > 1 && record(instance).is_some_and(|record| !record.admits(now));
-            if !refused {
-                return Some(address);
-            }
-            // Another thread has just taken the probe.
-            avoid.push(address);
         }
+        let candidates: Vec<_> = chosen
+            .iter()
+            .map(|instance| self.candidate(instance, record(instance), target, now))
+            .collect();
+        choose(&*self.strategy, &candidates).map(|chosen| Arc::clone(&chosen.instance.address))
+    }
+
+    /// Takes the probe of an instance that is left out and whose pause is over.
+    pub(crate) fn probe(&self) -> Option<Arc<str>> {
+        let view = self.view()?;
+        let now = Instant::now();
+        let admitted = |instance: &&Arc<Instance>| self.filter.admits(instance);
+        let due = |record: &Arc<Health>| record.is_left_out() && record.admits(now);
+        let mut instances = view.snapshot.instances().iter().filter(admitted);
+        instances
+            .find(|instance| view.records.get(&instance.address).is_some_and(due))
+            .map(|instance| Arc::clone(&instance.address))
+    }
+
+    /// Whether there is an instance that calls may go to besides `address` and `avoid`.
+    pub(crate) fn has_others(&self, address: &str, avoid: &[Arc<str>]) -> bool {
+        let admitted = |instance: &Arc<Instance>| {
+            self.filter.admits(instance)
+                && *instance.address != *address
+                && !avoid.contains(&instance.address)
+        };
+        self.view()
+            .is_some_and(|view| view.snapshot.instances().iter().any(admitted))
     }
 
     fn candidate<'i>(

@@ -27,6 +27,10 @@ const AUTH_CLEARTEXT: u32 = 3;
 const AUTH_MD5: u32 = 5;
 const AUTH_SASL: [u32; 3] = [10, 11, 12];
 
+/// The longest message that is waited for while a conversation begins, in bytes. What is no server of this
+/// protocol declares more: in `HTTP/1.1` the length is 1.4 GB.
+const MAX_FIRST_MESSAGE: usize = 1 << 20;
+
 /// What a server wants to see before it cancels a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Key {
@@ -146,6 +150,10 @@ impl Line {
                     self.interest |= PollFlags::IN;
                     return Ok(None);
                 }
+                // As the end of a plain connection is told, so that it is told from an answer that is cut.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -255,7 +263,16 @@ impl Starting {
             }
             _ => {}
         });
-        verdict
+        verdict?;
+        match self.received.to_come() {
+            0..=MAX_FIRST_MESSAGE => Ok(()),
+            length => Err(Error::new(
+                ErrorKind::Protocol,
+                format!(
+                    "the server begins with a message of {length} bytes; is it one of PostgreSQL's protocol?"
+                ),
+            )),
+        }
     }
 }
 

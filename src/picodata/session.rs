@@ -30,8 +30,9 @@ use crate::row::{Cell, Columns};
 use crate::sql::Effect;
 use crate::statement_cache::StatementCache;
 
-/// How long a call that has ended waits for the server to give its statement up, before the connection is.
-const STOP_TIMEOUT: Duration = Duration::from_millis(100);
+/// How long a call that has ended waits for the server to give its statement up, before the connection is: by so
+/// much may a call outlive its deadline.
+const STOP_TIMEOUT: Duration = Duration::from_millis(30);
 /// How many rows of an answer that nobody wants are read before the server is asked to stop.
 const FEW_ROWS: usize = 256;
 
@@ -172,8 +173,14 @@ impl PicodataSession {
                 self.driver.settle(&call);
                 Outcome::Rejected
             }
-            // It was done already. Rows that are under way are skipped.
-            Some(Ok(_)) => Outcome::Unknown,
+            // It was done already. Rows that are under way are skipped, if they come.
+            Some(Ok(_)) => {
+                self.driver.settle(&call);
+                if self.driver.transaction_status().is_none() {
+                    self.driver.set_broken();
+                }
+                Outcome::Unknown
+            }
             _ => {
                 self.driver.set_broken();
                 Outcome::Unknown

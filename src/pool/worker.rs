@@ -22,6 +22,9 @@ const REFRESH_RETRY: Duration = Duration::from_secs(1);
 /// The shortest time between two readings, however many errors ask for one.
 const REFRESH_PAUSE: Duration = Duration::from_millis(100);
 
+/// How often it is seen whether an endpoint that is left out may be tried, while there are any.
+const PROBE_PERIOD: Duration = Duration::from_millis(250);
+
 /// Asks the worker to read the topology at once.
 #[derive(Default)]
 pub(crate) struct Signal {
@@ -162,6 +165,7 @@ fn run(core: &Core, stop: &CancelHandle) {
     let Ok(_running) = stop.enter() else { return };
     let mut next_refresh = Deadline::after(Duration::ZERO);
     let mut next_check = Deadline::after(Duration::ZERO);
+    let mut next_probe = Deadline::NONE;
     let mut failing = false;
     loop {
         if stop.is_cancelled() {
@@ -211,13 +215,20 @@ fn run(core: &Core, stop: &CancelHandle) {
             }
             next_check = Deadline::after(core.config.pool.health_check_period);
         }
+        if next_probe.has_passed() {
+            core.probe(&call);
+        }
+        next_probe = match core.backend.leaves_out() {
+            true => Deadline::after(PROBE_PERIOD),
+            false => Deadline::NONE,
+        };
         if asked {
             // Many errors at once ask for one reading.
             let call = call.at_most(Deadline::after(REFRESH_PAUSE));
             while call.wait(&waker).is_ok() {}
         }
         let call = Call {
-            deadline: next_refresh.min(next_check),
+            deadline: next_refresh.min(next_check).min(next_probe),
             cancel: Some(stop),
             closing: None,
         };
