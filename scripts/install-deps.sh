@@ -53,12 +53,21 @@ need_c_programs() {
     has setarch || need setarch util-linux
 }
 
+need_postgres() {
+    has postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 ||
+        need "a PostgreSQL server" postgresql
+}
+
 need_test_servers() {
     need_pkg_config
     has dqlite-demo && has dqlite ||
         need "go-dqlite's programs dqlite-demo and dqlite" go-dqlite
-    has postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 ||
-        need "a PostgreSQL server" postgresql
+    need_postgres
+}
+
+need_libpq() {
+    # Opened at run time, by the benchmark that is run beside it.
+    ldconfig -p 2>/dev/null | grep -F libpq.so.5 >/dev/null || need "libpq (libpq.so.5)" libpq5
 }
 
 need_component() {
@@ -77,9 +86,15 @@ if ! has cargo; then
 fi
 
 case $purpose in
-demo | bench)
+demo)
     need_compiler
     need_libdqlite
+    ;;
+bench)
+    need_compiler
+    need_libdqlite
+    need_postgres
+    need_libpq
     ;;
 check)
     need_compiler
@@ -100,6 +115,7 @@ test | all)
     need_libdqlite
     need_c_programs
     need_test_servers
+    need_libpq
     need_component fmt rustfmt
     need_component clippy clippy
     ;;
