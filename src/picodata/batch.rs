@@ -17,7 +17,7 @@ use crate::picodata::answer::{Answer, Step};
 use crate::picodata::encode::{Param, numbered};
 use crate::picodata::failure::Cause;
 use crate::picodata::session::{PicodataSession, affected};
-use crate::picodata::statements::{Kind, Prepared, RowShape, in_order, rewritten};
+use crate::picodata::statements::{Kind, Prepared, in_order, rewritten};
 use crate::value::{Value, ValueRef};
 
 type Request<T> = Pin<Box<dyn Future<Output = Result<T, tokio_postgres::Error>> + Send>>;
@@ -115,6 +115,8 @@ impl PicodataSession {
         if missing.len() > self.statements.size() {
             return Ok(());
         }
+        self.statements.make_room(missing.len());
+        self.statements.take_dropped(|_| false);
         let mut preparing = Vec::with_capacity(missing.len());
         for (item, kind) in missing {
             let style = self.options.placeholders;
@@ -125,7 +127,8 @@ impl PicodataSession {
             let request: Request<Statement> = Box::pin(async move { client.prepare(&text).await });
             preparing.push((item, kind, names, request));
         }
-        // All are polled before the connection is, so that they go out together.
+        // All are polled before the connection is, so that they go out together, in this order.
+        self.driver.line_mut().take_names();
         let mut answers: Vec<Option<Result<Statement, tokio_postgres::Error>>> = Vec::new();
         answers.resize_with(preparing.len(), || None);
         let run = self.driver.run(call, |context| {
@@ -148,11 +151,13 @@ impl PicodataSession {
             self.driver.set_broken();
             failure.error.with_outcome(Outcome::NotSent)
         })?;
+        let mut given_names = self.driver.line_mut().take_names().into_iter();
         for ((item, kind, names, _), answer) in preparing.into_iter().zip(answers) {
+            let name = given_names.next();
             match answer {
                 Some(Ok(statement)) => {
                     // Columns that are not read are told when it is run.
-                    if let Ok(prepared) = Prepared::new(statement, kind, names) {
+                    if let Ok(prepared) = Prepared::new(statement, name, kind, names) {
                         self.statements.put(&item.sql, Arc::new(prepared));
                     }
                 }
@@ -227,8 +232,8 @@ impl PicodataSession {
         // Answers that had come before the connection broke are still there.
         let stream = self.driver.run(call, |context| statement.poll(context));
         let answered = stream.and_then(|stream| {
-            let mut answer = Answer::new(stream);
-            let first = self.driver.run(call, |context| answer.poll_step(context))?;
+            let mut answer = Answer::stream(stream);
+            let first = answer.wait_step(&mut self.driver, call)?;
             Ok((answer, first))
         });
         let (answer, first) = answered.map_err(|failure| match failure.cause {
@@ -253,31 +258,24 @@ impl PicodataSession {
         })?;
         self.apply(statement.kind.effect);
         let reads = statement.kind.reads;
-        let row = match first {
-            Step::End(count) => {
-                let shape = statement.prepared.map(|prepared| prepared.shape.clone());
-                let shape = shape.unwrap_or_default();
-                let has_columns = !shape.columns.is_empty();
-                self.reading.begin_empty(shape);
-                if has_columns {
-                    return Ok(BatchStep::Rows);
-                }
-                return Ok(BatchStep::Done(affected(statement.kind, count)));
-            }
-            Step::Row(row) => row,
-        };
-        let shape = match statement.prepared {
-            Some(prepared) => Ok(prepared.shape.clone()),
-            None => RowShape::of(row.columns()),
-        };
-        match shape {
-            Ok(shape) => {
-                self.begin_reading(shape, answer, Step::Row(row), reads);
-                Ok(BatchStep::Rows)
-            }
+        let Step::End(count) = first else {
+            let shape = match statement.prepared {
+                Some(prepared) => Ok(prepared.shape.clone()),
+                None => answer.shape(),
+            };
             // Its rows are skipped with the rest of the batch; it has been run.
-            Err(error) => Err(error.with_outcome(Outcome::Unknown)),
+            let shape = shape.map_err(|error| error.with_outcome(Outcome::Unknown))?;
+            self.begin_reading(shape, answer, first, reads);
+            return Ok(BatchStep::Rows);
+        };
+        let shape = statement.prepared.map(|prepared| prepared.shape.clone());
+        let shape = shape.unwrap_or_default();
+        let has_columns = !shape.columns.is_empty();
+        self.reading.begin_empty(shape);
+        if has_columns {
+            return Ok(BatchStep::Rows);
         }
+        Ok(BatchStep::Done(affected(statement.kind, count)))
     }
 }
 
