@@ -108,6 +108,7 @@ impl Answer {
     /// Waits until there is more than was received.
     pub(crate) fn wait(&mut self, driver: &mut Driver, call: &Call<'_>) -> Result<(), Failure> {
         match self {
+            Answer::Portal(_) if driver.is_broken() => Err(Failure::broken(driver.ending())),
             Answer::Portal(portal) => portal.wait(driver.line_mut(), call),
             Answer::Stream(stream) => {
                 driver.run(call, |context| stream.poll_ahead(context).map(Ok))

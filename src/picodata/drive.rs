@@ -269,6 +269,14 @@ impl Driver {
         self.line.receive_now()
     }
 
+    /// Sends what the socket takes of what the line has queued, without waiting.
+    pub(crate) fn send_now(&mut self) {
+        if let Err(error) = self.line.flush_some() {
+            self.end = Some(Failure::broken(error));
+            self.set_broken();
+        }
+    }
+
     /// Why the conversation ended.
     pub(crate) fn ending(&mut self) -> Error {
         self.end

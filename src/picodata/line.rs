@@ -61,10 +61,24 @@ pub(crate) struct Line {
     status: u8,
     /// The names of the statements that were prepared since they were last taken.
     names: Vec<String>,
-    /// Where messages are written.
-    scratch: BytesMut,
+    /// Where runs are written.
+    runs: Runs,
     /// Until the server is ready for the first time.
     starting: Option<Starting>,
+}
+
+/// The messages that run statements, each run ended by a Sync of its own.
+#[derive(Default)]
+pub(crate) struct Runs {
+    pub(crate) messages: BytesMut,
+    ends: Vec<u64>,
+}
+
+impl Runs {
+    /// Marks the end of a run, behind its Sync.
+    pub(crate) fn end(&mut self) {
+        self.ends.push(self.messages.len() as u64);
+    }
 }
 
 impl Line {
@@ -81,7 +95,7 @@ impl Line {
             owed_here: 0,
             status: b'I',
             names: Vec::new(),
-            scratch: BytesMut::new(),
+            runs: Runs::default(),
             starting: Some(starting),
         }
     }
@@ -152,19 +166,21 @@ impl Line {
         Ok(())
     }
 
-    /// Queues the messages that run a statement, as `write` writes them, the last one a Sync. Nothing is queued if it
-    /// fails.
-    pub(crate) fn queue_run<E>(
+    /// Queues runs, as `write` writes them. Nothing is queued if it fails.
+    pub(crate) fn queue_runs<E>(
         &mut self,
-        write: impl FnOnce(&mut BytesMut) -> Result<(), E>,
+        write: impl FnOnce(&mut Runs) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.scratch.clear();
-        write(&mut self.scratch)?;
-        self.stream.output().extend_from_slice(&self.scratch);
-        self.unsent.push_back(self.stream.queued() - SYNC_LEN);
-        self.owed_here += 1;
-        if self.scratch.capacity() > KEEP_SIZE {
-            self.scratch = BytesMut::new();
+        self.runs.messages.clear();
+        self.runs.ends.clear();
+        write(&mut self.runs)?;
+        let base = self.stream.queued();
+        self.stream.output().extend_from_slice(&self.runs.messages);
+        let executes = self.runs.ends.iter().map(|end| base + end - SYNC_LEN);
+        self.unsent.extend(executes);
+        self.owed_here += self.runs.ends.len() as u64;
+        if self.runs.messages.capacity() > KEEP_SIZE {
+            self.runs = Runs::default();
         }
         Ok(())
     }

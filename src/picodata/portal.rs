@@ -2,7 +2,6 @@
 //!
 //! tokio-postgres prepares the statement and is idle while it runs (ARCHITECTURE.md, decision 22, has the figures).
 
-use bytes::BytesMut;
 use postgres_protocol::IsNull;
 use postgres_protocol::message::frontend::{self, BindError};
 use tokio_postgres::types::ToSql;
@@ -11,7 +10,7 @@ use crate::error::{Error, ErrorKind};
 use crate::net::wait::Call;
 use crate::picodata::encode::numbered;
 use crate::picodata::failure::{Cause, Failure};
-use crate::picodata::line::{Head, Line};
+use crate::picodata::line::{Head, Line, Runs};
 use crate::picodata::server_error::ServerError;
 use crate::picodata::statements::Prepared;
 use crate::value::ValueRef;
@@ -47,20 +46,17 @@ pub(crate) enum Progress {
     Wait,
 }
 
-/// Queues the messages that run a statement.
+/// Writes the messages that run a statement.
 ///
 /// # Errors
 ///
-/// [`Cause::Unsendable`]: nothing is queued.
-pub(crate) fn queue(
-    line: &mut Line,
+/// [`Cause::Unsendable`]: a value does not fit its parameter.
+pub(crate) fn write(
     prepared: &Prepared,
     values: &[ValueRef<'_>],
+    runs: &mut Runs,
 ) -> Result<(), Failure> {
-    line.queue_run(|out| write(prepared, values, out))
-}
-
-fn write(prepared: &Prepared, values: &[ValueRef<'_>], out: &mut BytesMut) -> Result<(), Failure> {
+    let out = &mut runs.messages;
     let types = prepared.statement.params();
     let params = || numbered(values).zip(types);
     frontend::bind(
@@ -93,6 +89,7 @@ fn write(prepared: &Prepared, values: &[ValueRef<'_>], out: &mut BytesMut) -> Re
         Failure::unsendable(Error::new(ErrorKind::Internal, error.to_string()).with_source(error))
     })?;
     frontend::sync(out);
+    runs.end();
     Ok(())
 }
 
@@ -191,8 +188,9 @@ mod tests {
         line.receive_now().unwrap();
         line.pass(&mut Vec::new()).unwrap();
         line.started();
-        let queued: Result<(), Failure> = line.queue_run(|out| {
-            frontend::sync(out);
+        let queued: Result<(), Failure> = line.queue_runs(|runs| {
+            frontend::sync(&mut runs.messages);
+            runs.end();
             Ok(())
         });
         queued.unwrap();

@@ -92,7 +92,7 @@ impl PicodataSession {
     }
 
     /// Waits until the server has answered what was asked before; nothing new was sent if it fails.
-    fn quiesce(&mut self, call: &Call<'_>) -> Result<()> {
+    pub(super) fn quiesce(&mut self, call: &Call<'_>) -> Result<()> {
         let quiet = self.driver.quiesce(call).map_err(|failure| failure.error);
         let quiet = quiet.and_then(|()| match self.driver.is_broken() {
             true => Err(self.driver.ending()),
@@ -271,7 +271,8 @@ impl PicodataSession {
         let values = prepared.bind(params).map_err(Failure::unsendable)?;
         self.quiesce(call).map_err(Failure::waiting)?;
         let number = self.driver.executed() + 1;
-        portal::queue(self.driver.line_mut(), prepared, &values)?;
+        let line = self.driver.line_mut();
+        line.queue_runs(|runs| portal::write(prepared, &values, runs))?;
         let mut answer = Answer::portal();
         let first = self.try_until(number, call, |driver, call| answer.wait_step(driver, call))?;
         Ok((answer, first))
