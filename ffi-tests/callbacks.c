@@ -22,9 +22,14 @@ static void tell(void *user_data, int32_t level, const char *message, size_t len
     ((struct data *)user_data)->calls++;
 }
 
-static void event(void *user_data, int32_t kind, const char *text, size_t len, uint64_t number)
+static void event(void *user_data, const quorate_event *event)
 {
-    CHECK(kind == QUORATE_EVENT_LEADER ? text && len > 0 : number > 0);
+    CHECK(event->size == sizeof *event && event->name.length == 0 && event->state.length == 0);
+    if (event->kind == QUORATE_EVENT_KIND_LEADER) {
+        CHECK(event->address.length > 4 && memcmp(event->address.pointer, "127.", 4) == 0 && event->count == 0);
+    } else {
+        CHECK(event->kind == QUORATE_EVENT_KIND_NODES && event->address.length == 0 && event->count == 3);
+    }
     ((struct data *)user_data)->calls++;
 }
 

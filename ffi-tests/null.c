@@ -40,9 +40,15 @@ static int32_t valid_dial(void *user_data, const char *address, size_t len, int6
     return -1;
 }
 
-static void valid_event(void *user_data, int32_t event, const char *text, size_t len, uint64_t number)
+static void valid_event(void *user_data, const quorate_event *event)
 {
-    (void)user_data, (void)event, (void)text, (void)len, (void)number;
+    (void)user_data, (void)event;
+}
+
+static size_t valid_balance(void *user_data, const quorate_candidate *candidates, size_t len)
+{
+    (void)user_data, (void)candidates, (void)len;
+    return 0;
 }
 
 static int32_t valid_get(void *user_data, quorate_nodes *nodes)

@@ -129,6 +129,11 @@ struct ArrowArrayStream {
  */
 #define QUORATE_NUL_TERMINATED ((size_t)-1)
 
+/**
+ * A text that ends at its first NUL, with its length: two arguments in one word.
+ */
+#define QUORATE_TEXT(text) (text), QUORATE_NUL_TERMINATED
+
 
 
 /**
@@ -504,27 +509,47 @@ typedef int32_t quorate_log_level;
 #endif // __cplusplus
 
 /**
- * A change that a pool has noticed.
+ * What has changed.
  */
-enum quorate_event
+enum quorate_event_kind
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
   : int32_t
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
     /**
-     * Another node leads: `text` is its address.
+     * Another node leads: `address`.
      */
-    QUORATE_EVENT_LEADER = 1,
+    QUORATE_EVENT_KIND_LEADER = 1,
     /**
-     * The list of the cluster's nodes has changed: `number` is how many there are now.
+     * The list of a dqlite cluster's nodes has changed: `count` is how many there are now.
      */
-    QUORATE_EVENT_NODES = 2,
+    QUORATE_EVENT_KIND_NODES = 2,
+    /**
+     * An instance of Picodata is there that was not there before.
+     */
+    QUORATE_EVENT_KIND_INSTANCE_CAME = 3,
+    /**
+     * An instance of Picodata is there no longer; it is described as it was last.
+     */
+    QUORATE_EVENT_KIND_INSTANCE_WENT = 4,
+    /**
+     * An instance of Picodata has another address; it was `before`.
+     */
+    QUORATE_EVENT_KIND_INSTANCE_MOVED = 5,
+    /**
+     * An instance of Picodata has another state; it was `before`.
+     */
+    QUORATE_EVENT_KIND_INSTANCE_STATE = 6,
+    /**
+     * An instance of Picodata became the master of its replicaset (`is_master`), or is so no longer.
+     */
+    QUORATE_EVENT_KIND_INSTANCE_ROLE = 7,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
-typedef enum quorate_event quorate_event;
+typedef enum quorate_event_kind quorate_event_kind;
 #else
-typedef int32_t quorate_event;
+typedef int32_t quorate_event_kind;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
@@ -685,18 +710,6 @@ typedef int32_t (*quorate_dial_fn)(void *user_data,
                                    int64_t timeout_ms);
 
 /**
- * Is told of a `quorate_event`. `text` has `text_len` bytes, valid during the call, without a NUL behind them.
- *
- * Called on the thread that has noticed: that of a call, or the pool's own. It may ask the pool for its
- * figures (`quorate_pool_stat`), but must make no call that takes a connection.
- */
-typedef void (*quorate_event_fn)(void *user_data,
-                                 int32_t event,
-                                 const char *text,
-                                 size_t text_len,
-                                 uint64_t number);
-
-/**
  * Bytes that lie elsewhere.
  */
 typedef struct quorate_bytes {
@@ -705,10 +718,146 @@ typedef struct quorate_bytes {
      */
     const char *pointer;
     /**
-     * How many bytes there are.
+     * How many bytes there are. For a text that the caller gives, also `QUORATE_NUL_TERMINATED`.
      */
     size_t length;
 } quorate_bytes;
+
+/**
+ * A change that a pool has noticed. What a kind does not speak of, or what is not known, is 0 or empty.
+ *
+ * The texts are valid during the call and have no NUL behind them. Later versions add kinds, and members at the
+ * end.
+ */
+typedef struct quorate_event {
+    /**
+     * How many bytes the library that runs has filled, for a program that may run with an older one than it was
+     * built with.
+     */
+    size_t size;
+    /**
+     * A `quorate_event_kind`.
+     */
+    int32_t kind;
+    /**
+     * Whether the instance is the master of its replicaset.
+     */
+    bool is_master;
+    /**
+     * Whether the instance is the raft leader.
+     */
+    bool is_leader;
+    /**
+     * The number of nodes.
+     */
+    uint64_t count;
+    /**
+     * The address of the node or the instance.
+     */
+    struct quorate_bytes address;
+    /**
+     * The name of the instance.
+     */
+    struct quorate_bytes name;
+    /**
+     * The uuid of the instance.
+     */
+    struct quorate_bytes uuid;
+    /**
+     * The uuid of the instance's replicaset.
+     */
+    struct quorate_bytes replicaset;
+    /**
+     * The tier of the instance.
+     */
+    struct quorate_bytes tier;
+    /**
+     * The state of the instance, as the cluster writes it: `Online`, `Offline`, `Expelled`.
+     */
+    struct quorate_bytes state;
+    /**
+     * What it was before.
+     */
+    struct quorate_bytes before;
+} quorate_event;
+
+/**
+ * Is told of an event, which is valid during the call.
+ *
+ * Called on the thread that has noticed: that of a call, or the pool's own. It may ask the pool for its
+ * figures (`quorate_pool_stat`), but must make no call that takes a connection.
+ */
+typedef void (*quorate_event_fn)(void *user_data,
+                                 const struct quorate_event *event);
+
+/**
+ * An instance that a call may go to, and how it does at the moment.
+ *
+ * The texts are valid during the call and have no NUL behind them; one that is not known has the length 0.
+ */
+typedef struct quorate_candidate {
+    /**
+     * Where it takes connections, as `host:port`.
+     */
+    struct quorate_bytes address;
+    /**
+     * Its name, such as `default_1_1`.
+     */
+    struct quorate_bytes name;
+    /**
+     * What it is known by, whatever its name and address become: in lower case with hyphens. Where the
+     * instances are not learned from the cluster, the address.
+     */
+    struct quorate_bytes uuid;
+    /**
+     * The uuid of its replicaset.
+     */
+    struct quorate_bytes replicaset;
+    /**
+     * Its tier.
+     */
+    struct quorate_bytes tier;
+    /**
+     * How long it takes to answer, in microseconds: a moving average that sinks while it is not asked; -1 if it
+     * never was.
+     */
+    int64_t latency_us;
+    /**
+     * How many connections of this pool to it are in use.
+     */
+    uint32_t in_use;
+    /**
+     * How many connections of this pool to it there may be.
+     */
+    uint32_t max_conns;
+    /**
+     * Whether it is the master of its replicaset: the one whose writes the others follow.
+     */
+    bool is_master;
+    /**
+     * Whether it is the raft leader of the cluster.
+     */
+    bool is_leader;
+    /**
+     * Room for what later versions say; 0.
+     */
+    uint64_t reserved[4];
+} quorate_candidate;
+
+/**
+ * Chooses among `candidates`, of which there are `candidates_len`, at least two, and answers the index of one; an
+ * index beyond the end counts as 0.
+ *
+ * All are online and admitted by the options `role`, `tier` and `failure_domain`; instances that failed lately are
+ * left out where there are others. The order is that of the uuids, the same from call to call. If no connection to
+ * the chosen one can be had, the function is asked again with the others.
+ *
+ * Called on the thread whose call takes a connection out of the pool, by several at once. It should answer in
+ * microseconds, and must not use the pool.
+ */
+typedef size_t (*quorate_balance_fn)(void *user_data,
+                                     const struct quorate_candidate *candidates,
+                                     size_t candidates_len);
 
 /**
  * A point in time.
@@ -860,6 +1009,14 @@ typedef struct quorate_value_buffer {
      */
     size_t bytes_needed;
 } quorate_value_buffer;
+
+/**
+ * Says whether the call that waits on this thread shall end.
+ *
+ * Called on the thread of a call that carries the handle, between two waits: when a signal handler of the
+ * program has interrupted it, and every half a second. It must not use the connection of the call.
+ */
+typedef bool (*quorate_interrupt_fn)(void *user_data);
 
 /**
  * Puts the nodes that are stored into `nodes`, which is empty, with `quorate_nodes_add`; none where nothing
@@ -1057,11 +1214,18 @@ void quorate_error_free(struct quorate_error *error);
 
 /**
  * Makes a configuration from a connection string:
- * `dqlite://10.0.0.1:9001,10.0.0.2:9001,[::1]:9001/app?pool_max_conns=20&timeout=5s`.
  *
- * The hosts are `host:port`, `[IPv6]:port`, `@name` for an abstract Unix socket or a percent-encoded path for
- * a Unix socket (`%2Frun%2Fapp.sock`); the path is the name of the database. Any one node of the cluster is
- * enough, the others are learned. Values with special characters are percent-encoded.
+ *     dqlite://10.0.0.1:9001,10.0.0.2:9001,[::1]:9001/app?pool_max_conns=20&timeout=5s
+ *     picodata://app:secret@10.0.0.1:4327,10.0.0.2:4327/app?sslmode=verify-full&sslrootcert=ca.crt
+ *     postgres://app@db1,db2:5433/app
+ *     host=db1,db2 port=5432,5433 user=app password='it\'s' dbname=app
+ *
+ * For dqlite the hosts are `host:port`, `[IPv6]:port`, `@name` for an abstract Unix socket or a percent-encoded
+ * path for a Unix socket (`%2Frun%2Fapp.sock`); the path is the name of the database. For Picodata and PostgreSQL a
+ * host is a name, an IP address, or a directory with a Unix socket (`%2Frun%2Fpostgresql`); what the string does not
+ * say is looked for in the service file and the environment (PGHOST, PGUSER, PGPASSWORD and so on), as libpq does.
+ * Any one node or instance is enough, the others are learned. Values with special characters are percent-encoded in
+ * a URL, and put in quotes behind `keyword=`.
  */
 quorate_status quorate_config_new(const char *url,
                                   size_t url_len,
@@ -1072,6 +1236,8 @@ quorate_status quorate_config_new(const char *url,
  * Sets an option by its name, as in a connection string, its value not percent-encoded. Durations are written
  * as `1h30m`, `500ms` or, as a number alone, in seconds.
  *
+ * Options of both databases:
+ *
  * - `timeout` (default 30s): the deadline of each call that has no other; 0 is none
  * - `acquire_timeout` (default 10s): how long a call waits for a connection at most, the lookup of the leader included; 0 is no limit of its own
  * - `pool_max_conns` (default 10): the most connections to one node
@@ -1081,20 +1247,49 @@ quorate_status quorate_config_new(const char *url,
  * - `pool_max_conn_idle_time` (default 30m): a connection idle for longer is closed (looked at every 30 s); 0 is never
  * - `pool_health_check_period` (default 1m): how often the least number of connections is seen to
  * - `statement_cache` (default 128): prepared statements that a connection keeps; 0 prepares none
- * - `busy_timeout` (default 5s): how long a statement outside of a transaction is repeated while another connection holds the lock; 0 is not at all
- * - `max_message` (default 67108864): the largest answer accepted, in bytes
- * - `refresh_interval` (default 30s): how often the list of nodes is read; an error reads it at once
- * - `sslmode` (default disable): `disable`, `require`, `verify-ca`, `verify-full`
+ * - `placeholders` (default native): how parameters are written: `native`, `question` (`?`), `named` (`:name`). PostgreSQL's own are `$1`; dqlite takes all of its own with each
+ * - `sslmode` (default see below): `disable`, `require`, `verify-ca`, `verify-full`
  * - `sslrootcert`: file of CA certificates, or `system`
  * - `sslcert`, `sslkey`: files of the client's certificate and its key
  * - `sslservername`: the name to look for in the server's certificate instead of the host
  * - `dial_timeout` (default 5s): how long one dial takes at most, TLS included
+ *
+ * Without `sslmode`, dqlite is spoken to in plain text; for Picodata it is `verify-full` if `sslrootcert` is given,
+ * `require` if only `sslcert` is, and `disable` otherwise.
+ *
+ * Of dqlite:
+ *
+ * - `busy_timeout` (default 5s): how long a statement outside of a transaction is repeated while another connection holds the lock; 0 is not at all
+ * - `max_message` (default 67108864): the largest answer accepted, in bytes
+ * - `refresh_interval` (default 30s): how often the list of nodes is read; an error reads it at once
  * - `store`: file of the list of nodes, kept up to date: `….yaml`, or else SQLite
  * - `attempt_timeout` (default 15s): how long one node may take to say who leads
  * - `probe_limit` (default 10): how many nodes are asked at once
  * - `probe_delay` (default 250ms): how long the last known leader may take before others are asked as well
  * - `backoff_factor`, `backoff_cap` (default 50ms, 250ms): the pauses between lookups: doubling, with jitter, up to the cap
  * - `retry_limit` (default 0): how often a lookup that found no leader is repeated; 0 is until the deadline
+ *
+ * Of Picodata and PostgreSQL:
+ *
+ * - `user` (default the system's user): the user
+ * - `password`: the password; otherwise it is looked for in the passfile
+ * - `passfile` (default `~/.pgpass`): lines `host:port:database:user:password`; left alone if others than its owner may read it
+ * - `dbname` (default the user): the database; Picodata takes any
+ * - `application_name`, `fallback_application_name`: a name that the server may show
+ * - `options`: options for the server; for Picodata `name=value,name=value`
+ * - `connect_timeout` (default 5s): libpq's name of `dial_timeout`, in seconds; 0 is no limit
+ * - `allow_cleartext_password` (default off): whether a password may be sent readable over a connection without TLS
+ * - `transaction_guard` (default on): whether to refuse transactions on Picodata, which accepts `BEGIN` and does nothing
+ * - `balance` (default round_robin): which instance is next: `round_robin`, `random`, `least_busy`, `lowest_latency`
+ * - `sharding` (default auto): whether a statement goes to the master of its bucket where the server tells it (Picodata 26.1 and later): `auto`, `off`
+ * - `role` (default any): which instances are used: `any`, `master`, `replica`
+ * - `tier`: the tiers whose instances are used, with commas between; all without it
+ * - `failure_domain`: instances that share the most of `name=value,name=value` are preferred
+ * - `topology` (default on): whether the instances are learned from the cluster; `off` uses the given hosts alone
+ * - `topology_interval` (default 500ms): how often the instances are read; an error reads them at once
+ * - `service_url`: the connection string of the instance to read them from; any of the pool's without it
+ * - `target_session_attrs` (default any): accepted as `any` alone; see `role`
+ * - `channel_binding`, `client_encoding`, `gssencmode`, `sslnegotiation`, `sslcompression`, `sslsni`, `load_balance_hosts`: accepted with the values that ask for nothing, and refused with others
  */
 quorate_status quorate_config_set(const struct quorate_config *config,
                                   const char *option,
@@ -1131,14 +1326,14 @@ quorate_status quorate_config_set_dial(const struct quorate_config *config,
                                        struct quorate_error **out_error);
 
 /**
- * Sets the function that is told when the leader or the list of nodes changes. `user_data` and `destroy` may
- * be NULL.
+ * Gives the value of an option by its name, written as `quorate_config_set` takes it. `out_value` is NULL where
+ * the option has none, and for a password, which is never told.
  */
-quorate_status quorate_config_set_event(const struct quorate_config *config,
-                                        quorate_event_fn event,
-                                        void *user_data,
-                                        quorate_destroy_fn destroy,
-                                        struct quorate_error **out_error);
+quorate_status quorate_config_get(const struct quorate_config *config,
+                                  const char *option,
+                                  size_t option_len,
+                                  struct quorate_buffer **out_value,
+                                  struct quorate_error **out_error);
 
 /**
  * Gives the name of the database.
@@ -1158,6 +1353,40 @@ quorate_status quorate_config_copy(const struct quorate_config *config,
  * Frees a configuration. Pools that were opened with it go on. NULL is allowed.
  */
 void quorate_config_free(struct quorate_config *config);
+
+/* ======
+ * Events
+ * ======
+ *
+ * What a pool notices about its cluster.
+ */
+
+/**
+ * Sets the function that is told of events. `user_data` and `destroy` may be NULL.
+ */
+quorate_status quorate_config_set_event(const struct quorate_config *config,
+                                        quorate_event_fn event,
+                                        void *user_data,
+                                        quorate_destroy_fn destroy,
+                                        struct quorate_error **out_error);
+
+/* =======
+ * Balance
+ * =======
+ *
+ * Which instance of Picodata a call goes to, where the option `balance` does not say enough. A dqlite cluster has
+ * one leader to go to, so there nothing is asked.
+ */
+
+/**
+ * Sets the function that chooses among the instances of Picodata, in place of the option `balance`; the option set
+ * later takes its place. For dqlite it is kept and never called. `user_data` and `destroy` may be NULL.
+ */
+quorate_status quorate_config_set_balance(const struct quorate_config *config,
+                                          quorate_balance_fn balance,
+                                          void *user_data,
+                                          quorate_destroy_fn destroy,
+                                          struct quorate_error **out_error);
 
 /* =====
  * Pools
@@ -1772,6 +2001,14 @@ void quorate_params_free(struct quorate_params *params);
 size_t quorate_rows_columns(const struct quorate_rows *rows);
 
 /**
+ * What a statement that answers no rows has done; zeros for one that answers rows. Makes no round trip. So a
+ * caller need not know beforehand whether a statement answers rows.
+ */
+quorate_status quorate_rows_result(const struct quorate_rows *rows,
+                                   struct quorate_result *out_result,
+                                   struct quorate_error **out_error);
+
+/**
  * The name of a column, without a NUL behind it, valid as long as `rows`. `out_len` is its length and may be
  * NULL. NULL where there is no such column.
  */
@@ -2122,6 +2359,17 @@ void quorate_results_free(struct quorate_results *results);
  */
 quorate_status quorate_cancel_new(struct quorate_cancel **out_cancel,
                                   struct quorate_error **out_error);
+
+/**
+ * Makes a handle that asks `ask` whether to cancel, for programs whose signal handlers only leave a note. Once
+ * the answer was true, the handle is fired and stays so. A call that is not kept waiting does not ask, and
+ * costs no more than without a handle. `user_data` and `destroy` may be NULL.
+ */
+quorate_status quorate_cancel_new_interrupt(quorate_interrupt_fn ask,
+                                            void *user_data,
+                                            quorate_destroy_fn destroy,
+                                            struct quorate_cancel **out_cancel,
+                                            struct quorate_error **out_error);
 
 /**
  * Makes another handle that stands for the same: firing one fires both.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::batch::BatchItem;
 use crate::error::{Error, Result};
+use crate::net::flight::Flight;
 use crate::net::socket::Idle;
 use crate::net::wait::Call;
 use crate::params::ParamsRef;
@@ -43,8 +44,60 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// Closes the connections of its own, and forgets what it would answer without asking a server. Never blocks.
     fn reset(&self) {}
 
+    /// Which rows lie where, if the database tells.
+    fn sharding(&self) -> Option<&dyn ShardingSource> {
+        None
+    }
+
+    /// The endpoints that are known at this moment. Never blocks.
+    fn known_endpoints(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+
+    /// What is thought of an endpoint. Never blocks.
+    fn standing(&self, _endpoint: &str) -> Standing {
+        Standing::default()
+    }
+
+    /// How many instances the last reading has found, and how many of them calls may go to. Never blocks.
+    fn instances(&self) -> (usize, usize) {
+        (0, 0)
+    }
+
     /// The number of times that the preferred endpoint (dqlite: the leader) became another one.
     fn leader_changes(&self) -> u64;
+}
+
+/// What a database tells of where the rows of its tables lie.
+pub(crate) trait ShardingSource: Send + Sync {
+    /// Lets one thread at a time read.
+    fn reading(&self) -> &Flight;
+
+    /// The sharding of a table, if it was read already. Never blocks.
+    fn known(&self, table: &str) -> Option<Arc<dyn TableSharding>>;
+
+    /// Reads the sharding of a table. Blocks until `call` ends at the latest.
+    fn read_table(
+        &self,
+        table: &str,
+        session: &mut dyn Session,
+        call: &Call<'_>,
+    ) -> Result<Arc<dyn TableSharding>>;
+}
+
+/// How the rows of one table are spread over the buckets of its tier. It never changes; a new reading makes a new
+/// one. No method blocks.
+pub(crate) trait TableSharding: Send + Sync {
+    fn table(&self) -> &str;
+
+    fn tier(&self) -> &str;
+
+    /// The columns that the bucket is computed from.
+    fn columns(&self) -> &[String];
+
+    /// The bucket, from 1 to the number of buckets, of a row with these values in the columns. An error names the
+    /// column.
+    fn bucket(&self, params: ParamsRef<'_>) -> Result<u64>;
 }
 
 /// What the choice of an endpoint depends on besides the topology.
@@ -53,6 +106,32 @@ pub(crate) struct Target<'a> {
     pub(crate) avoid: &'a [Arc<str>],
     /// How many connections of the pool to an endpoint are in use.
     pub(crate) load: &'a dyn Fn(&str) -> u32,
+    pub(crate) aim: Aim<'a>,
+    /// Has the topology read soon. Never blocks.
+    pub(crate) refresh: &'a dyn Fn(),
+}
+
+/// What a connection is taken out for.
+///
+/// It is looked at by a database whose instances differ in how near they are to a row, and costs nothing
+/// elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Aim<'a> {
+    /// Nothing is known of it.
+    Any,
+    /// This statement with these parameters, as the caller wrote them.
+    Statement(&'a str, ParamsRef<'a>),
+    /// The rows of a bucket.
+    Bucket { tier: &'a str, bucket: u64 },
+}
+
+/// What a backend thinks of an endpoint.
+#[derive(Default)]
+pub(crate) struct Standing {
+    /// Whether calls are kept from it for now.
+    pub(crate) is_left_out: bool,
+    /// How long an answer takes, where that is measured.
+    pub(crate) latency: Option<Duration>,
 }
 
 /// What reading the topology has changed.
@@ -137,6 +216,9 @@ pub(crate) trait Session: Send {
 
     /// The columns of the rows that are being read.
     fn columns(&self) -> &Columns;
+
+    /// What the last statement that was queried, or stepped to in a batch, has done if it answers no rows.
+    fn written(&self) -> ExecResult;
 
     /// Whether the statement that answers the rows may have changed the database as well.
     fn rows_write(&self) -> bool {

@@ -1,5 +1,6 @@
 //! Cancelling a call from another thread.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -34,6 +35,16 @@ struct State {
     lent: bool,
     /// The threads inside a call that carries this handle.
     running: Mutex<Vec<Arc<Waker>>>,
+    ask: Option<Ask>,
+}
+
+/// Says whether the call that waits on this thread shall end.
+struct Ask(Box<dyn Fn() -> bool + Send + Sync>);
+
+impl fmt::Debug for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ask")
+    }
 }
 
 impl Default for CancelHandle {
@@ -45,26 +56,36 @@ impl Default for CancelHandle {
 impl CancelHandle {
     /// Makes a handle that, once cancelled, stays cancelled.
     pub fn new() -> Self {
-        CancelHandle::with(true, false)
+        CancelHandle::with(true, false, None)
+    }
+
+    /// Makes a handle that asks `ask` whether to cancel, on the thread of each call that carries it: when a
+    /// signal handler has interrupted its wait, and every half a second. Once the answer was yes, the handle
+    /// is cancelled. Asking costs a call that is not kept waiting nothing.
+    ///
+    /// It is for a host whose signal handlers only leave a note, to be read outside of the handler.
+    pub fn with_interrupt(ask: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        CancelHandle::with(true, false, Some(Ask(Box::new(ask))))
     }
 
     /// Makes the handle with which a pool ends the calls that wait for a connection of it.
     pub(crate) fn for_pool() -> Self {
-        CancelHandle::with(true, true)
+        CancelHandle::with(true, true, None)
     }
 
     /// Makes the handle of a connection: a cancellation ends the running call and is then forgotten.
     pub(crate) fn for_connection() -> Self {
-        CancelHandle::with(false, false)
+        CancelHandle::with(false, false, None)
     }
 
-    fn with(sticky: bool, lent: bool) -> Self {
+    fn with(sticky: bool, lent: bool, ask: Option<Ask>) -> Self {
         CancelHandle {
             state: Arc::new(State {
                 cancelled: AtomicBool::new(false),
                 sticky,
                 lent,
                 running: Mutex::new(Vec::new()),
+                ask,
             }),
         }
     }
@@ -83,6 +104,18 @@ impl CancelHandle {
     /// Whether the handle was cancelled, or, for the handle of a connection, whether the running call was.
     pub fn is_cancelled(&self) -> bool {
         self.state.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Whether the handle has somebody to ask.
+    pub(crate) fn asks(&self) -> bool {
+        self.state.ask.is_some()
+    }
+
+    /// Asks, between two waits, and cancels if the answer is yes.
+    pub(crate) fn ask(&self) {
+        if self.state.ask.as_ref().is_some_and(|ask| (ask.0)()) {
+            self.cancel();
+        }
     }
 
     /// Whether somebody else could cancel.

@@ -8,7 +8,7 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::backend::{ExecResult, Session};
+use crate::backend::{Aim, ExecResult, Session, TableSharding};
 use crate::batch::{Batch, BatchResults};
 use crate::cancel::{CancelHandle, Running};
 use crate::convert::FromRow;
@@ -16,6 +16,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::logging::Logger;
 use crate::net::backoff::Backoff;
+use crate::net::flight::Boarded;
 use crate::net::wait::Call;
 use crate::params::{Params, ParamsRef};
 use crate::pool::core::Core;
@@ -60,10 +61,11 @@ impl Connection {
     /// Takes a connection out for a caller, who keeps it.
     pub(crate) fn acquire(
         core: &Arc<Core>,
+        aim: Aim<'_>,
         deadline: Option<Deadline>,
         cancel: Option<CancelHandle>,
     ) -> Result<Self> {
-        let mut connection = Connection::acquire_for_call(core, deadline, cancel)?;
+        let mut connection = Connection::acquire_for_call(core, aim, deadline, cancel)?;
         connection.begun = None;
         Ok(connection)
     }
@@ -72,6 +74,7 @@ impl Connection {
     /// has the same deadline, and the process is not looked at again.
     pub(crate) fn acquire_for_call(
         core: &Arc<Core>,
+        aim: Aim<'_>,
         deadline: Option<Deadline>,
         cancel: Option<CancelHandle>,
     ) -> Result<Self> {
@@ -81,7 +84,7 @@ impl Connection {
             let now = Instant::now();
             let call = bounds(core, deadline, None, cancel.as_ref(), now);
             call.check_at(now)?;
-            (core.lease(&call, now)?, call.deadline)
+            (core.lease(aim, &call, now)?, call.deadline)
         };
         Ok(Connection {
             line: Line {
@@ -98,6 +101,40 @@ impl Connection {
             reading: None,
             begun: Some(begun),
         })
+    }
+
+    /// The sharding key of a table: what is known of it, or what one thread reads for all.
+    pub(crate) fn sharding_key(
+        core: &Arc<Core>,
+        table: &str,
+        deadline: Option<Deadline>,
+        cancel: Option<&CancelHandle>,
+    ) -> Result<Arc<dyn TableSharding>> {
+        core.check_open()?;
+        let Some(sharding) = core.backend.sharding() else {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "dqlite has no sharding keys: every node has all rows",
+            ));
+        };
+        let call = bounds(core, deadline, None, cancel, Instant::now());
+        let boarded = {
+            let _running = enter(cancel)?;
+            let call = Call {
+                closing: Some(core.closing()),
+                ..call
+            };
+            sharding.reading().board(|| sharding.known(table), &call)?
+        };
+        let _landing = match boarded {
+            Boarded::Ready(key) => return Ok(key),
+            Boarded::Pilot(landing) => landing,
+        };
+        let (any, deadline) = (Aim::Any, Some(call.deadline));
+        let mut connection = Connection::acquire_for_call(core, any, deadline, cancel.cloned())?;
+        let key = connection.run(|session, call| sharding.read_table(table, session, call));
+        connection.give_back();
+        key
     }
 
     /// Asks every endpoint of the pool for an answer; false if calls go to one alone, which was not asked.

@@ -59,8 +59,10 @@ mod net;
 mod params;
 mod picodata;
 mod pool;
+mod process;
 mod row;
 mod rows;
+mod sharding;
 mod sql;
 mod statement;
 mod statement_cache;
@@ -82,9 +84,10 @@ pub use net::dial::DialFn;
 pub use net::tls::{TlsConfig, TlsMode};
 pub use params::{Params, ParamsRef, ToValue};
 pub use pool::Pool;
-pub use pool::stats::Stats;
+pub use pool::stats::{EndpointStats, Stats};
 pub use row::{ColumnIndex, Columns, Row};
 pub use rows::{OptionalRow, Rows, TypedRows};
+pub use sharding::ShardingKey;
 pub use statement::Statement;
 pub use topology::{
     BalanceStrategy, Candidate, Instance, InstanceState, LeastBusy, LowestLatency, RandomChoice,

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::topology::{Instance, InstanceState};
+
 /// How much a message matters.
 ///
 /// The numbers are part of the C ABI.
@@ -31,13 +33,36 @@ impl From<LogLevel> for log::Level {
 }
 
 /// A change that a pool has noticed.
+///
+/// Changes of Picodata's instances are told after they took effect, by the pool's own thread, in the order of the
+/// instances' uuids; one instance may have changed in several ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// Another node leads: its address.
+    /// Another node leads, with Picodata the raft group: its address.
     Leader(&'a str),
     /// The list of the cluster's nodes has changed: how many there are now.
     Nodes(usize),
+    /// An instance of Picodata is there that was not there before.
+    InstanceCame(&'a Instance),
+    /// An instance of Picodata is there no longer; it is described as it was last.
+    InstanceWent(&'a Instance),
+    /// An instance of Picodata has another address.
+    InstanceMoved {
+        /// The instance as it is now.
+        instance: &'a Instance,
+        /// The address that it had.
+        from: &'a str,
+    },
+    /// An instance of Picodata has another state.
+    InstanceState {
+        /// The instance as it is now.
+        instance: &'a Instance,
+        /// The state that it was in.
+        from: &'a InstanceState,
+    },
+    /// An instance of Picodata became the master of its replicaset, or is so no longer.
+    InstanceRole(&'a Instance),
 }
 
 type LogFn = dyn Fn(LogLevel, &str) + Send + Sync;

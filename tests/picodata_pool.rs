@@ -4,11 +4,14 @@
 mod common;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use common::picodata::{PASSWORD, PicodataCluster, State, USER};
+use common::picodata::{Addresses, Fault, PASSWORD, PicodataCluster, State, USER};
 use common::wait_for;
-use quorate::{Batch, Error, ErrorKind, OptionalRow, Outcome, Pool, TransactionMode};
+use quorate::{
+    Batch, Config, Error, ErrorKind, Event, LogLevel, OptionalRow, Outcome, Pool, TransactionMode,
+};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -276,4 +279,218 @@ fn a_close_sends_those_away_who_wait() {
     wait_for("the last connection to close", SOON, || {
         (cluster.connections_open() == 0).then_some(())
     });
+}
+
+/// What a pool has told of, one line each.
+#[derive(Default, Clone)]
+struct Told(Arc<Mutex<Vec<String>>>);
+
+impl Told {
+    fn open(&self, cluster: &PicodataCluster, more: &str) -> Pool {
+        let mut config = Config::parse(&format!("{}?{more}", cluster.url(0))).unwrap();
+        let (events, log) = (self.clone(), self.clone());
+        config.set_event(move |event| {
+            events.0.lock().unwrap().push(match event {
+                Event::Leader(address) => format!("leader {address}"),
+                Event::InstanceCame(one) => format!("came {}", one.name),
+                Event::InstanceWent(one) => format!("went {}", one.name),
+                Event::InstanceMoved { instance, from } => {
+                    format!("moved {} from {from}", instance.name)
+                }
+                Event::InstanceState { instance, from } => {
+                    format!("state {} {from} {}", instance.name, instance.state)
+                }
+                Event::InstanceRole(one) => format!("role {} {}", one.name, one.is_master),
+                other => panic!("{other:?}"),
+            });
+        });
+        config.set_log(move |level, text| {
+            if level <= LogLevel::Info {
+                log.0.lock().unwrap().push(format!("log {text}"));
+            }
+        });
+        Pool::with_config(config).unwrap()
+    }
+
+    fn wait_for(&self, line: &str) {
+        wait_for(line, SOON, || {
+            let told = self.0.lock().unwrap();
+            told.iter().any(|one| one == line).then_some(())
+        });
+    }
+}
+
+#[test]
+fn changes_of_the_cluster_are_told() {
+    let cluster = PicodataCluster::builder()
+        .instances(3)
+        .replication_factor(3)
+        .start();
+    let told = Told::default();
+    let pool = told.open(&cluster, "topology_interval=20ms");
+    pool.ping().unwrap();
+    let events = || {
+        let told = told.0.lock().unwrap();
+        told.iter()
+            .filter(|one| !one.starts_with("log "))
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(events(), Vec::<String>::new());
+    cluster.offline(2);
+    told.wait_for("state default_1_3 Online Offline");
+    told.wait_for(&format!(
+        "log default_1_3 at {} was Online and is Offline",
+        cluster.address(2)
+    ));
+    cluster.online(2);
+    told.wait_for("state default_1_3 Offline Online");
+    cluster.change_master(0, 1);
+    told.wait_for("role default_1_1 false");
+    told.wait_for("role default_1_2 true");
+    cluster.change_leader(1);
+    told.wait_for(&format!("leader {}", cluster.address(1)));
+    assert_eq!(pool.stats().leader_changes, 1);
+    let (old, new) = (cluster.address(2), "127.9.9.9:4327");
+    cluster.change(2, move |one| one.address = new.to_owned());
+    told.wait_for(&format!("moved default_1_3 from {old}"));
+    cluster.join();
+    told.wait_for("came default_2_1");
+    let far = cluster.add_virtual(1, Addresses::Refusing).start;
+    told.wait_for("came default_2_2");
+    cluster.remove(far);
+    told.wait_for("went default_2_2");
+    assert_eq!(events().len(), 9, "{:?}", events());
+    pool.close().unwrap();
+}
+
+#[test]
+fn an_event_is_told_while_no_lock_is_held() {
+    let cluster = PicodataCluster::start(2);
+    let pool: Arc<OnceLock<Pool>> = Arc::default();
+    let seen = Arc::new(AtomicU64::new(0));
+    let mut config = Config::parse(&format!("{}?topology_interval=20ms", cluster.url(0))).unwrap();
+    config.set_event({
+        let (pool, seen) = (Arc::clone(&pool), Arc::clone(&seen));
+        move |_| {
+            if let Some(pool) = pool.get() {
+                // Its figures, and a call of another thread, which needs the same locks.
+                assert_eq!(pool.stats().instances, 2);
+                let pool = pool.clone();
+                let called = std::thread::spawn(move || pool.exec("SELECT 1", ())).join();
+                called.unwrap().unwrap();
+                seen.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    let opened = Pool::with_config(config).unwrap();
+    opened.ping().unwrap();
+    pool.set(opened).unwrap();
+    cluster.change_leader(1);
+    wait_for("the event", SOON, || {
+        (seen.load(Ordering::Relaxed) == 1).then_some(())
+    });
+    pool.get().unwrap().close().unwrap();
+}
+
+#[test]
+fn the_statistics_tell_of_the_topology_and_of_each_instance() {
+    let cluster = PicodataCluster::start(3);
+    let pool = open(&cluster, "topology_interval=20ms&balance=lowest_latency");
+    wait_for("the topology to be read", SOON, || {
+        (pool.stats().refreshes > 2).then_some(())
+    });
+    let stats = pool.stats();
+    assert_eq!((stats.instances, stats.usable_instances), (3, 3));
+    assert!(!stats.topology_failing && stats.topology_age < Some(Duration::from_secs(5)));
+    let held = pool.acquire().unwrap();
+    pool.exec("SELECT 1", ()).unwrap();
+    let of = |address: &str| {
+        let all = pool.endpoint_stats();
+        assert_eq!(all.len(), 3);
+        all.into_iter()
+            .find(|one| *one.address == *address)
+            .unwrap()
+    };
+    let one = of(held.node());
+    assert_eq!((one.in_use, one.waiting, one.left_out), (1, 0, false));
+    assert!(one.connections >= 1);
+    assert!(
+        pool.endpoint_stats()
+            .iter()
+            .any(|one| one.latency.is_some())
+    );
+    drop(held);
+
+    cluster.offline(2);
+    wait_for("the state to be known", SOON, || {
+        let stats = pool.stats();
+        (stats.instances == 3 && stats.usable_instances == 2).then_some(())
+    });
+    (0..3).for_each(|index| cluster.kill(index));
+    wait_for("the failure to be known", SOON, || {
+        let stats = pool.stats();
+        (stats.topology_failing && stats.refresh_failures > 0).then_some(())
+    });
+    assert_eq!(pool.stats().instances, 3);
+    pool.close().unwrap();
+    assert_eq!(pool.endpoint_stats().len(), 2);
+}
+
+fn left_out(pool: &Pool) -> Vec<Arc<str>> {
+    let stats = pool.endpoint_stats().into_iter();
+    stats
+        .filter(|one| one.left_out)
+        .map(|one| one.address)
+        .collect()
+}
+
+#[test]
+fn slow_statements_leave_nobody_out_and_silence_does() {
+    let cluster = PicodataCluster::start(2);
+    let pool = open(&cluster, "topology_interval=1h&dial_timeout=300ms");
+    pool.ping().unwrap();
+    for index in 0..2 {
+        cluster.inject(index, "SELECT 77", Fault::Stall, usize::MAX);
+    }
+    // Each gives its connection up, and the next one has to connect, which is a sign of life.
+    for _ in 0..8 {
+        let error = pool
+            .within(Duration::from_millis(50))
+            .exec("SELECT 77", ())
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        assert_eq!(left_out(&pool), []);
+    }
+    cluster.clear_faults(0);
+    cluster.clear_faults(1);
+    let mut idle: Vec<_> = (0..8).map(|_| pool.acquire().unwrap()).collect();
+    idle.drain(..);
+    // Idle connections to an instance that hangs: nothing comes back.
+    cluster.hang(1);
+    let mut timeouts = 0;
+    for _ in 0..20 {
+        if pool
+            .within(Duration::from_millis(200))
+            .exec("SELECT 1", ())
+            .is_err()
+        {
+            timeouts += 1;
+        }
+        if !left_out(&pool).is_empty() {
+            break;
+        }
+    }
+    assert_eq!(timeouts, 3);
+    assert_eq!(left_out(&pool), [cluster.address(1).into()]);
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(500) {
+        pool.exec("SELECT 1", ()).unwrap();
+    }
+    cluster.resume(1);
+    wait_for("the instance to be used again", SOON, || {
+        pool.exec("SELECT 1", ()).unwrap();
+        left_out(&pool).is_empty().then_some(())
+    });
+    pool.close().unwrap();
 }

@@ -45,13 +45,18 @@ impl<'a> Contender<'a> {
     }
 }
 
-/// Runs all contenders in turn, `rounds` times, after one round that is not counted.
+/// Into how many turns the operations of a round are divided.
+const TURNS: usize = 3;
+
+/// Runs all contenders in turn, `rounds` times and each time [`TURNS`] times over, after one turn that is not
+/// counted. `operations` are those of a round, a multiple of `TURNS`.
 ///
 /// The machine's clock and caches change in seconds, so what is compared is what was run side by side: each
-/// round has one ratio, and the median of the ratios is what counts. The order turns from round to round.
+/// turn has one ratio, and the median of the ratios is what counts. The order changes from turn to turn.
 pub(crate) fn interleave(contenders: &mut [Contender<'_>], rounds: usize, operations: usize) {
     let count = contenders.len();
-    for round in 0..=rounds {
+    let operations = operations / TURNS;
+    for round in 0..=rounds * TURNS {
         for turn in 0..count {
             let contender = &mut contenders[(round + turn) % count];
             let (cpu, wall) = (cpu_time(), Instant::now());
@@ -74,20 +79,23 @@ fn cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// The middle, the least and the greatest of some numbers.
+/// The middle of some numbers, and the range in which the middle of all such numbers lies with 95 %.
 struct Spread {
     median: f64,
-    min: f64,
-    max: f64,
+    low: f64,
+    high: f64,
 }
 
 fn spread(numbers: impl Iterator<Item = f64>) -> Spread {
     let mut numbers: Vec<f64> = numbers.collect();
     numbers.sort_by(f64::total_cmp);
+    // How many of n numbers are below the true median is binomial: n / 2 with a deviation of √n / 2.
+    let count = numbers.len();
+    let reach = (1.96 * (count as f64).sqrt() / 2.0).ceil() as usize;
     Spread {
-        median: numbers[numbers.len() / 2],
-        min: numbers[0],
-        max: numbers[numbers.len() - 1],
+        median: numbers[count / 2],
+        low: numbers[(count / 2).saturating_sub(reach)],
+        high: numbers[(count / 2 + reach).min(count - 1)],
     }
 }
 
@@ -101,7 +109,7 @@ impl Table {
         Table {
             text: format!(
                 "{:<46}{:>11}{:>11}{:>8}  {:<15}goal\n",
-                "", "CPU µs", "wall µs", "ratio", "(least–most)"
+                "", "CPU µs", "wall µs", "ratio", "(95 %)"
             ),
         }
     }
@@ -126,7 +134,7 @@ impl Table {
             Measure::Cpu => cost.cpu / base.cpu,
             Measure::Rate => base.wall / cost.wall,
         }));
-        let range = format!("({:.2}–{:.2})", ratios.min, ratios.max);
+        let range = format!("({:.2}–{:.2})", ratios.low, ratios.high);
         let _ = write!(self.text, "{:>8.2}  {range:<15}", ratios.median);
         let what = match measure {
             Measure::Cpu => "CPU",

@@ -1,8 +1,8 @@
 //! What the driver costs beside a hand-written loop over a socket, against one real dqlite node.
 //!
 //! `cargo bench --bench dqlite` takes about a minute; `-- --quick` a few seconds. Words select parts of it:
-//! `-- point scan batch insert`. Each table shows the median over the rounds and, of the ratios between
-//! contenders that ran side by side, the least and the greatest.
+//! `-- point scan batch insert`. The table shows the median of what each contender took, the median of the
+//! ratios between contenders that ran side by side, and the range in which that one lies with 95 %.
 //!
 //! This is no test: a goal that is missed is printed and the exit status is 0.
 
@@ -141,7 +141,7 @@ impl Bench {
                 }
             }),
         ];
-        // One scan is too short to be measured.
+        // One scan for each turn.
         interleave(&mut contenders, self.arguments.rounds(), 3 * ROWS as usize);
         let [raw, driver] = &contenders;
         table.base(raw);

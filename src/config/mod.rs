@@ -20,7 +20,7 @@ use crate::logging::{Event, LogLevel, Logger};
 use crate::net::dial::DialFn;
 use crate::net::tls::{TlsConfig, TlsMode};
 use crate::picodata::config::{Balance, Environment, PicodataConfig};
-use crate::sql::Dialect;
+use crate::sql::{Dialect, Placeholders};
 use crate::topology::BalanceStrategy;
 
 /// Which database a pool talks to.
@@ -105,6 +105,7 @@ pub(crate) struct LookupConfig {
 /// | `pool_max_conn_idle_time` | 30m | a connection idle for longer is closed (looked at every 30 s); 0 is never |
 /// | `pool_health_check_period` | 1m | how often the least number of connections is seen to |
 /// | `statement_cache` | 128 | prepared statements that a connection keeps; 0 prepares none |
+/// | `placeholders` | native | how parameters are written: `native`, `question` (`?`), `named` (`:name`). PostgreSQL's own are `$1`; dqlite takes all of its own with each |
 /// | `sslmode` | see below | `disable`, `require`, `verify-ca`, `verify-full` |
 /// | `sslrootcert` | | file of CA certificates, or `system` |
 /// | `sslcert`, `sslkey` | | files of the client's certificate and its key |
@@ -152,8 +153,8 @@ pub(crate) struct LookupConfig {
 /// | `connect_timeout` | 5s | libpq's name of `dial_timeout`, in seconds; 0 is no limit |
 /// | `allow_cleartext_password` | off | whether a password may be sent readable over a connection without TLS |
 /// | `transaction_guard` | on | whether to refuse transactions on Picodata, which accepts `BEGIN` and does nothing |
-/// | `placeholders` | native | how parameters are written: `native` (`$1`), `question` (`?`), `named` (`:name`) |
 /// | `balance` | round_robin | which instance is next: `round_robin`, `random`, `least_busy`, `lowest_latency` |
+/// | `sharding` | auto | whether a statement goes to the master of its bucket where the server tells it (Picodata 26.1 and later): `auto`, `off` |
 /// | `role` | any | which instances are used: `any`, `master`, `replica` |
 /// | `tier` | | the tiers whose instances are used, with commas between; all without it |
 /// | `failure_domain` | | instances that share the most of `name=value,name=value` are preferred |
@@ -181,6 +182,7 @@ pub struct Config {
     pub(crate) timeout: Option<Duration>,
     pub(crate) pool: PoolConfig,
     pub(crate) statement_cache: usize,
+    pub(crate) placeholders: Placeholders,
     pub(crate) refresh_interval: Duration,
     pub(crate) tls: TlsConfig,
     pub(crate) dial_timeout: Duration,
@@ -209,6 +211,7 @@ impl Config {
                 acquire_timeout: Some(Duration::from_secs(10)),
             },
             statement_cache: 128,
+            placeholders: Placeholders::Native,
             refresh_interval: match database {
                 Database::Dqlite => Duration::from_secs(30),
                 Database::Picodata => Duration::from_millis(500),
@@ -278,6 +281,16 @@ impl Config {
     pub fn set(&mut self, option: &str, value: &str) -> Result<&mut Self> {
         options::set(self, option, value)?;
         Ok(self)
+    }
+
+    /// The value of an option by its name, as [`set`](Config::set) takes it; `None` where it has none, and for a
+    /// password, which is never told.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] names the option, and the nearest known one where it is unknown.
+    pub fn get(&self, option: &str) -> Result<Option<String>> {
+        options::get(self, option)
     }
 
     /// Sets the TLS options.
@@ -400,6 +413,7 @@ impl fmt::Debug for Config {
             .field("timeout", &self.timeout)
             .field("pool", &self.pool)
             .field("statement_cache", &self.statement_cache)
+            .field("placeholders", &self.placeholders)
             .field("refresh_interval", &self.refresh_interval)
             .field("tls", &self.tls)
             .field("dial_timeout", &self.dial_timeout)

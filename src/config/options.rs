@@ -24,12 +24,22 @@ pub(crate) fn is_known(name: &str) -> bool {
     PLACES.contains(&name) || OPTIONS.iter().any(|entry| entry.name == name)
 }
 
+/// The option called `name`, if the database has it.
+fn find(database: Database, name: &str) -> Result<&'static OptionEntry> {
+    OPTIONS
+        .iter()
+        .find(|entry| entry.name == name && is_valid(entry, database))
+        .ok_or_else(|| unknown(name, database))
+}
+
+/// The value of the option called `name`, as [`set`] takes it.
+pub(crate) fn get(config: &Config, name: &str) -> Result<Option<String>> {
+    Ok((find(config.database, name)?.get)(config))
+}
+
 /// Sets the option called `name`.
 pub(crate) fn set(config: &mut Config, name: &str, value: &str) -> Result<()> {
-    let known = OPTIONS.iter().find(|entry| entry.name == name);
-    let Some(entry) = known.filter(|entry| is_valid(entry, config.database)) else {
-        return Err(unknown(name, config.database));
-    };
+    let entry = find(config.database, name)?;
     (entry.set)(config, value).map_err(|fault| match fault {
         Fault::Whole(error) => error.context(format_args!("the option {name}")),
         Fault::Wanted(wanted) => {
@@ -125,6 +135,26 @@ mod tests {
         assert_eq!(documented, known);
         known.dedup();
         assert_eq!(known.len(), OPTIONS.len());
+    }
+
+    #[test]
+    fn the_c_header_says_of_every_option_what_is_said_here() {
+        let header = include_str!("../ffi/config.rs");
+        let rows = include_str!("mod.rs")
+            .lines()
+            .filter_map(|line| line.strip_prefix("/// | `")?.strip_suffix(" |"));
+        let mut count = 0;
+        for row in rows {
+            let (names, rest) = row.split_once(" |").expect("a row has three cells");
+            let (default, meaning) = rest.split_once("| ").expect("a row has three cells");
+            let line = match default.trim() {
+                "" => format!("/// - `{names}: {meaning}\n"),
+                default => format!("/// - `{names} (default {default}): {meaning}\n"),
+            };
+            assert!(header.contains(&line), "src/ffi/config.rs lacks {line:?}");
+            count += 1;
+        }
+        assert!(count > 40, "{count} rows only");
     }
 
     #[test]
@@ -233,8 +263,26 @@ mod tests {
         assert_eq!(picodata.dial_timeout.as_secs(), 7);
     }
 
+    #[test]
+    fn what_is_set_is_got_but_for_a_password() {
+        let mut config = picodata();
+        for (name, value) in [
+            ("timeout", "1500ms"),
+            ("pool_max_conns", "7"),
+            ("tier", "hot"),
+        ] {
+            set(&mut config, name, value).unwrap();
+            assert_eq!(get(&config, name).unwrap().as_deref(), Some(value));
+        }
+        set(&mut config, "password", "secret").unwrap();
+        assert_eq!(get(&config, "password").unwrap(), None);
+        let error = get(&config, "timeuot").unwrap_err();
+        assert!(error.message().contains("timeout"), "{error}");
+        assert!(get(&config, "busy_timeout").is_err());
+    }
+
     /// A value of each option that is not the one it has by default.
-    const SAMPLES: [(&str, &str); 40] = [
+    const SAMPLES: [(&str, &str); 41] = [
         ("timeout", "0s"),
         ("acquire_timeout", "1500ms"),
         ("pool_max_conns", "3"),
@@ -244,6 +292,7 @@ mod tests {
         ("pool_max_conn_idle_time", "0s"),
         ("pool_health_check_period", "250us"),
         ("statement_cache", "0"),
+        ("placeholders", "named"),
         ("sslmode", "verify-full"),
         ("sslrootcert", "system"),
         ("sslcert", "/etc/a b.crt"),
@@ -265,11 +314,11 @@ mod tests {
         ("options", "sql_motion_row_max=1,sql_vdbe_opcode_max=2"),
         ("allow_cleartext_password", "on"),
         ("transaction_guard", "off"),
-        ("placeholders", "named"),
         ("balance", "lowest_latency"),
         ("role", "replica"),
         ("tier", "default,hot"),
         ("failure_domain", "dc=1,host=a"),
+        ("sharding", "off"),
         ("topology_interval", "2s"),
         (
             "service_url",

@@ -213,6 +213,27 @@ pub(super) const OPTIONS: &[OptionEntry] = &[
         |c| Some(c.statement_cache.to_string()),
     ),
     entry(
+        "placeholders",
+        Both,
+        |c, v| {
+            c.placeholders = match v {
+                "native" => Placeholders::Native,
+                "question" => Placeholders::Question,
+                "named" => Placeholders::Named,
+                _ => return Err(Fault::Wanted("native, question or named")),
+            };
+            Ok(())
+        },
+        |c| {
+            let style = match c.placeholders {
+                Placeholders::Native => "native",
+                Placeholders::Question => "question",
+                Placeholders::Named => "named",
+            };
+            Some(style.to_owned())
+        },
+    ),
+    entry(
         "sslmode",
         Both,
         |c, v| match TlsMode::from_str(v) {
@@ -441,27 +462,6 @@ pub(super) const OPTIONS: &[OptionEntry] = &[
         |c| on_off(c.picodata.transaction_guard),
     ),
     entry(
-        "placeholders",
-        Picodata,
-        |c, v| {
-            c.picodata.placeholders = match v {
-                "native" => Placeholders::Native,
-                "question" => Placeholders::Question,
-                "named" => Placeholders::Named,
-                _ => return Err(Fault::Wanted("native, question or named")),
-            };
-            Ok(())
-        },
-        |c| {
-            let style = match c.picodata.placeholders {
-                Placeholders::Native => "native",
-                Placeholders::Question => "question",
-                Placeholders::Named => "named",
-            };
-            Some(style.to_owned())
-        },
-    ),
-    entry(
         "balance",
         Picodata,
         |c, v| {
@@ -519,6 +519,22 @@ pub(super) const OPTIONS: &[OptionEntry] = &[
             let parts = c.picodata.filter.failure_domain.iter();
             let parts: Vec<_> = parts.map(|(n, v)| format!("{n}={v}")).collect();
             Some(parts.join(","))
+        },
+    ),
+    entry(
+        "sharding",
+        Picodata,
+        |c, v| {
+            c.picodata.sharding = match v {
+                "auto" => true,
+                "off" => false,
+                _ => return Err(Fault::Wanted("auto or off")),
+            };
+            Ok(())
+        },
+        |c| {
+            let sharding = if c.picodata.sharding { "auto" } else { "off" };
+            Some(sharding.to_owned())
         },
     ),
     entry(

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::backend::{NextRow, Session};
+use crate::backend::{Aim, NextRow, Session};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::net::backoff::Backoff;
@@ -44,7 +44,7 @@ impl Line {
             }
             let lease = match &mut self.lease {
                 Some(lease) => lease,
-                none => none.insert(self.core.lease(call, Instant::now())?),
+                none => none.insert(self.core.lease(Aim::Any, call, Instant::now())?),
             };
             let was_in_transaction = lease.session()?.in_transaction();
             let began = self.core.backend.measures().then(Instant::now);

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::time::Instant;
 
 use super::{Connection, bounds, enter};
-use crate::backend::{NextRow, Session};
+use crate::backend::{ExecResult, NextRow, Session};
 use crate::error::Result;
 use crate::net::wait::Call;
 use crate::pool::endpoint::Lease;
@@ -65,6 +65,12 @@ impl Connection {
             Some(session) => session.columns(),
             None => no_columns(),
         }
+    }
+
+    /// What the statement whose answer is being read has done, if it answers no rows.
+    pub(crate) fn written(&self) -> ExecResult {
+        let session = self.line.lease.as_ref().and_then(Lease::peek);
+        session.map_or_else(ExecResult::default, |session| session.written())
     }
 
     #[inline]

@@ -17,7 +17,8 @@ use crate::dqlite::wire::request::Request;
 use crate::dqlite::wire::response::Response;
 use crate::error::{Error, ErrorKind, Result};
 use crate::logging::Event;
-use crate::net::wait::{Call, Waker};
+use crate::net::flight::{Boarded, Flight};
+use crate::net::wait::Call;
 
 /// Knows the leader, and finds it again when it is lost.
 pub(crate) struct DqliteBackend {
@@ -25,6 +26,8 @@ pub(crate) struct DqliteBackend {
     lookup: Lookup,
     store: Arc<dyn NodeStore>,
     state: Mutex<State>,
+    /// One thread looks the leader up; the others wait for it.
+    looking: Flight,
     leader_changes: AtomicU64,
 }
 
@@ -40,9 +43,6 @@ struct State {
     leader: Option<Arc<str>>,
     /// The last leader, which is asked first.
     last: Option<Arc<str>>,
-    /// Whether a thread is looking the leader up; the others wait for it.
-    looking: bool,
-    waiting: Vec<Arc<Waker>>,
 }
 
 impl DqliteBackend {
@@ -59,6 +59,7 @@ impl DqliteBackend {
             prober,
             store,
             state: Mutex::default(),
+            looking: Flight::default(),
             leader_changes: AtomicU64::new(0),
         })
     }
@@ -69,44 +70,41 @@ impl DqliteBackend {
 
     /// The leader, looked up if need be; one thread looks, the others wait for it.
     fn leader(&self, call: &Call<'_>) -> Result<Leader> {
-        let last = loop {
-            let waker;
-            {
-                let mut state = self.state.lock();
-                if let Some(leader) = &state.leader {
-                    return Ok(Leader {
-                        address: Arc::clone(leader),
-                        session: None,
-                    });
-                }
-                if !state.looking {
-                    state.looking = true;
-                    break state.last.clone();
-                }
-                waker = Waker::current()?;
-                state.waiting.push(Arc::clone(&waker));
-            }
-            if let Err(error) = call.wait(&waker) {
-                let mut state = self.state.lock();
-                state.waiting.retain(|other| !Arc::ptr_eq(other, &waker));
-                return Err(match error.kind() {
-                    ErrorKind::Timeout => self.lookup.failure(),
-                    _ => error,
+        let known = || self.state.lock().leader.clone();
+        let boarded = self.looking.board(known, call);
+        let landing = match boarded {
+            Ok(Boarded::Ready(address)) => {
+                return Ok(Leader {
+                    address,
+                    session: None,
                 });
             }
+            Ok(Boarded::Pilot(landing)) => landing,
+            Err(error) if error.kind() == ErrorKind::Timeout => return Err(self.lookup.failure()),
+            Err(error) => return Err(error),
         };
-        let mut looking = Looking {
-            backend: self,
-            found: None,
-        };
-        let found = self.lookup.find(last.as_deref(), call)?;
-        looking.found = Some(Arc::clone(&found.leader));
-        drop(looking);
-        let Found { leader, session } = found;
+        let last = self.state.lock().last.clone();
+        let Found { leader, session } = self.lookup.find(last.as_deref(), call)?;
+        let has_changed = self.set_leader(&leader);
+        drop(landing);
+        if has_changed {
+            self.leader_changes.fetch_add(1, Ordering::Relaxed);
+            let logger = self.prober.logger();
+            logger.info(format_args!("the leader is now {leader}"));
+            logger.event(Event::Leader(&leader));
+        }
         Ok(Leader {
             address: leader,
             session: Some(session),
         })
+    }
+
+    /// Takes a leader in that a lookup has found; true if it was another one before.
+    fn set_leader(&self, leader: &Arc<str>) -> bool {
+        let mut state = self.state.lock();
+        state.leader = Some(Arc::clone(leader));
+        let last = state.last.replace(Arc::clone(leader));
+        last.is_some_and(|last| last != *leader)
     }
 
     /// Opens a conversation with the leader.
@@ -145,40 +143,6 @@ impl DqliteBackend {
                 })
                 .collect()),
             _ => Err(harmless(channel.unexpected("NODES")).with_node(&*leader)),
-        }
-    }
-}
-
-/// Ends a lookup, however it ends, and lets the threads that wait for it go on.
-struct Looking<'a> {
-    backend: &'a DqliteBackend,
-    found: Option<Arc<str>>,
-}
-
-impl Drop for Looking<'_> {
-    fn drop(&mut self) {
-        let found = self.found.take();
-        let changed = {
-            let mut state = self.backend.state.lock();
-            state.looking = false;
-            let last = state.last.as_ref();
-            let changed = found
-                .clone()
-                .filter(|found| last.is_some_and(|last| last != found));
-            if let Some(leader) = found {
-                state.last = Some(Arc::clone(&leader));
-                state.leader = Some(leader);
-            }
-            for waker in state.waiting.drain(..) {
-                waker.wake();
-            }
-            changed
-        };
-        if let Some(leader) = changed {
-            self.backend.leader_changes.fetch_add(1, Ordering::Relaxed);
-            let logger = self.backend.prober.logger();
-            logger.info(format_args!("the leader is now {leader}"));
-            logger.event(Event::Leader(&leader));
         }
     }
 }

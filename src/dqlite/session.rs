@@ -44,6 +44,8 @@ pub(crate) struct DqliteSession {
     since_1_15: Option<bool>,
     in_transaction: bool,
     reading: Reading,
+    /// What the last statement without rows has done that was queried or stepped to.
+    written: ExecResult,
     steps: VecDeque<Step>,
     /// Answers to FINALIZE that come before the one that is waited for.
     finalizing: usize,
@@ -97,6 +99,7 @@ impl DqliteSession {
             since_1_15: None,
             in_transaction: false,
             reading: Reading::default(),
+            written: ExecResult::default(),
             steps: VecDeque::new(),
             finalizing: 0,
         })
@@ -248,6 +251,7 @@ impl DqliteSession {
         params: ParamsRef<'_>,
         call: &Call<'_>,
     ) -> Result<()> {
+        self.written = ExecResult::default();
         self.check_support(kind, params.len(), call)?;
         let parameters = prepared.map(|prepared| prepared.parameters);
         bind(sql, parameters, params, |params| {
@@ -333,13 +337,17 @@ impl Session for DqliteSession {
                 done => return done,
             }
         }
-        self.exec_kind(sql, (kind, prepared), params, call)?;
+        self.written = self.exec_kind(sql, (kind, prepared), params, call)?;
         self.reading.clear();
         Ok(())
     }
 
     fn columns(&self) -> &Columns {
         self.reading.columns()
+    }
+
+    fn written(&self) -> ExecResult {
+        self.written
     }
 
     fn rows_write(&self) -> bool {

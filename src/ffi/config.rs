@@ -25,7 +25,6 @@ use super::store::quorate_store;
 use super::view::text;
 use crate::config::Config;
 use crate::deadline::Deadline;
-use crate::logging::Event;
 
 /// The configuration of a pool. Any thread may use it.
 pub struct quorate_config {
@@ -35,6 +34,10 @@ pub struct quorate_config {
 impl quorate_config {
     pub(super) fn copy(&self) -> Config {
         self.config.lock().clone()
+    }
+
+    pub(super) fn change(&self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config.lock());
     }
 }
 
@@ -83,36 +86,19 @@ pub type quorate_dial_fn = Option<
     ) -> i32,
 >;
 
-/// A change that a pool has noticed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(i32)]
-pub enum quorate_event {
-    /// Another node leads: `text` is its address.
-    Leader = 1,
-    /// The list of the cluster's nodes has changed: `number` is how many there are now.
-    Nodes = 2,
-}
-
-/// Is told of a `quorate_event`. `text` has `text_len` bytes, valid during the call, without a NUL behind them.
-///
-/// Called on the thread that has noticed: that of a call, or the pool's own. It may ask the pool for its
-/// figures (`quorate_pool_stat`), but must make no call that takes a connection.
-pub type quorate_event_fn = Option<
-    unsafe extern "C" fn(
-        user_data: *mut c_void,
-        event: i32,
-        text: *const c_char,
-        text_len: usize,
-        number: u64,
-    ),
->;
-
 /// Makes a configuration from a connection string:
-/// `dqlite://10.0.0.1:9001,10.0.0.2:9001,[::1]:9001/app?pool_max_conns=20&timeout=5s`.
 ///
-/// The hosts are `host:port`, `[IPv6]:port`, `@name` for an abstract Unix socket or a percent-encoded path for
-/// a Unix socket (`%2Frun%2Fapp.sock`); the path is the name of the database. Any one node of the cluster is
-/// enough, the others are learned. Values with special characters are percent-encoded.
+///     dqlite://10.0.0.1:9001,10.0.0.2:9001,[::1]:9001/app?pool_max_conns=20&timeout=5s
+///     picodata://app:secret@10.0.0.1:4327,10.0.0.2:4327/app?sslmode=verify-full&sslrootcert=ca.crt
+///     postgres://app@db1,db2:5433/app
+///     host=db1,db2 port=5432,5433 user=app password='it\'s' dbname=app
+///
+/// For dqlite the hosts are `host:port`, `[IPv6]:port`, `@name` for an abstract Unix socket or a percent-encoded
+/// path for a Unix socket (`%2Frun%2Fapp.sock`); the path is the name of the database. For Picodata and PostgreSQL a
+/// host is a name, an IP address, or a directory with a Unix socket (`%2Frun%2Fpostgresql`); what the string does not
+/// say is looked for in the service file and the environment (PGHOST, PGUSER, PGPASSWORD and so on), as libpq does.
+/// Any one node or instance is enough, the others are learned. Values with special characters are percent-encoded in
+/// a URL, and put in quotes behind `keyword=`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quorate_config_new(
     url: *const c_char,
@@ -132,6 +118,8 @@ pub unsafe extern "C" fn quorate_config_new(
 /// Sets an option by its name, as in a connection string, its value not percent-encoded. Durations are written
 /// as `1h30m`, `500ms` or, as a number alone, in seconds.
 ///
+/// Options of both databases:
+///
 /// - `timeout` (default 30s): the deadline of each call that has no other; 0 is none
 /// - `acquire_timeout` (default 10s): how long a call waits for a connection at most, the lookup of the leader included; 0 is no limit of its own
 /// - `pool_max_conns` (default 10): the most connections to one node
@@ -141,20 +129,49 @@ pub unsafe extern "C" fn quorate_config_new(
 /// - `pool_max_conn_idle_time` (default 30m): a connection idle for longer is closed (looked at every 30 s); 0 is never
 /// - `pool_health_check_period` (default 1m): how often the least number of connections is seen to
 /// - `statement_cache` (default 128): prepared statements that a connection keeps; 0 prepares none
-/// - `busy_timeout` (default 5s): how long a statement outside of a transaction is repeated while another connection holds the lock; 0 is not at all
-/// - `max_message` (default 67108864): the largest answer accepted, in bytes
-/// - `refresh_interval` (default 30s): how often the list of nodes is read; an error reads it at once
-/// - `sslmode` (default disable): `disable`, `require`, `verify-ca`, `verify-full`
+/// - `placeholders` (default native): how parameters are written: `native`, `question` (`?`), `named` (`:name`). PostgreSQL's own are `$1`; dqlite takes all of its own with each
+/// - `sslmode` (default see below): `disable`, `require`, `verify-ca`, `verify-full`
 /// - `sslrootcert`: file of CA certificates, or `system`
 /// - `sslcert`, `sslkey`: files of the client's certificate and its key
 /// - `sslservername`: the name to look for in the server's certificate instead of the host
 /// - `dial_timeout` (default 5s): how long one dial takes at most, TLS included
+///
+/// Without `sslmode`, dqlite is spoken to in plain text; for Picodata it is `verify-full` if `sslrootcert` is given,
+/// `require` if only `sslcert` is, and `disable` otherwise.
+///
+/// Of dqlite:
+///
+/// - `busy_timeout` (default 5s): how long a statement outside of a transaction is repeated while another connection holds the lock; 0 is not at all
+/// - `max_message` (default 67108864): the largest answer accepted, in bytes
+/// - `refresh_interval` (default 30s): how often the list of nodes is read; an error reads it at once
 /// - `store`: file of the list of nodes, kept up to date: `….yaml`, or else SQLite
 /// - `attempt_timeout` (default 15s): how long one node may take to say who leads
 /// - `probe_limit` (default 10): how many nodes are asked at once
 /// - `probe_delay` (default 250ms): how long the last known leader may take before others are asked as well
 /// - `backoff_factor`, `backoff_cap` (default 50ms, 250ms): the pauses between lookups: doubling, with jitter, up to the cap
 /// - `retry_limit` (default 0): how often a lookup that found no leader is repeated; 0 is until the deadline
+///
+/// Of Picodata and PostgreSQL:
+///
+/// - `user` (default the system's user): the user
+/// - `password`: the password; otherwise it is looked for in the passfile
+/// - `passfile` (default `~/.pgpass`): lines `host:port:database:user:password`; left alone if others than its owner may read it
+/// - `dbname` (default the user): the database; Picodata takes any
+/// - `application_name`, `fallback_application_name`: a name that the server may show
+/// - `options`: options for the server; for Picodata `name=value,name=value`
+/// - `connect_timeout` (default 5s): libpq's name of `dial_timeout`, in seconds; 0 is no limit
+/// - `allow_cleartext_password` (default off): whether a password may be sent readable over a connection without TLS
+/// - `transaction_guard` (default on): whether to refuse transactions on Picodata, which accepts `BEGIN` and does nothing
+/// - `balance` (default round_robin): which instance is next: `round_robin`, `random`, `least_busy`, `lowest_latency`
+/// - `sharding` (default auto): whether a statement goes to the master of its bucket where the server tells it (Picodata 26.1 and later): `auto`, `off`
+/// - `role` (default any): which instances are used: `any`, `master`, `replica`
+/// - `tier`: the tiers whose instances are used, with commas between; all without it
+/// - `failure_domain`: instances that share the most of `name=value,name=value` are preferred
+/// - `topology` (default on): whether the instances are learned from the cluster; `off` uses the given hosts alone
+/// - `topology_interval` (default 500ms): how often the instances are read; an error reads them at once
+/// - `service_url`: the connection string of the instance to read them from; any of the pool's without it
+/// - `target_session_attrs` (default any): accepted as `any` alone; see `role`
+/// - `channel_binding`, `client_encoding`, `gssencmode`, `sslnegotiation`, `sslcompression`, `sslsni`, `load_balance_hosts`: accepted with the values that ask for nothing, and refused with others
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quorate_config_set(
     config: *const quorate_config,
@@ -254,40 +271,32 @@ pub unsafe extern "C" fn quorate_config_set_dial(
     }
 }
 
-/// Sets the function that is told when the leader or the list of nodes changes. `user_data` and `destroy` may
-/// be NULL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn quorate_config_set_event(
-    config: *const quorate_config,
-    event: quorate_event_fn,
-    user_data: *mut c_void,
-    destroy: quorate_destroy_fn,
-    out_error: *mut *mut quorate_error,
-) -> quorate_status {
-    // Before anything can fail: the data is destroyed then, too.
-    let user = UserData::new(user_data, destroy);
-    // SAFETY: the header's rules.
-    unsafe {
-        boundary(out_error, (), || {
-            let tell = event.ok_or_else(|| Failure::null("event"))?;
-            let config = borrow(config, "config")?;
-            config.config.lock().set_event(move |event| {
-                let (kind, text, number) = match event {
-                    Event::Leader(address) => (quorate_event::Leader, address, 0),
-                    Event::Nodes(count) => (quorate_event::Nodes, "", count as u64),
-                };
-                let pointer = text.as_ptr().cast();
-                tell(user.pointer(), kind as i32, pointer, text.len(), number);
-            });
-            Ok(())
-        })
-    }
-}
-
 fn milliseconds(deadline: Deadline) -> i64 {
     deadline.remaining().map_or(QUORATE_TIMEOUT_NONE, |left| {
         i64::try_from(left.as_millis()).unwrap_or(QUORATE_TIMEOUT_NONE)
     })
+}
+
+/// Gives the value of an option by its name, written as `quorate_config_set` takes it. `out_value` is NULL where
+/// the option has none, and for a password, which is never told.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_config_get(
+    config: *const quorate_config,
+    option: *const c_char,
+    option_len: usize,
+    out_value: *mut *mut quorate_buffer,
+    out_error: *mut *mut quorate_error,
+) -> quorate_status {
+    // SAFETY: the header's rules.
+    unsafe {
+        boundary(out_error, Out(out_value, "out_value"), || {
+            let config = borrow(config, "config")?.config.lock();
+            let value = config.get(text(option, option_len, "option")?)?;
+            Ok(value.map_or(std::ptr::null_mut(), |value| {
+                give(quorate_buffer::of(value.into_bytes()))
+            }))
+        })
+    }
 }
 
 /// Gives the name of the database.

@@ -22,6 +22,7 @@ mod status;
 mod view;
 
 mod arrow;
+mod balance;
 mod batch;
 mod buffer;
 mod bulk;
@@ -30,6 +31,7 @@ mod cluster;
 mod config;
 mod connection;
 mod error;
+mod event;
 mod node;
 mod nodes;
 mod params;

@@ -114,8 +114,9 @@ pub unsafe extern "C" fn quorate_pool_exec(
             let sql = text(sql, sql_len, "sql")?;
             let bounds = bounds(timeout_ms, cancel)?;
             with_params(params, params_len, |params| {
+                let (deadline, cancel) = (bounds.deadline, bounds.cancel);
                 let mut connection =
-                    pool.acquire_for_call_within(bounds.deadline, bounds.cancel)?;
+                    pool.acquire_for_statement_within(sql, params, deadline, cancel)?;
                 Ok(connection.exec(sql, params)?.into())
             })
         })
@@ -146,8 +147,9 @@ pub unsafe extern "C" fn quorate_pool_query(
             let sql = text(sql, sql_len, "sql")?;
             let bounds = bounds(timeout_ms, cancel)?;
             with_params(params, params_len, |params| {
+                let (deadline, cancel) = (bounds.deadline, bounds.cancel);
                 let mut connection =
-                    pool.acquire_for_call_within(bounds.deadline, bounds.cancel)?;
+                    pool.acquire_for_statement_within(sql, params, deadline, cancel)?;
                 connection.start_query(sql, params)?;
                 quorate_rows::start(&Seat::new(pool, connection))
             })

@@ -24,12 +24,14 @@ use chrono::{DateTime, FixedOffset, NaiveDate};
 use uuid::Uuid;
 
 use super::boundary::{Out, answer, boundary, free};
+use super::connection::quorate_result;
 use super::error::quorate_error;
 use super::handle::{borrow, give};
 use super::seat::{Inside, Seat};
 use super::status::{Answer, Failure, quorate_status};
 use super::value::{days, quorate_timestamp, quorate_type, quorate_value};
 use super::view::{put, text};
+use crate::backend::ExecResult;
 use crate::convert::FromValue;
 use crate::error::{Error, ErrorKind, Result};
 use crate::row::{ColumnIndex, Columns};
@@ -41,6 +43,7 @@ pub struct quorate_rows {
     /// 0 once the rows were given to an Arrow stream.
     token: AtomicU64,
     columns: Columns,
+    result: ExecResult,
 }
 
 impl quorate_rows {
@@ -51,11 +54,14 @@ impl quorate_rows {
 
     /// The rows that were asked for on the connection of `seat`.
     pub(super) fn of(seat: &Arc<Seat>, inside: &mut Inside<'_>) -> Answer<*mut Self> {
-        let columns = inside.connection()?.columns().clone();
+        let connection = inside.connection()?;
+        let columns = connection.columns().clone();
+        let result = connection.written();
         Ok(give(quorate_rows {
             seat: Arc::clone(seat),
             token: AtomicU64::new(inside.start_rows()),
             columns,
+            result,
         }))
     }
 
@@ -79,6 +85,7 @@ impl quorate_rows {
             seat: Arc::clone(&self.seat),
             token: AtomicU64::new(self.token.swap(0, Ordering::Relaxed)),
             columns: self.columns.clone(),
+            result: self.result,
         })
     }
 }
@@ -99,6 +106,22 @@ pub unsafe extern "C" fn quorate_rows_columns(rows: *const quorate_rows) -> usiz
     answer(0, || {
         unsafe { rows.as_ref() }.map(|rows| rows.columns.len())
     })
+}
+
+/// What a statement that answers no rows has done; zeros for one that answers rows. Makes no round trip. So a
+/// caller need not know beforehand whether a statement answers rows.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_rows_result(
+    rows: *const quorate_rows,
+    out_result: *mut quorate_result,
+    out_error: *mut *mut quorate_error,
+) -> quorate_status {
+    // SAFETY: the header's rules.
+    unsafe {
+        boundary(out_error, Out(out_result, "out_result"), || {
+            Ok(borrow(rows, "rows")?.result.into())
+        })
+    }
 }
 
 /// The name of a column, without a NUL behind it, valid as long as `rows`. `out_len` is its length and may be

@@ -3,6 +3,7 @@
 pub(crate) mod address;
 pub(crate) mod backoff;
 pub(crate) mod dial;
+pub(crate) mod flight;
 pub(crate) mod resolve;
 pub(crate) mod socket;
 pub(crate) mod stream;

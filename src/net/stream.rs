@@ -221,6 +221,7 @@ impl Stream {
                 if self.received(read)? {
                     return Ok(());
                 }
+                call.ask()?;
                 continue;
             }
             let mut interest = PollFlags::IN;

@@ -19,6 +19,10 @@ const LONG_WAIT: Duration = Duration::from_secs(1);
 /// was seen to end 30 ms late.
 const EARLY: Duration = Duration::from_millis(200);
 
+/// How often a cancel handle that asks is asked, at least. A signal handler that ran just before a wait has not
+/// interrupted it.
+const ASK_AFTER: Duration = Duration::from_millis(500);
+
 /// Wakes one thread out of its wait, from any other thread.
 ///
 /// A wake-up is remembered: one that comes before the wait ends the next wait at once. Waits may also end
@@ -119,6 +123,14 @@ impl<'a> Call<'a> {
         Ok(())
     }
 
+    /// Between two waits: lets the one who called decide whether to go on.
+    pub(crate) fn ask(&self) -> Result<()> {
+        if let Some(cancel) = self.cancel {
+            cancel.ask();
+        }
+        self.check_cancelled()
+    }
+
     fn check_cancelled(&self) -> Result<()> {
         if self.cancel.is_some_and(CancelHandle::is_cancelled) {
             return Err(cancelled());
@@ -167,7 +179,9 @@ impl<'a> Call<'a> {
             let timeout = match self.deadline.remaining() {
                 Some(left) if left.is_zero() => return Err(self::timeout()),
                 // The conversion fails for more seconds than fit an i64, which is no bound at all.
-                left => left.and_then(|left| Timespec::try_from(one_wait(left)).ok()),
+                left => self
+                    .one_wait(left)
+                    .and_then(|wait| Timespec::try_from(wait).ok()),
             };
             let (ready, woken) = match (target, waker) {
                 (Some((fd, interest)), Some(waker)) => {
@@ -204,7 +218,17 @@ impl<'a> Call<'a> {
             if !ready.is_empty() {
                 return Ok(ready);
             }
+            self.ask()?;
         }
+    }
+
+    /// How long to wait at once when `left` is left.
+    fn one_wait(&self, left: Option<Duration>) -> Option<Duration> {
+        let wait = left.map(one_wait);
+        if self.cancel.is_some_and(CancelHandle::asks) {
+            return Some(wait.map_or(ASK_AFTER, |wait| wait.min(ASK_AFTER)));
+        }
+        wait
     }
 
     /// A signal handler of the host ran: that is no error.
@@ -280,6 +304,30 @@ mod tests {
             .wait(&waker)
             .unwrap();
         thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_handle_that_asks_ends_a_wait_without_a_signal() {
+        use std::sync::atomic::{AtomicU32, Ordering};
+
+        let (reader, _writer) = std::os::unix::net::UnixStream::pair().unwrap();
+        let asked = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&asked);
+        let handle =
+            CancelHandle::with_interrupt(move || count.fetch_add(1, Ordering::SeqCst) == 1);
+        let call = Call {
+            deadline: Deadline::after(Duration::from_secs(10)),
+            cancel: Some(&handle),
+            closing: None,
+        };
+        let error = call.wait_fd(reader.as_fd(), PollFlags::IN).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Cancelled);
+        assert_eq!(
+            asked.load(Ordering::SeqCst),
+            2,
+            "no answers are not asked twice"
+        );
+        assert!(handle.is_cancelled(), "a yes stays");
     }
 
     #[test]

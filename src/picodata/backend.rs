@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::backend::{Backend, Refreshed, Route, Session, Target};
+use crate::backend::{Aim, Backend, Refreshed, Route, Session, ShardingSource, Standing, Target};
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, NodeCause, Result};
+use crate::logging::{Event, Logger};
 use crate::net::dial::Dialer;
+use crate::net::flight::{Boarded, Flight};
 use crate::net::tls::TlsMode;
 use crate::net::wait::Call;
 use crate::picodata::config::{Balance, Passwords, Scheme};
@@ -18,8 +20,9 @@ use crate::picodata::connect::connect;
 use crate::picodata::discover::{Topology, discover};
 use crate::picodata::members::Members;
 use crate::picodata::options::{ConnectOptions, Server};
-use crate::pool::flight::{Boarded, Flight};
-use crate::topology::Snapshot;
+use crate::picodata::sharding::{Sharding, StatementKeys};
+use crate::sql::{Dialect, is_ddl};
+use crate::topology::{Instance, Snapshot};
 
 /// How long calls are answered as the server did when it refused the user, without asking it again: Picodata blocks
 /// a user after five wrong passwords.
@@ -30,15 +33,19 @@ const SOURCE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Knows the instances, and chooses among them.
 pub(crate) struct PicodataBackend {
     members: Members,
+    sharding: Sharding,
     access: Access,
     /// Where the topology is read, if not from the instances themselves.
     service: Option<(Access, Vec<String>)>,
     seeds: Vec<String>,
+    logger: Logger,
     topology: bool,
     measures: bool,
     discovering: Flight,
     /// The session that the topology was read with.
     reader: Mutex<Option<Reader>>,
+    /// The uuid of the last instance that led.
+    last_leader: Mutex<Option<Arc<str>>>,
     leader_changes: AtomicU64,
 }
 
@@ -51,6 +58,8 @@ struct Reader {
 struct Access {
     options: ConnectOptions,
     passwords: Passwords,
+    /// Whether a session has found the server to be Picodata.
+    is_picodata: AtomicBool,
     /// Whether the user was let in. Until then one thread at a time tries.
     is_admitted: AtomicBool,
     trying: Flight,
@@ -59,7 +68,7 @@ struct Access {
 }
 
 impl Access {
-    fn new(config: &Config) -> Result<Self> {
+    fn new(config: &Config, statement_keys: Option<Arc<StatementKeys>>) -> Result<Self> {
         let tls = match config.tls.mode() {
             TlsMode::Disable => None,
             _ => Some(config.tls.build()?),
@@ -70,7 +79,7 @@ impl Access {
             Scheme::Postgres => Server::Postgres,
         };
         Ok(Access {
-            passwords: own.passwords(config.name(), &config.hosts),
+            passwords: own.passwords(config.name(), &config.hosts, &config.logger),
             options: ConnectOptions {
                 dialer: Dialer::new(None, config.dial.clone(), config.dial_timeout),
                 tls,
@@ -80,10 +89,13 @@ impl Access {
                 options: own.options.clone(),
                 allow_cleartext: own.allow_cleartext_password,
                 allow_transactions: !own.transaction_guard,
-                placeholders: own.placeholders,
+                placeholders: config.placeholders,
                 statement_cache: config.statement_cache,
+                statement_keys,
+                logger: config.logger.clone(),
                 ..ConnectOptions::new(server, own.user.clone())
             },
+            is_picodata: AtomicBool::new(server == Server::Picodata),
             is_admitted: AtomicBool::new(false),
             trying: Flight::default(),
             refused: Mutex::new(None),
@@ -115,9 +127,31 @@ impl Access {
         let password = self.passwords.of(address);
         let options = ConnectOptions {
             password: password.map(|password| password.expose().to_owned()),
+            startup: self.startup(),
             ..self.options.clone()
         };
-        Ok(Box::new(connect(address, &Arc::new(options), call)?))
+        let session = connect(address, &Arc::new(options), call)?;
+        if session.server() == Server::Picodata {
+            self.is_picodata.store(true, Ordering::Relaxed);
+        }
+        Ok(Box::new(session))
+    }
+
+    /// What 26.1 and later are asked for: an error of its own for a statement that is out of date, and what the
+    /// distribution key of a statement is. Older ones pass it over; plain PostgreSQL would refuse the connection.
+    fn startup(&self) -> Vec<(String, String)> {
+        if !self.is_picodata.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let metadata = self
+            .options
+            .statement_keys
+            .as_ref()
+            .map(|_| "pico_query_metadata");
+        let names = ["pico_stmt_invalidation"].into_iter().chain(metadata);
+        names
+            .map(|name| (name.to_owned(), "true".to_owned()))
+            .collect()
     }
 
     /// Fails as the server did when it refused the user a short while ago.
@@ -145,7 +179,7 @@ impl PicodataBackend {
     pub(crate) fn new(config: &Config) -> Result<Self> {
         let own = &config.picodata;
         let service = match &own.service_url {
-            Some(service) => Some((Access::new(service)?, service.hosts.clone())),
+            Some(service) => Some((Access::new(service, None)?, service.hosts.clone())),
             None => None,
         };
         let strategy = own.balance.strategy();
@@ -153,15 +187,19 @@ impl PicodataBackend {
         if !own.topology {
             members.apply(Members::of_hosts(&config.hosts));
         }
+        let sharding = Sharding::new(own.sharding);
         Ok(PicodataBackend {
             members,
-            access: Access::new(config)?,
+            access: Access::new(config, sharding.statement_keys().cloned())?,
+            sharding,
             service,
             seeds: config.hosts.clone(),
+            logger: config.logger.clone(),
             topology: own.topology,
             measures: matches!(own.balance, Balance::LowestLatency | Balance::Own(_)),
             discovering: Flight::default(),
             reader: Mutex::new(None),
+            last_leader: Mutex::new(None),
             leader_changes: AtomicU64::new(0),
         })
     }
@@ -175,7 +213,7 @@ impl PicodataBackend {
 
     /// Sees to it that there is a snapshot: one thread reads it, the others wait.
     fn ensure_discovered(&self, call: &Call<'_>) -> Result<()> {
-        let ready = || self.members.snapshot().map(|_| ());
+        let ready = || self.members.is_known().then_some(());
         match self.discovering.board(ready, call)? {
             Boarded::Ready(()) => Ok(()),
             Boarded::Pilot(_landing) => self.read_topology(call),
@@ -211,15 +249,17 @@ impl PicodataBackend {
         let kept = self.reader.lock().take();
         if let Some(mut reader) = kept {
             let limited = call.at_most(Deadline::after(SOURCE_TIMEOUT));
-            match discover(&mut *reader.session, &limited) {
+            match discover(&mut *reader.session, &self.logger, &limited) {
                 Ok(topology) => {
-                    *self.reader.lock() = Some(reader);
-                    self.take(topology);
+                    self.take(topology, reader, &limited);
                     return Ok(());
                 }
                 Err(error) => {
                     call.check()?;
-                    log::debug!(target: "quorate", "{}: reading the topology: {error}", reader.address);
+                    self.logger.debug(format_args!(
+                        "{}: reading the topology: {error}",
+                        reader.address
+                    ));
                     causes.push(cause(&reader.address, error));
                 }
             }
@@ -229,11 +269,12 @@ impl PicodataBackend {
             let read = self
                 .source_access()
                 .connect(&address, &limited)
-                .and_then(|mut session| Ok((discover(&mut *session, &limited)?, session)));
+                .and_then(|mut session| {
+                    Ok((discover(&mut *session, &self.logger, &limited)?, session))
+                });
             match read {
                 Ok((topology, session)) => {
-                    *self.reader.lock() = Some(Reader { address, session });
-                    self.take(topology);
+                    self.take(topology, Reader { address, session }, &limited);
                     return Ok(());
                 }
                 Err(error) if is_final(&error) => return Err(error.with_node(&*address)),
@@ -250,20 +291,62 @@ impl PicodataBackend {
         .with_causes(causes))
     }
 
-    fn take(&self, topology: Topology) {
+    /// Takes in what was read, and reads with the same session what depends on it.
+    fn take(&self, topology: Topology, mut reader: Reader, call: &Call<'_>) {
         let snapshot = match topology {
             Topology::Cluster(snapshot) => snapshot,
             Topology::None => Members::of_hosts(&self.seeds),
         };
-        let old = self.members.snapshot();
-        let leader = |snapshot: &Snapshot| snapshot.leader().map(|leader| Arc::clone(&leader.uuid));
-        let new_leader = leader(&snapshot);
-        let old_leader = old.as_deref().and_then(leader);
-        if old_leader.is_some() && new_leader.is_some() && old_leader != new_leader {
-            self.leader_changes.fetch_add(1, Ordering::Relaxed);
+        self.sharding.set_servers(&snapshot);
+        let leader = snapshot.leader().cloned();
+        let changes = self.members.apply(snapshot);
+        for change in &changes {
+            self.logger.info(format_args!("{change}"));
+            if let Some(event) = change.event() {
+                self.logger.event(event);
+            }
         }
-        for change in self.members.apply(snapshot) {
-            log::info!(target: "quorate", "{change}");
+        if let Some(leader) = leader {
+            let last = self.last_leader.lock().replace(Arc::clone(&leader.uuid));
+            if last.is_some_and(|last| last != leader.uuid) {
+                self.leader_changes.fetch_add(1, Ordering::Relaxed);
+                self.logger.event(Event::Leader(&leader.address));
+            }
+        }
+        let has_changed = !changes.is_empty();
+        match self
+            .sharding
+            .refresh(&mut *reader.session, has_changed, call)
+        {
+            Ok(()) => *self.reader.lock() = Some(reader),
+            // An old map costs a hop. The next reading has a session of its own.
+            Err(error) => {
+                self.logger.debug(format_args!(
+                    "{}: reading the buckets: {error}",
+                    reader.address
+                ));
+            }
+        }
+    }
+
+    /// The instance that is nearest to what a call is for.
+    fn nearest<'s>(
+        &self,
+        target: &Target<'_>,
+        snapshot: &'s Snapshot,
+    ) -> Option<&'s Arc<Instance>> {
+        match target.aim {
+            Aim::Any => None,
+            // It is the leader that carries it out, whoever is asked.
+            Aim::Statement(sql, _) if is_ddl(sql, Dialect::Postgres) => snapshot.leader(),
+            Aim::Statement(sql, params) => {
+                self.sharding
+                    .of_statement(sql, params, snapshot, target.refresh)
+            }
+            Aim::Bucket { tier, bucket } => {
+                self.sharding
+                    .of_bucket(tier, bucket, snapshot, target.refresh)
+            }
         }
     }
 }
@@ -272,7 +355,10 @@ impl Backend for PicodataBackend {
     fn route(&self, target: &Target<'_>, call: &Call<'_>) -> Result<Option<Route>> {
         self.access.check_refused()?;
         self.ensure_discovered(call)?;
-        match self.members.choose(target) {
+        match self
+            .members
+            .choose(target, |snapshot| self.nearest(target, snapshot))
+        {
             Some(endpoint) => Ok(Some(Route {
                 endpoint,
                 session: None,
@@ -288,18 +374,28 @@ impl Backend for PicodataBackend {
 
     fn connect(&self, endpoint: &str, call: &Call<'_>) -> Result<Box<dyn Session>> {
         let session = self.access.connect(endpoint, call)?;
-        self.members.connected(endpoint);
+        self.members.heard(endpoint);
         Ok(session)
     }
 
     fn report(&self, endpoint: &str, error: &Error) -> bool {
-        if !matches!(
-            error.kind(),
-            ErrorKind::Connect | ErrorKind::Disconnected | ErrorKind::Timeout | ErrorKind::Protocol
-        ) {
-            return false;
+        let is_left_out = match error.kind() {
+            ErrorKind::Connect | ErrorKind::Disconnected | ErrorKind::Protocol => {
+                self.members.failed(endpoint)
+            }
+            ErrorKind::Timeout => self.members.timed_out(endpoint),
+            _ => {
+                if error.sqlstate().is_some() && self.members.is_troubled() {
+                    self.members.heard(endpoint);
+                }
+                return false;
+            }
+        };
+        if is_left_out {
+            self.logger.info(format_args!(
+                "{endpoint} failed several times and is left out for now"
+            ));
         }
-        self.members.failed(endpoint);
         self.topology
     }
 
@@ -316,9 +412,10 @@ impl Backend for PicodataBackend {
             return Ok(Refreshed::default());
         }
         self.source_access().check_ever_refused()?;
-        match self.members.snapshot() {
-            Some(_) => self.read_topology(call)?,
-            None => self.ensure_discovered(call)?,
+        if self.members.is_known() {
+            self.read_topology(call)?;
+        } else {
+            self.ensure_discovered(call)?;
         }
         Ok(Refreshed {
             keep: Some(self.members.addresses()),
@@ -337,6 +434,25 @@ impl Backend for PicodataBackend {
             access.forget_refusal();
         }
         *self.reader.lock() = None;
+    }
+
+    fn sharding(&self) -> Option<&dyn ShardingSource> {
+        Some(&self.sharding)
+    }
+
+    fn known_endpoints(&self) -> Vec<Arc<str>> {
+        self.members.addresses()
+    }
+
+    fn standing(&self, endpoint: &str) -> Standing {
+        Standing {
+            is_left_out: self.members.is_left_out(endpoint),
+            latency: self.members.latency(endpoint),
+        }
+    }
+
+    fn instances(&self) -> (usize, usize) {
+        self.members.count()
     }
 
     fn leader_changes(&self) -> u64 {

@@ -172,11 +172,12 @@ impl PicodataSession {
         for (item, kind) in missing {
             let style = self.options.placeholders;
             let (text, names) = item.params.with_values(|params| {
-                rewritten(&item.sql, params, style).map(|(text, names)| (text.into_owned(), names))
+                rewritten(&item.sql, params, style)
+                    .map(|(text, names)| (Arc::<str>::from(&*text), names))
             })?;
-            let client = Arc::clone(&self.client);
-            let request: Request<Statement> = Box::pin(async move { client.prepare(&text).await });
-            preparing.push((item, kind, names, request));
+            let (client, sent) = (Arc::clone(&self.client), Arc::clone(&text));
+            let request: Request<Statement> = Box::pin(async move { client.prepare(&sent).await });
+            preparing.push((item, kind, (text, names), request));
         }
         // All are polled before the connection is, so that they go out together, in this order.
         self.driver.line_mut().take_names();
@@ -203,10 +204,14 @@ impl PicodataSession {
             failure.error.with_outcome(Outcome::NotSent)
         })?;
         let mut given_names = self.driver.line_mut().take_names().into_iter();
-        for ((item, kind, names, _), answer) in preparing.into_iter().zip(answers) {
+        let mut told = self.driver.take_descriptions();
+        for ((item, kind, (text, names), _), answer) in preparing.into_iter().zip(answers) {
             let name = given_names.next();
             match answer {
                 Some(Ok(statement)) => {
+                    if let Some(keys) = &self.options.statement_keys {
+                        keys.learn(&item.sql, &text, names.as_ref(), &mut told);
+                    }
                     // Columns that are not read are told when it is run.
                     if let Ok(prepared) = Prepared::new(statement, name, kind, names) {
                         self.statements.put(&item.sql, Arc::new(prepared));
@@ -304,8 +309,7 @@ impl PicodataSession {
             }
             Cause::Stale(_) => {
                 // Those behind it have been run: it is not for this batch to run it again.
-                self.statements.remove(&statement.sql);
-                self.statements.take_dropped(|_| false);
+                self.forget_stale(&statement.sql);
                 failure.error
             }
             Cause::CallEnded | Cause::Broken => {

@@ -58,7 +58,7 @@ fn start(
     options: &Arc<ConnectOptions>,
     call: &Call<'_>,
 ) -> Result<PicodataSession> {
-    let mut driver = Driver::new(Line::new(socket, options));
+    let mut driver = Driver::new(Line::new(socket, options), options.logger.clone());
     let config = config(options);
     let started = {
         let mut starting = pin!(config.connect_raw(driver.pipe(), NoTls));

@@ -2,6 +2,7 @@
 
 use crate::backend::{NextRow, Session};
 use crate::error::{Error, ErrorKind, Result};
+use crate::logging::Logger;
 use crate::net::wait::Call;
 use crate::params::ParamsRef;
 use crate::picodata::discovery::{Discovery, INSTANCES, INSTANCES_BRIEF, LEADER, Leader};
@@ -21,7 +22,11 @@ pub(crate) enum Topology {
 /// # Errors
 ///
 /// What broke the connection, or what the server answered where it does have the tables.
-pub(crate) fn discover(session: &mut dyn Session, call: &Call<'_>) -> Result<Topology> {
+pub(crate) fn discover(
+    session: &mut dyn Session,
+    logger: &Logger,
+    call: &Call<'_>,
+) -> Result<Topology> {
     let mut leader = Leader::default();
     // Plain PostgreSQL does not know the functions, and a cluster without a quorum may refuse them.
     optional(read(session, LEADER, call, |row| {
@@ -33,11 +38,10 @@ pub(crate) fn discover(session: &mut dyn Session, call: &Call<'_>) -> Result<Top
         match optional(read(session, query, call, |row| discovery.push(row)))? {
             None => {
                 if discovery.skipped() > 0 {
-                    log::debug!(
-                        target: "quorate",
+                    logger.debug(format_args!(
                         "{} rows of the topology were not understood",
                         discovery.skipped()
-                    );
+                    ));
                 }
                 return discovery.finish().map(Topology::Cluster);
             }
@@ -55,7 +59,7 @@ pub(crate) fn discover(session: &mut dyn Session, call: &Call<'_>) -> Result<Top
 }
 
 /// Tells an answer of the server, which is given, from an error of the connection, which is not.
-fn optional(result: Result<()>) -> Result<Option<Error>> {
+pub(super) fn optional(result: Result<()>) -> Result<Option<Error>> {
     match result {
         Ok(()) => Ok(None),
         Err(error) if matches!(error.kind(), ErrorKind::Database | ErrorKind::Unsupported) => {
@@ -65,7 +69,8 @@ fn optional(result: Result<()>) -> Result<Option<Error>> {
     }
 }
 
-fn read(
+/// Gives every row of a query to `take`.
+pub(super) fn read(
     session: &mut dyn Session,
     query: &str,
     call: &Call<'_>,

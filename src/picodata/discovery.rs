@@ -10,8 +10,9 @@
 //! | [`INSTANCES_BRIEF`] | anyone | the same; for a server that lacks a column of the other |
 //! | [`LEADER`] | anyone; plain PostgreSQL does not know it | [`Leader::decode`] |
 //! | [`TIERS`] | an administrator | [`decode_tier`] |
-//! | [`BUCKETS`] | anyone, 25.5.1 and later | [`BucketMap::parse`](super::sharding::BucketMap::parse) |
-//! | [`TABLE`] | who may read the table | [`Distribution::parse`](super::sharding::Distribution::parse) |
+//! | [`buckets`] | anyone, 25.5.1 and later | [`BucketMap::parse`](super::sharding::BucketMap::parse) |
+//! | [`SCHEMA`] | who may read the tables | [`decode_schema`] |
+//! | [`table`] | who may read the table | [`Distribution::parse`](super::sharding::Distribution::parse) |
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -51,11 +52,25 @@ pub(crate) const LEADER: &str = "SELECT pico_raft_leader_id(), pico_instance_uui
 /// The number of buckets of each tier.
 pub(crate) const TIERS: &str = "SELECT name, bucket_count FROM _pico_tier";
 
-/// The ranges of buckets of the tier `$1`, as one JSON text.
-pub(crate) const BUCKETS: &str = "SELECT _pico_bucket($1) AS buckets";
+/// What differs after any change of a table: a new version is a higher one, and a drop lowers the count.
+pub(crate) const SCHEMA: &str =
+    "SELECT count(*) AS tables, max(schema_version) AS version FROM _pico_table";
 
-/// How the rows of the table `$1` are spread.
-pub(crate) const TABLE: &str = "SELECT distribution, format FROM _pico_table WHERE name = $1";
+/// The query for the ranges of buckets of a tier, as one JSON text.
+// A name is a literal and no parameter, which would have to be written as the option `placeholders` says.
+pub(crate) fn buckets(tier: &str) -> String {
+    format!("SELECT _pico_bucket({}) AS buckets", literal(tier))
+}
+
+/// The query for how the rows of a table are spread.
+pub(crate) fn table(name: &str) -> String {
+    let name = literal(name);
+    format!("SELECT distribution, format FROM _pico_table WHERE name = {name}")
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
 
 /// The answer to [`LEADER`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -80,6 +95,14 @@ impl Leader {
 pub(crate) fn decode_tier(row: &[ValueRef<'_>]) -> Option<(Arc<str>, u64)> {
     match row {
         [name, ValueRef::Int(count)] => Some((text(name)?.into(), u64::try_from(*count).ok()?)),
+        _ => None,
+    }
+}
+
+/// Reads the row of [`SCHEMA`].
+pub(crate) fn decode_schema(row: &[ValueRef<'_>]) -> Option<(i64, i64)> {
+    match row {
+        [ValueRef::Int(tables), ValueRef::Int(version)] => Some((*tables, *version)),
         _ => None,
     }
 }
@@ -162,7 +185,7 @@ impl Discovery {
     }
 }
 
-fn text<'v>(value: &ValueRef<'v>) -> Option<Cow<'v, str>> {
+pub(crate) fn text<'v>(value: &ValueRef<'v>) -> Option<Cow<'v, str>> {
     match value {
         ValueRef::Text(text) | ValueRef::Json(text) => Some(Cow::Borrowed(text)),
         ValueRef::Uuid(uuid) => Some(Cow::Owned(uuid.to_string())),
@@ -426,7 +449,17 @@ mod tests {
 
     #[test]
     fn the_queries_are_such_as_picodata_takes() {
-        for sql in [INSTANCES, INSTANCES_BRIEF, LEADER, TIERS, BUCKETS, TABLE] {
+        let (buckets, table) = (buckets("it's"), table("o"));
+        assert!(buckets.contains("('it''s')") && table.ends_with("name = 'o'"));
+        for sql in [
+            INSTANCES,
+            INSTANCES_BRIEF,
+            LEADER,
+            TIERS,
+            SCHEMA,
+            &buckets,
+            &table,
+        ] {
             assert!(!sql.contains("--") && !sql.contains("/*"), "a comment");
             assert!(!sql.contains(';') && !sql.contains('\n'), "{sql}");
             assert!(!sql.contains("  "), "{sql}");

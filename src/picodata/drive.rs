@@ -10,13 +10,19 @@ use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::{AsyncMessage, Connection};
 
 use crate::error::{Error, ErrorKind, Outcome};
+use crate::logging::Logger;
 use crate::net::socket::Idle;
 use crate::net::wait::Call;
 use crate::picodata::failure::{Cause, Failure};
 use crate::picodata::line::Line;
 use crate::picodata::pipe::{Pipe, Queues};
 use crate::picodata::portal;
+use crate::picodata::sharding::StatementKey;
 use crate::picodata::startup::Key;
+
+/// How many statements may be described before somebody asks for it: a batch prepares as many at once as a session
+/// keeps.
+const MAX_DESCRIBED: usize = 4096;
 
 /// The side of a conversation that moves bytes.
 ///
@@ -31,6 +37,9 @@ pub(crate) struct Driver {
     /// Why the connection ended, until a request has told it.
     end: Option<Failure>,
     broken: bool,
+    /// What the server has said of statements that are being prepared, if it was asked to.
+    described: Option<Vec<StatementKey>>,
+    logger: Logger,
     flag: Arc<Flag>,
     waker: Waker,
 }
@@ -48,7 +57,7 @@ impl Wake for Flag {
 }
 
 impl Driver {
-    pub(crate) fn new(line: Line) -> Self {
+    pub(crate) fn new(line: Line, logger: Logger) -> Self {
         let flag = Arc::new(Flag(AtomicBool::new(false)));
         Driver {
             line,
@@ -56,6 +65,8 @@ impl Driver {
             connection: None,
             end: None,
             broken: false,
+            described: None,
+            logger,
             waker: Waker::from(Arc::clone(&flag)),
             flag,
         }
@@ -79,6 +90,19 @@ impl Driver {
 
     pub(crate) fn line_mut(&mut self) -> &mut Line {
         &mut self.line
+    }
+
+    /// Keeps from now on what the server says of statements before it has parsed them.
+    pub(crate) fn keep_descriptions(&mut self) {
+        self.described = Some(Vec::new());
+    }
+
+    /// What the server has said of statements since this was last called.
+    pub(crate) fn take_descriptions(&mut self) -> Vec<StatementKey> {
+        self.described
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 
     pub(crate) fn is_broken(&self) -> bool {
@@ -161,7 +185,18 @@ impl Driver {
             match connection.poll_message(context) {
                 Poll::Pending => return false,
                 Poll::Ready(Some(Ok(AsyncMessage::Notice(notice)))) => {
-                    log::debug!(target: "quorate", "notice: {}", notice.message());
+                    let key = match &self.described {
+                        Some(told) if told.len() < MAX_DESCRIBED => {
+                            StatementKey::from_notice(notice.message())
+                        }
+                        _ => None,
+                    };
+                    match (key, &mut self.described) {
+                        (Some(key), Some(told)) => told.push(key),
+                        _ => self
+                            .logger
+                            .debug(format_args!("notice: {}", notice.message())),
+                    }
                 }
                 Poll::Ready(Some(Ok(_))) => {}
                 Poll::Ready(Some(Err(error))) => {

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::logging::Logger;
 use crate::net::socket::Socket;
 use crate::net::stream::Stream;
 use crate::net::wait::Call;
@@ -61,6 +62,7 @@ pub(crate) struct Line {
     status: u8,
     /// The names of the statements that were prepared since they were last taken.
     names: Vec<String>,
+    logger: Logger,
     /// Where runs are written.
     runs: Runs,
     /// Until the server is ready for the first time.
@@ -95,6 +97,7 @@ impl Line {
             owed_here: 0,
             status: b'I',
             names: Vec::new(),
+            logger: options.logger.clone(),
             runs: Runs::default(),
             starting: Some(starting),
         }
@@ -298,8 +301,12 @@ impl Line {
 
     fn log_notice(&self, head: Head) {
         match ServerError::parse(self.body(head)) {
-            Ok(notice) => log::debug!(target: "quorate", "notice: {}", notice.message()),
-            Err(error) => log::debug!(target: "quorate", "a notice cannot be read: {error}"),
+            Ok(notice) => self
+                .logger
+                .debug(format_args!("notice: {}", notice.message())),
+            Err(error) => self
+                .logger
+                .debug(format_args!("a notice cannot be read: {error}")),
         }
     }
 }

@@ -9,31 +9,37 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::backend::Target;
 use crate::topology::{
-    Admission, BalanceStrategy, Breaker, BreakerConfig, Candidate, Change, Filter, Instance,
-    InstanceState, Latency, Snapshot, choose, diff,
+    BalanceStrategy, Candidate, Change, Filter, Health, Instance, InstanceState, Snapshot, choose,
+    diff,
 };
 
-/// The last snapshot of the cluster, with a breaker and a moving average for each address.
+/// How many candidates are compared without an allocation.
+const FEW: usize = 16;
+
+/// The last snapshot of the cluster, with the health of each address.
 pub(crate) struct Members {
-    snapshot: RwLock<Option<Arc<Snapshot>>>,
-    records: Mutex<HashMap<Arc<str>, Arc<Record>>>,
+    view: RwLock<Option<Arc<View>>>,
+    records: Mutex<HashMap<Arc<str>, Arc<Health>>>,
     filter: Filter,
     strategy: Arc<dyn BalanceStrategy>,
     max_conns: u32,
-    /// Whether a breaker may be open, so that answers have to be told.
+    /// Whether a record is doubtful, so that answers have to be told.
     is_troubled: AtomicBool,
 }
 
-/// What a pool knows of one address from its own calls.
-struct Record {
-    breaker: Breaker,
-    latency: Latency,
+/// A snapshot, and what follows from it for every call.
+struct View {
+    snapshot: Snapshot,
+    /// By address.
+    records: HashMap<Arc<str>, Arc<Health>>,
+    /// Where calls go as long as no record is doubtful: the instances that the filter admits and prefers.
+    usual: Vec<(Arc<Instance>, Arc<Health>)>,
 }
 
 impl Members {
     pub(crate) fn new(filter: Filter, strategy: Arc<dyn BalanceStrategy>, max_conns: u32) -> Self {
         Members {
-            snapshot: RwLock::new(None),
+            view: RwLock::new(None),
             records: Mutex::default(),
             filter,
             strategy,
@@ -42,40 +48,69 @@ impl Members {
         }
     }
 
-    /// The last snapshot; `None` before the first.
-    pub(crate) fn snapshot(&self) -> Option<Arc<Snapshot>> {
-        self.snapshot.read().clone()
+    /// Whether there is a snapshot.
+    pub(crate) fn is_known(&self) -> bool {
+        self.view.read().is_some()
+    }
+
+    fn view(&self) -> Option<Arc<View>> {
+        self.view.read().clone()
     }
 
     /// Takes a new snapshot in, and gives what differs from the last one.
     ///
     /// Where the cluster vouches for an instance anew, its breaker closes.
     pub(crate) fn apply(&self, new: Snapshot) -> Vec<Change> {
-        let new = Arc::new(new);
-        let old = self.snapshot.write().replace(Arc::clone(&new));
-        let changes = old.map_or_else(Vec::new, |old| diff(&old, &new));
         let mut records = self.records.lock();
+        let view = Arc::new(self.view_of(new, &mut records));
+        let old = self.view.write().replace(Arc::clone(&view));
+        let changes = old.map_or_else(Vec::new, |old| diff(&old.snapshot, &view.snapshot));
         for change in &changes {
             if change.vouches()
                 && let Some(record) = records.get(&change.instance().address)
             {
-                record.breaker.reset();
-                record.latency.forget();
+                record.reset();
             }
         }
         if changes
             .iter()
             .any(|change| matches!(change, Change::Went(_) | Change::Moved { .. }))
         {
-            records.retain(|address, _| new.at(address).is_some());
+            records.retain(|address, _| view.snapshot.at(address).is_some());
         }
         changes
     }
 
+    fn view_of(&self, snapshot: Snapshot, known: &mut HashMap<Arc<str>, Arc<Health>>) -> View {
+        let records: HashMap<_, _> = snapshot
+            .instances()
+            .iter()
+            .map(|instance| {
+                let address = &instance.address;
+                let record = known.entry(Arc::clone(address)).or_default();
+                (Arc::clone(address), Arc::clone(record))
+            })
+            .collect();
+        let usual = self
+            .filter
+            .select(&snapshot, |_| true)
+            .into_iter()
+            .filter_map(|instance| {
+                let record = records.get(&instance.address)?;
+                Some((Arc::clone(instance), Arc::clone(record)))
+            })
+            .collect();
+        View {
+            snapshot,
+            records,
+            usual,
+        }
+    }
+
     /// The addresses that a pool may have connections to.
     pub(crate) fn addresses(&self) -> Vec<Arc<str>> {
-        self.snapshot().map_or_else(Vec::new, |snapshot| {
-            let instances = snapshot.instances().iter();
+        self.view().map_or_else(Vec::new, |view| {
+            let instances = view.snapshot.instances().iter();
             instances
                 .filter(|instance| self.filter.admits(instance))
                 .map(|instance| Arc::clone(&instance.address))
@@ -83,24 +118,81 @@ impl Members {
         })
     }
 
-    /// Chooses the instance for a call; `None` where none is left.
-    pub(crate) fn choose(&self, target: &Target<'_>) -> Option<Arc<str>> {
-        let snapshot = self.snapshot()?;
+    /// Chooses the instance for a call: the one that `preferred` finds, if it can be had, or else one that the
+    /// strategy chooses. `None` where none is left.
+    pub(crate) fn choose(
+        &self,
+        target: &Target<'_>,
+        preferred: impl for<'s> FnOnce(&'s Snapshot) -> Option<&'s Arc<Instance>>,
+    ) -> Option<Arc<str>> {
+        let view = self.view()?;
+        if let Some(instance) = preferred(&view.snapshot)
+            && self.can_be_had(instance, &view, target)
+        {
+            return Some(Arc::clone(&instance.address));
+        }
+        if target.avoid.is_empty() && !self.is_troubled() && !view.usual.is_empty() {
+            return self.choose_usual(&view, target);
+        }
+        self.choose_carefully(&view, target)
+    }
+
+    /// Whether a call may go to an instance that is preferred to what the strategy would choose: it is worth no
+    /// waiting.
+    fn can_be_had(&self, instance: &Instance, view: &View, target: &Target<'_>) -> bool {
+        let address = &instance.address;
+        self.filter.admits(instance)
+            && !target.avoid.contains(address)
+            && (target.load)(address) < self.max_conns
+            && (!self.is_troubled()
+                || view
+                    .records
+                    .get(address)
+                    .is_none_or(|record| record.admits(Instant::now())))
+    }
+
+    /// Chooses while all instances do well.
+    fn choose_usual(&self, view: &View, target: &Target<'_>) -> Option<Arc<str>> {
+        let usual = &view.usual;
+        let (first, _) = usual.first()?;
+        let index = match self.strategy.choose_by_count(usual.len()) {
+            Some(index) => index,
+            None => {
+                let now = Instant::now();
+                let candidates = usual
+                    .iter()
+                    .map(|(instance, record)| self.candidate(instance, Some(record), target, now));
+                let mut few = [Candidate::new(first); FEW];
+                if let Some(few) = few.get_mut(..usual.len()) {
+                    few.iter_mut()
+                        .zip(candidates)
+                        .for_each(|(place, one)| *place = one);
+                    self.strategy.choose(few)
+                } else {
+                    self.strategy.choose(&candidates.collect::<Vec<_>>())
+                }
+            }
+        };
+        let (chosen, _) = usual.get(index).or(usual.first())?;
+        Some(Arc::clone(&chosen.address))
+    }
+
+    /// Chooses where some have failed in this call, or lately.
+    fn choose_carefully(&self, view: &View, target: &Target<'_>) -> Option<Arc<str>> {
         let now = Instant::now();
-        let records = self.records_of(&snapshot);
-        let record = |instance: &Instance| records.get(&instance.address);
+        let record = |instance: &Instance| view.records.get(&instance.address).map(|r| &**r);
         let mut avoid: Vec<Arc<str>> = target.avoid.to_vec();
         loop {
             let is_left = |instance: &Instance| !avoid.contains(&instance.address);
             let usable = |instance: &Instance| {
-                is_left(instance)
-                    && record(instance).is_none_or(|record| record.breaker.would_admit(now))
+                is_left(instance) && record(instance).is_none_or(|record| record.would_admit(now))
             };
-            let mut chosen = self.filter.select(&snapshot, usable);
+            let mut chosen = self.filter.select(&view.snapshot, usable);
             chosen.retain(|instance| is_left(instance));
             if chosen.is_empty() {
                 // Those outside of the preferred failure domain, and those whose breaker is open.
-                chosen = snapshot
+                chosen = view
+                    .snapshot
                     .instances()
                     .iter()
                     .filter(|instance| self.filter.admits(instance) && is_left(instance))
@@ -108,20 +200,12 @@ impl Members {
             }
             let candidates: Vec<_> = chosen
                 .iter()
-                .map(|instance| {
-                    let mut candidate = Candidate::new(instance);
-                    candidate.in_use = (target.load)(&instance.address);
-                    candidate.max_conns = self.max_conns;
-                    candidate.latency =
-                        record(instance).and_then(|record| record.latency.value(now));
-                    candidate
-                })
+                .map(|instance| self.candidate(instance, record(instance), target, now))
                 .collect();
             let instance = choose(&*self.strategy, &candidates)?.instance;
             let address = Arc::clone(&instance.address);
-            let refused = candidates.len() > 1
-                && record(instance)
-                    .is_some_and(|record| record.breaker.admit(now) == Admission::Refuse);
+            let refused =
+                candidates.len() > 1 && record(instance).is_some_and(|record| !record.admits(now));
             if !refused {
                 return Some(address);
             }
@@ -130,32 +214,31 @@ impl Members {
         }
     }
 
-    fn records_of(&self, snapshot: &Snapshot) -> HashMap<Arc<str>, Arc<Record>> {
-        let records = self.records.lock();
-        snapshot
-            .instances()
-            .iter()
-            .filter_map(|instance| {
-                let record = records.get(&instance.address)?;
-                Some((Arc::clone(&instance.address), Arc::clone(record)))
-            })
-            .collect()
+    fn candidate<'i>(
+        &self,
+        instance: &'i Instance,
+        record: Option<&Health>,
+        target: &Target<'_>,
+        now: Instant,
+    ) -> Candidate<'i> {
+        let mut candidate = Candidate::new(instance);
+        candidate.in_use = (target.load)(&instance.address);
+        candidate.max_conns = self.max_conns;
+        candidate.latency = record.and_then(|record| record.latency(now));
+        candidate
     }
 
-    fn record(&self, address: &str) -> Arc<Record> {
+    fn record(&self, address: &str) -> Arc<Health> {
         let mut records = self.records.lock();
         if let Some(record) = records.get(address) {
             return Arc::clone(record);
         }
-        let record = Arc::new(Record {
-            breaker: Breaker::new(BreakerConfig::default()),
-            latency: Latency::default(),
-        });
+        let record = Arc::<Health>::default();
         records.insert(address.into(), Arc::clone(&record));
         record
     }
 
-    /// Whether a breaker may be open, which an answer would close.
+    /// Whether an answer would change what is thought of an instance.
     pub(crate) fn is_troubled(&self) -> bool {
         self.is_troubled.load(Ordering::Relaxed)
     }
@@ -165,36 +248,66 @@ impl Members {
         let records = self.records.lock();
         records
             .get(address)
-            .is_some_and(|record| record.breaker.is_open())
+            .is_some_and(|record| record.is_left_out())
     }
 
-    /// Learns that a connection to `address` was made.
-    pub(crate) fn connected(&self, address: &str) {
-        self.record(address).breaker.succeeded();
+    /// How long an answer of `address` takes, where that is measured.
+    pub(crate) fn latency(&self, address: &str) -> Option<Duration> {
+        let records = self.records.lock();
+        records.get(address)?.latency(Instant::now())
+    }
+
+    /// How many instances there are, and how many of them calls may go to.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        let Some(view) = self.view() else {
+            return (0, 0);
+        };
+        let instances = view.snapshot.instances();
+        let is_usable = |instance: &&Arc<Instance>| {
+            let record = view.records.get(&instance.address);
+            self.filter.admits(instance) && record.is_none_or(|record| !record.is_left_out())
+        };
+        (instances.len(), instances.iter().filter(is_usable).count())
+    }
+
+    /// Learns that a connection to `address` was made, or that it answered.
+    pub(crate) fn heard(&self, address: &str) {
+        self.record(address).heard();
         if self.is_troubled() {
             let records = self.records.lock();
-            let is_open = records.values().any(|record| record.breaker.is_open());
-            self.is_troubled.store(is_open, Ordering::Relaxed);
+            let is_doubtful = records.values().any(|record| record.is_doubtful());
+            self.is_troubled.store(is_doubtful, Ordering::Relaxed);
         }
     }
 
     /// Learns how long an answer of `address` took.
     pub(crate) fn answered(&self, address: &str, time: Duration) {
-        self.record(address).latency.record(time, Instant::now());
+        self.record(address).answered(time, Instant::now());
         if self.is_troubled() {
-            self.connected(address);
+            self.heard(address);
         }
     }
 
-    /// Learns that no connection to `address` could be had, or that one broke.
-    pub(crate) fn failed(&self, address: &str) {
+    /// Learns that no connection to `address` could be had, or that one broke; true if calls are kept from it from
+    /// now on.
+    pub(crate) fn failed(&self, address: &str) -> bool {
+        self.doubt(address, Health::failed)
+    }
+
+    /// Learns that a call to `address` ran out of time; true if calls are kept from it from now on.
+    pub(crate) fn timed_out(&self, address: &str) -> bool {
+        self.doubt(address, Health::timed_out)
+    }
+
+    fn doubt(&self, address: &str, learn: fn(&Health, Instant) -> bool) -> bool {
         let record = self.record(address);
-        // Under the lock, so that nobody who has just looked at all breakers takes it back.
+        // Under the lock, so that nobody who has just looked at all records takes it back.
         let _records = self.records.lock();
-        if record.breaker.failed(Instant::now()) {
+        let has_opened = learn(&record, Instant::now());
+        if record.is_doubtful() {
             self.is_troubled.store(true, Ordering::Relaxed);
-            log::info!(target: "quorate", "{address} failed several times and is left out for now");
         }
+        has_opened
     }
 
     /// The given hosts in place of a topology, all of them online.

@@ -28,29 +28,23 @@ mod backend;
 mod batch;
 pub(crate) mod config;
 mod connect;
-mod decode;
+pub(crate) mod decode;
 mod discover;
-#[allow(dead_code, reason = "some queries are for the sharding")]
 mod discovery;
 mod drive;
 mod encode;
 mod failure;
-mod frames;
+pub(crate) mod frames;
 mod json;
 mod line;
 mod members;
-mod numeric;
+pub(crate) mod numeric;
 mod options;
 mod pipe;
 mod portal;
 mod server_error;
 mod session;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "no call says yet which row it is for"
-)]
-mod sharding;
+pub(crate) mod sharding;
 mod startup;
 mod statements;
 

@@ -1,11 +1,14 @@
 //! What a session is opened with.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::logging::Logger;
 use crate::net::dial::Dialer;
 use crate::net::tls::TlsConnector;
+use crate::picodata::sharding::StatementKeys;
 use crate::sql::Placeholders;
 
 /// Which server is at the other end. They speak the same protocol and differ in what they make of it.
@@ -45,6 +48,10 @@ pub(crate) struct ConnectOptions {
     pub(crate) placeholders: Placeholders,
     /// How many prepared statements a session keeps.
     pub(crate) statement_cache: usize,
+    /// Where the session puts what the server says of the distribution keys of statements.
+    pub(crate) statement_keys: Option<Arc<StatementKeys>>,
+    /// Where the messages of the session go.
+    pub(crate) logger: Logger,
 }
 
 impl ConnectOptions {
@@ -66,6 +73,8 @@ impl ConnectOptions {
             allow_transactions: false,
             placeholders: Placeholders::Native,
             statement_cache: 128,
+            statement_keys: None,
+            logger: Logger::default(),
         }
     }
 

@@ -48,6 +48,8 @@ pub(crate) struct PicodataSession {
     key: Option<Key>,
     pub(super) statements: StatementCache<Arc<Prepared>>,
     pub(super) reading: Reading,
+    /// What the last statement without rows has done that was queried or stepped to.
+    written: ExecResult,
     pub(super) steps: VecDeque<BatchStatement>,
     /// What the texts that were run make of the transaction; the server's word counts where there is one.
     in_transaction: bool,
@@ -55,12 +57,15 @@ pub(crate) struct PicodataSession {
 
 impl PicodataSession {
     pub(crate) fn new(
-        driver: Driver,
+        mut driver: Driver,
         client: Client,
         address: &str,
         options: Arc<ConnectOptions>,
         key: Option<Key>,
     ) -> Self {
+        if options.statement_keys.is_some() {
+            driver.keep_descriptions();
+        }
         PicodataSession {
             driver,
             client: Arc::new(client),
@@ -69,9 +74,15 @@ impl PicodataSession {
             statements: StatementCache::new(options.statement_cache),
             options,
             reading: Reading::default(),
+            written: ExecResult::default(),
             steps: VecDeque::new(),
             in_transaction: false,
         }
+    }
+
+    /// Which server is at the other end, as far as its start-up has told.
+    pub(crate) fn server(&self) -> Server {
+        self.options.server
     }
 
     /// Makes the session one whose server has sent no key, as Picodata is.
@@ -198,9 +209,11 @@ impl PicodataSession {
         let key = self.key.ok_or_else(|| {
             Error::new(ErrorKind::Unsupported, "the server cancels no statements")
         })?;
-        connect::cancel(&self.address, &self.options, key, call).inspect_err(
-            |error| log::debug!(target: "quorate", "{}: cancelling: {error}", self.address),
-        )
+        connect::cancel(&self.address, &self.options, key, call).inspect_err(|error| {
+            self.options
+                .logger
+                .debug(format_args!("{}: cancelling: {error}", self.address));
+        })
     }
 
     /// The statement of a text, prepared now if it was not before.
@@ -239,6 +252,10 @@ impl PicodataSession {
             Ok(statement) => {
                 // Those of further statements that looked up the types are behind it.
                 let name = self.driver.line_mut().take_names().into_iter().next();
+                if let Some(keys) = &self.options.statement_keys {
+                    let told = &mut self.driver.take_descriptions();
+                    keys.learn(sql, &text, names.as_ref(), told);
+                }
                 Prepared::new(statement, name, kind, names)?
             }
             Err(failure) if failure.cause == Cause::CallEnded => {
@@ -294,17 +311,28 @@ impl PicodataSession {
         let Cause::Stale(stale) = failure.cause else {
             return Err(failure.error);
         };
-        self.statements.remove(sql);
-        self.statements.take_dropped(|_| false);
+        self.forget_stale(sql);
         // Inside a transaction the error has spoiled it.
         if stale == Stale::MaybeInPart && !prepared.kind.reads || self.in_transaction() {
             return Err(failure.error);
         }
-        log::debug!(target: "quorate", "{}: preparing a statement again: {}", self.address, failure.error);
+        self.options.logger.debug(format_args!(
+            "{}: preparing a statement again: {}",
+            self.address, failure.error
+        ));
         let prepared = self.prepare_text(sql, prepared.kind, params, call)?;
         match self.start(&prepared, params, call) {
             Ok((answer, first)) => Ok((prepared, answer, first)),
             Err(failure) => Err(failure.error),
+        }
+    }
+
+    /// Forgets what is known of a text whose preparation is out of date.
+    pub(super) fn forget_stale(&mut self, sql: &str) {
+        self.statements.remove(sql);
+        self.statements.take_dropped(|_| false);
+        if let Some(keys) = &self.options.statement_keys {
+            keys.forget(sql);
         }
     }
 
@@ -452,8 +480,10 @@ impl Session for PicodataSession {
     fn query(&mut self, sql: &str, params: ParamsRef<'_>, call: &Call<'_>) -> Result<()> {
         self.begin(call)?;
         let (prepared, answer, first) = self.start_text(sql, params, call)?;
-        if matches!(first, Step::End(_)) {
+        self.written = ExecResult::default();
+        if let Step::End(count) = first {
             self.apply(prepared.kind.effect);
+            self.written = affected(prepared.kind, count);
         }
         self.begin_reading(prepared.shape.clone(), answer, first, prepared.kind.reads);
         Ok(())
@@ -461,6 +491,10 @@ impl Session for PicodataSession {
 
     fn columns(&self) -> &Columns {
         self.reading.columns()
+    }
+
+    fn written(&self) -> ExecResult {
+        self.written
     }
 
     fn rows_write(&self) -> bool {
@@ -534,7 +568,12 @@ impl Session for PicodataSession {
 
     fn next_step(&mut self, call: &Call<'_>) -> Option<Result<BatchStep>> {
         let statement = self.steps.pop_front()?;
-        Some(self.take_step(statement, call))
+        let taken = self.take_step(statement, call);
+        self.written = match taken {
+            Ok(BatchStep::Done(result)) => result,
+            _ => ExecResult::default(),
+        };
+        Some(taken)
     }
 
     fn ping(&mut self, call: &Call<'_>) -> Result<()> {

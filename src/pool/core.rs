@@ -1,13 +1,13 @@
 //! What the handles of a pool share: its backend, the pools of its endpoints, and its worker's signal.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::backend::{Backend, Target};
+use crate::backend::{Aim, Backend, Target};
 use crate::cancel::CancelHandle;
 use crate::config::Config;
 use crate::deadline::Deadline;
@@ -15,8 +15,9 @@ use crate::error::{Error, ErrorKind, NodeCause, Outcome, Result};
 use crate::net::backoff::Backoff;
 use crate::net::wait::{Call, closed};
 use crate::pool::endpoint::{Endpoint, Lease, Unavailable};
-use crate::pool::stats::{Counters, Stats};
+use crate::pool::stats::{Counters, EndpointStats, Stats};
 use crate::pool::worker::Signal;
+use crate::process;
 
 pub(crate) struct Core {
     pub(crate) config: Config,
@@ -32,7 +33,8 @@ pub(crate) struct Core {
 
 #[derive(Default)]
 struct Endpoints {
-    active: HashMap<Arc<str>, Arc<Endpoint>>,
+    /// Ordered, because comparing an address with the few there are is quicker than hashing it.
+    active: BTreeMap<Arc<str>, Arc<Endpoint>>,
     /// Endpoints that are no longer routed to but still have connections in use.
     draining: Vec<Arc<Endpoint>>,
 }
@@ -47,7 +49,7 @@ impl Core {
             endpoints: Mutex::default(),
             closed: AtomicBool::new(false),
             closing: CancelHandle::for_pool(),
-            process: std::process::id(),
+            process: process::id(),
         }
     }
 
@@ -76,7 +78,7 @@ impl Core {
     }
 
     pub(crate) fn is_forked(&self) -> bool {
-        std::process::id() != self.process
+        process::id() != self.process
     }
 
     /// Takes a connection out, from the endpoint that the backend routes to.
@@ -84,17 +86,17 @@ impl Core {
     /// What fails for a passing reason is tried again, on another endpoint if there is one, until the call
     /// ends or the pool closes. The outcome of an error is always `NotSent`. The caller has checked that the
     /// pool is open, and has read the clock.
-    pub(crate) fn lease(&self, call: &Call<'_>, now: Instant) -> Result<Lease> {
+    pub(crate) fn lease(&self, aim: Aim<'_>, call: &Call<'_>, now: Instant) -> Result<Lease> {
         let own = self.config.pool.acquire_timeout;
         let call = Call {
             closing: Some(&self.closing),
             ..call.at_most(own.map_or(Deadline::NONE, |timeout| Deadline::at(now, timeout)))
         };
-        self.lease_within(call, now)
+        self.lease_within(aim, call, now)
             .map_err(|error| error.with_outcome(Outcome::NotSent))
     }
 
-    fn lease_within(&self, call: Call<'_>, now: Instant) -> Result<Lease> {
+    fn lease_within(&self, aim: Aim<'_>, call: Call<'_>, now: Instant) -> Result<Lease> {
         let mut backoff = None;
         let mut avoid: Vec<Arc<str>> = Vec::new();
         let mut causes = Vec::new();
@@ -102,6 +104,8 @@ impl Core {
             let target = Target {
                 avoid: &avoid,
                 load: &|endpoint| self.in_use(endpoint),
+                aim,
+                refresh: &|| self.signal.poke(),
             };
             let Some(route) = self.backend.route(&target, &call)? else {
                 return Err(none_left(causes));
@@ -177,11 +181,14 @@ impl Core {
         endpoints: &mut MutexGuard<'_, Endpoints>,
         is_kept: impl Fn(&Arc<str>) -> bool,
     ) -> Vec<Arc<Endpoint>> {
-        let others: Vec<_> = endpoints
-            .active
-            .extract_if(|address, _| !is_kept(address))
-            .map(|(_, endpoint)| endpoint)
-            .collect();
+        let mut others = Vec::new();
+        endpoints.active.retain(|address, endpoint| {
+            let kept = is_kept(address);
+            if !kept {
+                others.push(Arc::clone(endpoint));
+            }
+            kept
+        });
         endpoints
             .draining
             .retain(|endpoint| endpoint.gate().inside() > 0);
@@ -281,6 +288,8 @@ impl Core {
             let target = Target {
                 avoid: &[],
                 load: &|_| 0,
+                aim: Aim::Any,
+                refresh: &|| {},
             };
             return match self.backend.route(&target, call)? {
                 Some(route) => self.keep_min_of(&route.endpoint, route.exclusive, call),
@@ -353,10 +362,29 @@ impl Core {
         active.chain(&endpoints.draining).cloned().collect()
     }
 
+    /// The endpoints that calls go to, whether there are connections to them or not, sorted by address.
+    pub(crate) fn endpoint_stats(&self) -> Vec<EndpointStats> {
+        let active = self.endpoints.lock().active.clone();
+        let known = self.backend.known_endpoints();
+        let mut addresses: Vec<_> = known.into_iter().chain(active.keys().cloned()).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses
+            .into_iter()
+            .map(|address| {
+                let endpoint = active.get(&address).map(|endpoint| &**endpoint);
+                endpoint_stats(address, endpoint, &*self.backend)
+            })
+            .collect()
+    }
+
     pub(crate) fn stats(&self) -> Stats {
         let mut stats = self.counters.stats();
         stats.max_conns = self.config.pool.max_conns;
         stats.leader_changes = self.backend.leader_changes();
+        let (instances, usable) = self.backend.instances();
+        stats.instances = u32::try_from(instances).unwrap_or(u32::MAX);
+        stats.usable_instances = u32::try_from(usable).unwrap_or(u32::MAX);
         for endpoint in self.all_endpoints() {
             let (connections, idle) = endpoint.connections();
             stats.connections += connections;
@@ -365,6 +393,25 @@ impl Core {
             stats.waiting += endpoint.gate().waiting();
         }
         stats
+    }
+}
+
+fn endpoint_stats(
+    address: Arc<str>,
+    endpoint: Option<&Endpoint>,
+    backend: &dyn Backend,
+) -> EndpointStats {
+    let (connections, idle) = endpoint.map_or((0, 0), Endpoint::connections);
+    let gate = endpoint.map(Endpoint::gate);
+    let standing = backend.standing(&address);
+    EndpointStats {
+        address,
+        connections,
+        idle,
+        in_use: gate.map_or(0, |gate| gate.inside()),
+        waiting: gate.map_or(0, |gate| gate.waiting()),
+        left_out: standing.is_left_out,
+        latency: standing.latency,
     }
 }
 

@@ -21,6 +21,7 @@ use crate::net::socket::Idle;
 use crate::net::wait::Call;
 use crate::pool::gate::{Gate, Permit, Refusal};
 use crate::pool::stats::Counters;
+use crate::process;
 
 /// A place for a connection.
 pub(crate) struct Slot {
@@ -307,7 +308,7 @@ impl Lease {
     }
 
     /// Gives the connection back. The caller knows that the process has not been forked since it took the
-    /// connection out; a drop has to ask the kernel.
+    /// connection out; a drop has to look.
     pub(crate) fn give_back(mut self) {
         self.put_back();
     }
@@ -331,7 +332,7 @@ impl Drop for Lease {
         if self.permit.is_none() {
             return;
         }
-        if std::process::id() != self.endpoint.process {
+        if process::id() != self.endpoint.process {
             // A forked child: the locks may be held by threads that do not exist here, and the socket is
             // the parent's.
             std::mem::forget(self.slot.take());
@@ -347,7 +348,7 @@ impl Drop for Lease {
 fn scheduler() -> Arc<ScheduledThreadPool> {
     static SHARED: Mutex<(u32, Weak<ScheduledThreadPool>)> = Mutex::new((0, Weak::new()));
     let mut shared = SHARED.lock();
-    let process = std::process::id();
+    let process = process::id();
     // A fork leaves the scheduler behind without its thread.
     if shared.0 == process
         && let Some(scheduler) = shared.1.upgrade()

@@ -2,7 +2,6 @@
 
 pub(crate) mod core;
 pub(crate) mod endpoint;
-pub(crate) mod flight;
 pub(crate) mod gate;
 pub(crate) mod stats;
 mod worker;
@@ -10,7 +9,7 @@ mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::ExecResult;
+use crate::backend::{Aim, ExecResult};
 use crate::batch::{Batch, BatchResults};
 use crate::cancel::CancelHandle;
 use crate::config::Config;
@@ -18,11 +17,12 @@ use crate::connection::Connection;
 use crate::convert::FromRow;
 use crate::deadline::Deadline;
 use crate::error::Result;
-use crate::params::Params;
+use crate::params::{Params, ParamsRef};
 use crate::pool::core::Core;
-use crate::pool::stats::Stats;
+use crate::pool::stats::{EndpointStats, Stats};
 use crate::pool::worker::Worker;
 use crate::rows::Rows;
+use crate::sharding::ShardingKey;
 use crate::transaction::{Transaction, TransactionMode};
 
 /// How long a worker that is stopped by the drop of its pool is waited for.
@@ -138,7 +138,21 @@ impl Pool {
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed), and whatever a failed dial has to say. The outcome
     /// is always `NotSent`.
     pub fn acquire(&self) -> Result<Connection> {
-        Connection::acquire(self.core(), self.deadline, self.cancel.clone())
+        self.acquire_for(Aim::Any)
+    }
+
+    /// Takes a connection out for a caller who has something in mind with it.
+    pub(crate) fn acquire_for(&self, aim: Aim<'_>) -> Result<Connection> {
+        Connection::acquire(self.core(), aim, self.deadline, self.cancel.clone())
+    }
+
+    /// The same pool within other bounds.
+    pub(crate) fn bounded(&self, deadline: Option<Deadline>, cancel: Option<CancelHandle>) -> Pool {
+        Pool {
+            shared: Arc::clone(&self.shared),
+            deadline,
+            cancel,
+        }
     }
 
     /// As [`acquire`](Pool::acquire), within bounds that hold for the acquisition alone.
@@ -147,7 +161,7 @@ impl Pool {
         deadline: Option<Deadline>,
         cancel: Option<&CancelHandle>,
     ) -> Result<Connection> {
-        let mut connection = Connection::acquire(self.core(), deadline, cancel.cloned())?;
+        let mut connection = Connection::acquire(self.core(), Aim::Any, deadline, cancel.cloned())?;
         connection.release_bounds();
         Ok(connection)
     }
@@ -158,7 +172,19 @@ impl Pool {
         deadline: Option<Deadline>,
         cancel: Option<&CancelHandle>,
     ) -> Result<Connection> {
-        Connection::acquire_for_call(self.core(), deadline, cancel.cloned())
+        Connection::acquire_for_call(self.core(), Aim::Any, deadline, cancel.cloned())
+    }
+
+    /// The same for one statement.
+    pub(crate) fn acquire_for_statement_within(
+        &self,
+        sql: &str,
+        params: ParamsRef<'_>,
+        deadline: Option<Deadline>,
+        cancel: Option<&CancelHandle>,
+    ) -> Result<Connection> {
+        let aim = Aim::Statement(sql, params);
+        Connection::acquire_for_call(self.core(), aim, deadline, cancel.cloned())
     }
 
     /// Fails in a child of the process that opened the pool.
@@ -166,13 +192,17 @@ impl Pool {
         self.core().check_process()
     }
 
-    fn acquire_for_call(&self) -> Result<Connection> {
-        Connection::acquire_for_call(self.core(), self.deadline, self.cancel.clone())
+    fn acquire_for_call(&self, aim: Aim<'_>) -> Result<Connection> {
+        Connection::acquire_for_call(self.core(), aim, self.deadline, self.cancel.clone())
     }
 
     /// Makes one call on a connection that nobody else sees.
-    fn with_connection<R>(&self, call: impl FnOnce(&mut Connection) -> Result<R>) -> Result<R> {
-        let mut connection = self.acquire_for_call()?;
+    fn with_connection<R>(
+        &self,
+        aim: Aim<'_>,
+        call: impl FnOnce(&mut Connection) -> Result<R>,
+    ) -> Result<R> {
+        let mut connection = self.acquire_for_call(aim)?;
         let result = call(&mut connection);
         connection.give_back();
         result
@@ -189,7 +219,11 @@ impl Pool {
     /// What the server answers, or what kept the statement from it; [`Error::outcome`](crate::Error::outcome)
     /// says whether it may have been applied.
     pub fn exec(&self, sql: impl AsRef<str>, params: impl Params) -> Result<ExecResult> {
-        self.with_connection(|connection| connection.exec(sql, params))
+        let sql = sql.as_ref();
+        params.with_values(|params| {
+            let aim = Aim::Statement(sql, params);
+            self.with_connection(aim, |connection| connection.exec(sql, params))
+        })
     }
 
     /// Runs one statement and gives its rows, one at a time, as they arrive.
@@ -200,7 +234,11 @@ impl Pool {
     ///
     /// As [`exec`](Pool::exec).
     pub fn query(&self, sql: impl AsRef<str>, params: impl Params) -> Result<Rows<'static>> {
-        self.acquire_for_call()?.into_query(sql, params)
+        let sql = sql.as_ref();
+        params.with_values(|params| {
+            let connection = self.acquire_for_call(Aim::Statement(sql, params))?;
+            connection.into_query(sql, params)
+        })
     }
 
     /// Runs one statement and gives its first row, converted; further rows are dropped.
@@ -213,7 +251,11 @@ impl Pool {
     where
         T: for<'r> FromRow<'r>,
     {
-        self.with_connection(|connection| connection.query_row(sql, params))
+        let sql = sql.as_ref();
+        params.with_values(|params| {
+            let aim = Aim::Statement(sql, params);
+            self.with_connection(aim, |connection| connection.query_row(sql, params))
+        })
     }
 
     /// Sends all statements of a batch at once and gives the results one at a time.
@@ -225,7 +267,7 @@ impl Pool {
     ///
     /// What kept the batch from being sent; nothing was applied then, unless the outcome says otherwise.
     pub fn send_batch(&self, batch: &Batch) -> Result<BatchResults<'static>> {
-        self.acquire_for_call()?.into_batch(batch)
+        self.acquire_for_call(Aim::Any)?.into_batch(batch)
     }
 
     /// Begins a transaction on a connection of its own. Dropping it rolls it back.
@@ -234,7 +276,7 @@ impl Pool {
     ///
     /// As [`exec`](Pool::exec).
     pub fn begin(&self, mode: TransactionMode) -> Result<Transaction<'static>> {
-        self.acquire_for_call()?.into_transaction(mode)
+        self.acquire_for_call(Aim::Any)?.into_transaction(mode)
     }
 
     /// Runs `body` in a transaction and commits it; repeats the whole when the database was busy or the
@@ -249,7 +291,26 @@ impl Pool {
         mode: TransactionMode,
         body: impl FnMut(&mut Connection) -> Result<T>,
     ) -> Result<T> {
-        self.acquire_for_call()?.transaction(mode, body)
+        self.acquire_for_call(Aim::Any)?.transaction(mode, body)
+    }
+
+    /// The sharding key of a table of Picodata, by which a program can tell where a row lies: see [`ShardingKey`].
+    /// `table` is the name as the table `_pico_table` has it.
+    ///
+    /// What is known is given at once; otherwise one thread reads it with up to four queries, over a connection
+    /// of the pool, and others that ask meanwhile wait for it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported): the table is global; the database is dqlite or
+    /// plain PostgreSQL; the server is older than 25.5.1 and the user may not read `_pico_tier` either.
+    /// [`ErrorKind::Database`](crate::ErrorKind::Database): there is no such table. Otherwise as
+    /// [`acquire`](Pool::acquire).
+    pub fn sharding_key(&self, table: impl AsRef<str>) -> Result<ShardingKey> {
+        let table = table.as_ref();
+        let key =
+            Connection::sharding_key(self.core(), table, self.deadline, self.cancel.as_ref())?;
+        Ok(ShardingKey::new(self.bounded(None, None), key))
     }
 
     /// Asks for an answer, over a connection of the pool: with dqlite the leader, with Picodata every instance.
@@ -262,7 +323,7 @@ impl Pool {
         if Connection::ping_all(self.core(), self.deadline, self.cancel.as_ref())? {
             return Ok(());
         }
-        self.with_connection(|connection| connection.ping())
+        self.with_connection(Aim::Any, |connection| connection.ping())
     }
 
     /// The state of the pool and what it has counted. Never blocks on the network.
@@ -273,6 +334,18 @@ impl Pool {
             return Stats::default();
         }
         self.core().stats()
+    }
+
+    /// The state of the connections to each node or instance that calls go to, sorted by address: with dqlite the
+    /// leader, with Picodata every instance that is online and has the role and tier that are asked for. Never
+    /// blocks on the network.
+    ///
+    /// Empty in a forked child.
+    pub fn endpoint_stats(&self) -> Vec<EndpointStats> {
+        if self.core().is_forked() {
+            return Vec::new();
+        }
+        self.core().endpoint_stats()
     }
 
     /// The configuration that the pool was opened with.

@@ -28,13 +28,17 @@ mod split;
 mod token;
 mod transaction;
 
-#[cfg(test)]
-mod against_sqlite;
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(
+    not(test),
+    allow(dead_code, reason = "the fuzz target takes the comparison alone")
+)]
+pub(crate) mod against_sqlite;
 
 pub(crate) use keyword::Keyword;
 pub(crate) use parameter::{ParameterList, parameters};
 pub(crate) use placeholder::{Placeholders, Rewritten, rewrite};
-pub(crate) use shape::{Statements, shape};
+pub(crate) use shape::{Statements, is_ddl, shape};
 pub(crate) use split::{statements, statements_end};
 pub(crate) use transaction::{Effect, is_rollback, transaction_effect};
 

@@ -115,6 +115,21 @@ pub(crate) fn shape(sql: &str, dialect: Dialect) -> Shape {
     found
 }
 
+/// Whether the first statement of `sql` changes the schema, by its first word. It looks no further.
+pub(crate) fn is_ddl(sql: &str, dialect: Dialect) -> bool {
+    let first = sql.trim_ascii_start().as_bytes().first();
+    // Most statements begin with another letter.
+    if first.is_some_and(|byte| byte.is_ascii_alphabetic() && !b"cadgrtCADGRT".contains(byte)) {
+        return false;
+    }
+    first_token(&mut Tokens::new(sql, dialect)).is_some_and(|token| {
+        token.kind == TokenKind::Word
+            && (Keyword::of(token.text(sql), dialect) == Keyword::Ddl
+                || token.is_word(sql, "grant")
+                || token.is_word(sql, "revoke"))
+    })
+}
+
 /// What the token before was, as far as it decides what a word means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Before {
@@ -245,6 +260,29 @@ mod tests {
     use super::*;
 
     const BOTH: [Dialect; 2] = [Dialect::Sqlite, Dialect::Postgres];
+
+    #[test]
+    fn a_change_of_the_schema_is_told_by_its_first_word() {
+        for (sql, is) in [
+            ("CREATE TABLE t (a INT PRIMARY KEY)", true),
+            ("  alter table t add b int", true),
+            ("\n;drop table t", true),
+            ("/* why */ CREATE INDEX i ON t (a)", true),
+            ("truncate t", true),
+            ("GRANT READ ON TABLE t TO u", true),
+            ("revoke read on table t from u", true),
+            ("DELETE FROM t", false),
+            ("create", true),
+            ("created", false),
+            ("\"create\" t", false),
+            ("SELECT 'create'", false),
+            ("INSERT INTO t VALUES (1); CREATE TABLE u (a INT)", false),
+            ("", false),
+            (";", false),
+        ] {
+            assert_eq!(is_ddl(sql, Dialect::Postgres), is, "{sql}");
+        }
+    }
 
     #[test]
     fn statements_are_counted_and_the_first_is_measured() {

@@ -22,18 +22,45 @@ pub(crate) enum Effect {
     RollbackTo,
 }
 
-impl Effect {
-    /// The effect of a statement with the effect `next` behind this one's.
-    ///
-    /// An outermost BEGIN or END decides; a savepoint within a transaction that the text has begun changes
-    /// nothing about it. Among savepoints the last effect stands: savepoints are not matched by name, so a
-    /// caller treats [`Release`](Effect::Release) as "a transaction may be open" unless it knows better.
-    fn then(self, next: Effect) -> Effect {
-        match (self, next) {
-            (_, Effect::None) => self,
-            (Effect::Begin, Effect::Savepoint | Effect::Release | Effect::RollbackTo) => self,
-            _ => next,
+/// The effects of the statements of one text, taken together.
+///
+/// Savepoints are counted, not matched by name: releasing an outer one ends the inner ones as well, and then the
+/// total says that a transaction may be open where none is, never the other way round.
+struct Total {
+    /// The effect apart from the savepoints that the text sets.
+    effect: Effect,
+    /// The savepoints that the text has set and not released.
+    savepoints: usize,
+}
+
+impl Total {
+    fn add(&mut self, next: Effect) {
+        match next {
+            Effect::None => {}
+            Effect::Savepoint => self.savepoints += 1,
+            Effect::Release if self.savepoints > 0 => {
+                self.savepoints -= 1;
+                // Not nothing: where the text fails in the middle, the savepoint is still set.
+                if self.effect == Effect::None {
+                    self.effect = Effect::Release;
+                }
+            }
+            Effect::RollbackTo if self.savepoints > 0 => {}
+            // Of a savepoint within a transaction that the text has begun, or ends.
+            Effect::Release | Effect::RollbackTo if self.effect != Effect::None => {}
+            Effect::Release | Effect::RollbackTo => self.effect = next,
+            Effect::Begin | Effect::End => {
+                self.effect = next;
+                self.savepoints = 0;
+            }
         }
+    }
+
+    fn effect(&self) -> Effect {
+        if self.savepoints > 0 && self.effect != Effect::Begin {
+            return Effect::Savepoint;
+        }
+        self.effect
     }
 }
 
@@ -46,7 +73,10 @@ impl Effect {
 /// "SQL Commands" (COMMIT AND CHAIN begins anew, COMMIT PREPARED leaves the session's transaction alone).
 pub(crate) fn transaction_effect(sql: &str, dialect: Dialect) -> Effect {
     let mut tokens = Tokens::new(sql, dialect);
-    let mut total = Effect::None;
+    let mut total = Total {
+        effect: Effect::None,
+        savepoints: 0,
+    };
     while let Some(first) = first_token(&mut tokens) {
         let mut boundary = Boundary::new(dialect);
         boundary.is_end(first, sql);
@@ -57,9 +87,9 @@ pub(crate) fn transaction_effect(sql: &str, dialect: Dialect) -> Effect {
             }
             words.take(token, sql, dialect);
         }
-        total = total.then(words.effect());
+        total.add(words.effect());
     }
-    total
+    total.effect()
 }
 
 /// Whether `sql` rolls a whole transaction back, and does nothing else.
@@ -217,6 +247,10 @@ mod tests {
             ("savepoint a; select 1", Effect::Savepoint),
             ("savepoint a; release a", Effect::Release),
             ("savepoint a; commit", Effect::End),
+            ("savepoint a; savepoint b; release b", Effect::Savepoint),
+            ("savepoint a; rollback to a", Effect::Savepoint),
+            ("commit; savepoint a; release a", Effect::End),
+            ("release a; savepoint b", Effect::Savepoint),
         ] {
             for dialect in [Dialect::Sqlite, Dialect::Postgres] {
                 assert_eq!(transaction_effect(sql, dialect), effect, "{sql:?}");

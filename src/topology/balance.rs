@@ -59,6 +59,13 @@ pub trait BalanceStrategy: Send + Sync {
     ///
     /// If no connection to the chosen instance can be had, the strategy is asked again with the others.
     fn choose(&self, candidates: &[Candidate<'_>]) -> usize;
+
+    /// The same for a strategy that looks at nothing but the number of candidates: the index of one of so many,
+    /// at least one. `None`, which is what it answers unless it is written otherwise, has
+    /// [`choose`](BalanceStrategy::choose) asked, for which the candidates are gone through first.
+    fn choose_by_count(&self, _count: usize) -> Option<usize> {
+        None
+    }
 }
 
 /// The candidate that `strategy` chooses, or `None` of none.
@@ -86,14 +93,20 @@ impl RoundRobin {
             next: AtomicUsize::new(fastrand::usize(..=usize::MAX / 2)),
         }
     }
+
+    fn next(&self, count: usize) -> usize {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        turn.checked_rem(count).unwrap_or(0)
+    }
 }
 
 impl BalanceStrategy for RoundRobin {
     fn choose(&self, candidates: &[Candidate<'_>]) -> usize {
-        self.next
-            .fetch_add(1, Ordering::Relaxed)
-            .checked_rem(candidates.len())
-            .unwrap_or(0)
+        self.next(candidates.len())
+    }
+
+    fn choose_by_count(&self, count: usize) -> Option<usize> {
+        Some(self.next(count))
     }
 }
 
@@ -104,6 +117,10 @@ pub struct RandomChoice;
 impl BalanceStrategy for RandomChoice {
     fn choose(&self, candidates: &[Candidate<'_>]) -> usize {
         fastrand::usize(..candidates.len().max(1))
+    }
+
+    fn choose_by_count(&self, count: usize) -> Option<usize> {
+        Some(fastrand::usize(..count.max(1)))
     }
 }
 

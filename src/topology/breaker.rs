@@ -73,6 +73,12 @@ impl State {
     }
 }
 
+impl Default for Breaker {
+    fn default() -> Self {
+        Breaker::new(BreakerConfig::default())
+    }
+}
+
 impl Breaker {
     /// A closed breaker.
     pub(crate) fn new(config: BreakerConfig) -> Self {
@@ -136,6 +142,15 @@ impl Breaker {
         };
         *state = State::Open { since: now };
         opened
+    }
+
+    /// Opens it, whatever was counted; true if it was closed.
+    pub(crate) fn open(&self, now: Instant) -> bool {
+        let opened = State::Open { since: now };
+        matches!(
+            std::mem::replace(&mut *self.state.lock(), opened),
+            State::Closed(_)
+        )
     }
 
     /// The topology vouches for the instance: what happened up to now counts no more.

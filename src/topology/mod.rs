@@ -8,6 +8,7 @@
 //! | `balance` | which one of them it goes to |
 //! | `latency` | the moving average that a choice may follow |
 //! | `breaker` | whether an instance that failed is tried again |
+//! | `health` | what counts as a failure: the breaker and the latency of one address |
 //!
 //! Nothing here does I/O, reads a clock or starts a thread: a worker reads the cluster's tables and makes a
 //! [`Snapshot`], and a router asks these types with the time in its hand.
@@ -15,16 +16,18 @@
 mod balance;
 mod breaker;
 mod filter;
+mod health;
 mod instance;
 mod latency;
 mod snapshot;
 
 pub(crate) use balance::choose;
 pub use balance::{BalanceStrategy, Candidate, LeastBusy, LowestLatency, RandomChoice, RoundRobin};
-pub(crate) use breaker::{Admission, Breaker, BreakerConfig};
+use breaker::{Admission, Breaker};
 pub(crate) use filter::{Filter, RoleFilter};
+pub(crate) use health::Health;
 pub use instance::{Instance, InstanceState};
-pub(crate) use latency::Latency;
+use latency::Latency;
 pub(crate) use snapshot::{Change, Snapshot, diff};
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::logging::Event;
 use crate::net::address::Address;
 use crate::topology::{Instance, InstanceState};
 
@@ -212,6 +213,19 @@ impl Change {
             | Change::Leader(instance)
             | Change::Rejoined(instance)
             | Change::Described(instance) => instance,
+        }
+    }
+
+    /// The event that tells of it, if there is one.
+    pub(crate) fn event(&self) -> Option<Event<'_>> {
+        match self {
+            Change::Came(instance) => Some(Event::InstanceCame(instance)),
+            Change::Went(instance) => Some(Event::InstanceWent(instance)),
+            Change::Moved { instance, from } => Some(Event::InstanceMoved { instance, from }),
+            Change::State { instance, from } => Some(Event::InstanceState { instance, from }),
+            Change::Role(instance) => Some(Event::InstanceRole(instance)),
+            // Another one leads as soon as it is known which.
+            Change::Leader(_) | Change::Rejoined(_) | Change::Described(_) => None,
         }
     }
 

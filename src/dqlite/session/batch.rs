@@ -2,7 +2,7 @@
 
 use super::preparing::one_statement;
 use super::{DB, DqliteSession, Step, exec_result};
-use crate::backend::BatchStep;
+use crate::backend::{BatchStep, ExecResult};
 use crate::batch::BatchItem;
 use crate::dqlite::channel::harmless;
 use crate::dqlite::statements::{Kind, Prepared, bind};
@@ -54,6 +54,14 @@ impl DqliteSession {
     pub(super) fn next_answer(&mut self, call: &Call<'_>) -> Option<Result<BatchStep>> {
         let step = self.steps.pop_front()?;
         let taken = self.take_step(&step, call);
+        self.written = match taken {
+            Ok(BatchStep::Done(result)) => {
+                // The columns of the statement before it.
+                self.reading.clear();
+                result
+            }
+            _ => ExecResult::default(),
+        };
         if self.steps.is_empty() && !self.reading.is_open() {
             self.channel.expect(Answers::One);
         }

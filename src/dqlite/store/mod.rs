@@ -6,7 +6,7 @@
 
 mod memory;
 mod sqlite;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::collections::HashSet;
 use std::fmt;

@@ -30,7 +30,7 @@ pub(crate) use url::{from_url, parse_service_url};
 use crate::config::Config;
 use crate::config::secret::Secret;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::Placeholders;
+use crate::logging::Logger;
 use crate::topology::{
     BalanceStrategy, Filter, LeastBusy, LowestLatency, RandomChoice, RoleFilter, RoundRobin,
 };
@@ -127,7 +127,8 @@ pub(crate) struct PicodataConfig {
     pub(crate) allow_cleartext_password: bool,
     /// Whether transactions are refused on Picodata.
     pub(crate) transaction_guard: bool,
-    pub(crate) placeholders: Placeholders,
+    /// Whether statements go to the master of their bucket where the server tells it.
+    pub(crate) sharding: bool,
     pub(crate) balance: Balance,
     /// The instances that are used: role, tier, failure domain.
     pub(crate) filter: Filter,
@@ -149,7 +150,7 @@ impl Default for PicodataConfig {
             options: None,
             allow_cleartext_password: false,
             transaction_guard: true,
-            placeholders: Placeholders::Native,
+            sharding: true,
             balance: Balance::RoundRobin,
             filter: Filter::default(),
             topology: true,
@@ -184,13 +185,13 @@ impl PicodataConfig {
     ///
     /// `database` is the name of the database. It reads one small local file and never fails: a passfile that is
     /// missing or open to others is as good as none.
-    pub(crate) fn passwords(&self, database: &str, hosts: &[String]) -> Passwords {
+    pub(crate) fn passwords(&self, database: &str, hosts: &[String], logger: &Logger) -> Passwords {
         match (
             &self.password,
             self.passfile.as_ref().or(self.default_passfile.as_ref()),
         ) {
             (Some(password), _) => Passwords::given(password.clone()),
-            (None, Some(path)) => Passwords::read(path, database, &self.user, hosts),
+            (None, Some(path)) => Passwords::read(path, database, &self.user, hosts, logger),
             (None, None) => Passwords::default(),
         }
     }

@@ -8,6 +8,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 
 use crate::config::secret::Secret;
+use crate::logging::Logger;
 
 /// The most of a passfile that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -41,16 +42,28 @@ impl Passwords {
 
     /// Reads a passfile. As in libpq, one that is missing is as good as an empty one, and so is one that is no
     /// regular file or that the group or the world may use, with a warning.
-    pub(super) fn read(path: &Path, database: &str, user: &str, hosts: &[String]) -> Self {
+    pub(super) fn read(
+        path: &Path,
+        database: &str,
+        user: &str,
+        hosts: &[String],
+        logger: &Logger,
+    ) -> Self {
         match open(path) {
             Ok(Ok(text)) => Passwords::parse(&text, database, user, hosts),
             Ok(Err(fault)) => {
-                log::warn!(target: "quorate", "the password file {} is ignored: {fault}", path.display());
+                logger.warn(format_args!(
+                    "the password file {} is ignored: {fault}",
+                    path.display()
+                ));
                 Passwords::default()
             }
             Err(error) => {
                 if error.kind() != io::ErrorKind::NotFound {
-                    log::warn!(target: "quorate", "the password file {} is ignored: {error}", path.display());
+                    logger.warn(format_args!(
+                        "the password file {} is ignored: {error}",
+                        path.display()
+                    ));
                 }
                 Passwords::default()
             }
@@ -242,13 +255,13 @@ db5:4327:shop:app:five:ignored\n\
             (0o644, false),
         ] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            let passwords = Passwords::read(&path, "shop", "app", &[]);
+            let passwords = Passwords::read(&path, "shop", "app", &[], &Logger::default());
             assert_eq!(passwords.of("db1:4327").is_some(), read, "{mode:o}");
         }
-        let none = Passwords::read(directory.path(), "shop", "app", &[]);
+        let none = Passwords::read(directory.path(), "shop", "app", &[], &Logger::default());
         assert!(none.of("db1:4327").is_none(), "a directory");
         let missing = directory.path().join("none");
-        let none = Passwords::read(&missing, "shop", "app", &[]);
+        let none = Passwords::read(&missing, "shop", "app", &[], &Logger::default());
         assert!(none.of("db1:4327").is_none());
         let pipe = directory.path().join("pipe");
         rustix::fs::mknodat(
@@ -259,7 +272,7 @@ db5:4327:shop:app:five:ignored\n\
             0,
         )
         .unwrap();
-        let none = Passwords::read(&pipe, "shop", "app", &[]);
+        let none = Passwords::read(&pipe, "shop", "app", &[], &Logger::default());
         assert!(none.of("db1:4327").is_none(), "a named pipe");
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::config::{Config, Database};
 use crate::error::{ErrorKind, Result};
+use crate::logging::Logger;
 use crate::net::tls::TlsMode;
 use crate::sql::Placeholders;
 use crate::topology::{BalanceStrategy, Candidate, Instance, InstanceState, RoleFilter};
@@ -138,7 +139,7 @@ fn options_reach_their_places() {
     assert_eq!(picodata.application_name.as_deref(), Some("the+app"));
     assert_eq!(picodata.options.as_deref(), Some("sql_motion_row_max=1"));
     assert!(picodata.allow_cleartext_password && !picodata.transaction_guard);
-    assert_eq!(picodata.placeholders, Placeholders::Named);
+    assert_eq!(config.placeholders, Placeholders::Named);
     assert_eq!(picodata.balance.name(), Some("least_busy"));
     assert_eq!(picodata.filter.role, RoleFilter::Replica);
     assert_eq!(picodata.filter.tiers, ["default", "hot"]);
@@ -323,7 +324,9 @@ fn nothing_that_is_shown_holds_a_secret() {
         format!("{copy:#?}"),
         format!(
             "{:?}",
-            config.picodata.passwords(config.name(), config.hosts())
+            config
+                .picodata
+                .passwords(config.name(), config.hosts(), &Logger::default())
         ),
     ] {
         assert!(!shown.contains("s3cr3t"), "{shown}");
@@ -478,7 +481,10 @@ fn the_passfile_is_asked_where_no_password_is_given() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let find = |text: &str, address: &str| {
         let config = parse_with(text, &[("HOME", home)]).unwrap();
-        let passwords = config.picodata.passwords(config.name(), config.hosts());
+        let passwords =
+            config
+                .picodata
+                .passwords(config.name(), config.hosts(), &Logger::default());
         passwords.of(address).map(|p| p.expose().to_owned())
     };
     assert_eq!(

@@ -122,20 +122,32 @@ pub(crate) fn bucket_id<'v>(
     bucket_count: u64,
     hashing: Hashing,
 ) -> Result<u64> {
+    let what = |index| format!("value {} of the sharding key", index + 1);
+    bucket_id_of(values, bucket_count, hashing, what)
+}
+
+/// The same; `what` names the value with an index, counted from 0, for the error.
+pub(super) fn bucket_id_of<'v>(
+    values: impl IntoIterator<Item = (ValueRef<'v>, KeyType)>,
+    bucket_count: u64,
+    hashing: Hashing,
+    what: impl Fn(usize) -> String,
+) -> Result<u64> {
     let mut bytes = Vec::with_capacity(64);
     let mut count = 0;
     for (value, key_type) in values {
-        count += 1;
         encode(value, key_type, hashing, &mut bytes).ok_or_else(|| {
             Error::new(
                 ErrorKind::Conversion,
                 format!(
-                    "value {count} of the sharding key is a {} that has no bucket as a {}",
+                    "{} is a {} that has no bucket as a {}",
+                    what(count),
                     value.type_name(),
                     key_type.as_str()
                 ),
             )
         })?;
+        count += 1;
     }
     if count == 0 {
         return Err(Error::new(ErrorKind::Misuse, "the sharding key is empty"));

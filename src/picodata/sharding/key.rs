@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::picodata::json::{parse, unexpected};
-use crate::picodata::sharding::encode::{Hashing, KeyType, bucket_id};
+use crate::picodata::sharding::encode::{Hashing, KeyType, bucket_id, bucket_id_of};
 use crate::value::ValueRef;
 
 /// How the rows of a table are spread.
@@ -15,14 +15,14 @@ pub(crate) enum Distribution {
     /// Every instance has all of them.
     Global,
     /// By the hash of some columns.
-    Sharded(ShardingKey),
+    Sharded(HashKey),
     /// By a column that holds the bucket's number itself.
     ByField { field: String, tier: Arc<str> },
 }
 
 /// The columns of a table by which its rows are spread.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ShardingKey {
+pub(crate) struct HashKey {
     tier: Arc<str>,
     fields: Vec<KeyField>,
 }
@@ -80,7 +80,7 @@ impl Distribution {
                     .iter()
                     .map(|name| KeyField::find(name.as_str().ok_or_else(wrong)?, &format, table))
                     .collect::<Result<_>>()?;
-                Ok(Distribution::Sharded(ShardingKey {
+                Ok(Distribution::Sharded(HashKey {
                     tier: text(2)?.into(),
                     fields,
                 }))
@@ -127,7 +127,7 @@ impl KeyField {
     }
 }
 
-impl ShardingKey {
+impl HashKey {
     /// The tier that the table's buckets are in.
     pub(crate) fn tier(&self) -> &Arc<str> {
         &self.tier
@@ -164,7 +164,11 @@ impl ShardingKey {
             .iter()
             .zip(&self.fields)
             .map(|(value, field)| (*value, field.key_type));
-        bucket_id(typed, bucket_count, hashing)
+        let what = |index: usize| match self.fields.get(index) {
+            Some(field) => format!("the column {:?} of the sharding key", field.name),
+            None => "the sharding key".to_owned(),
+        };
+        bucket_id_of(typed, bucket_count, hashing, what)
     }
 }
 
@@ -205,6 +209,11 @@ impl StatementKey {
             tier,
             key: key.unwrap_or_default(),
         })
+    }
+
+    /// Whether the server has named a key.
+    pub(crate) fn is_usable(&self) -> bool {
+        !self.key.is_empty()
     }
 
     /// The bucket that the statement with these parameters goes to; `None` where it is not known.

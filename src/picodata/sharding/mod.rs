@@ -16,6 +16,9 @@
 //! | `encode` | the values as the server hashes them |
 //! | `key` | the distribution key of a table, and of a statement that the server has described |
 //! | `map` | which replicaset has a bucket |
+//! | `table` | the key of a table, with all that its buckets are computed from |
+//! | `statements` | the keys of statements, as the sessions of a pool learn them |
+//! | `router` | what a pool has read of all this, and the way from a call to an instance |
 //!
 //! Source: Picodata's decision record of 2025-09-12 on query metadata; picopyn 3.2; what a 25.5.7 server
 //! answered (`tests/data/picodata-bucket-vectors.csv`).
@@ -24,7 +27,13 @@ mod encode;
 mod key;
 mod map;
 mod murmur;
+mod router;
+mod statements;
+mod table;
 
-pub(crate) use encode::{DecimalForm, DoubleForm, Hashing, KeyType, bucket_id};
-pub(crate) use key::{Distribution, KeyField, ShardingKey, StatementKey};
+pub(crate) use encode::{DecimalForm, DoubleForm, Hashing};
+pub(crate) use key::{Distribution, HashKey, StatementKey};
 pub(crate) use map::BucketMap;
+pub(crate) use router::Sharding;
+pub(crate) use statements::StatementKeys;
+pub(crate) use table::TableKey;

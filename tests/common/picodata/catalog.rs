@@ -1,12 +1,16 @@
 //! The instances, replicasets and tiers of the cluster, as the script has made them, and what the tables
 //! `_pico_…` say of them. The two are the same as long as there is a quorum.
 
+use std::collections::HashMap;
+
 use uuid::Uuid;
 
 use super::engine::Engine;
 use super::error::json_text;
 
-pub const VERSION: &str = "25.5.7-0-g0000000";
+/// `_pico_instance.picodata_version` of each release.
+pub const VERSION_25: &str = "25.5.7-0-g0000000";
+pub const VERSION_26: &str = "26.1.1-0-g0000000";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -61,6 +65,10 @@ pub struct Catalog {
     pub leader: Option<usize>,
     /// Without a quorum nothing is written: the tables keep what they say.
     pub frozen: bool,
+    /// The version of all instances.
+    pub version: &'static str,
+    /// The ranges of buckets of a tier, where a test has moved them: first, last, index of the replicaset.
+    pub ranges: HashMap<String, Vec<(u64, u64, usize)>>,
 }
 
 impl Catalog {
@@ -154,7 +162,7 @@ impl Catalog {
                 "INSERT OR REPLACE INTO _pico_instance VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9)",
                 &[
                     &one.name, &one.uuid, &one.raft_id, &set.name, &set.uuid, &state, &domain, &one.tier,
-                    &VERSION,
+                    &self.version,
                 ],
             );
             let names = [one.name.clone(), set.name.clone(), one.tier.clone()];
@@ -215,26 +223,34 @@ impl Catalog {
         self.publish_sets(engine);
     }
 
-    /// The ranges of buckets, shared evenly among the replicasets of a tier.
+    /// The ranges of buckets of a tier, shared evenly among its replicasets unless a test has moved them: first,
+    /// last, index of the replicaset.
+    pub fn ranges(&self, tier: &Tier) -> Vec<(u64, u64, usize)> {
+        if let Some(moved) = self.ranges.get(&tier.name) {
+            return moved.clone();
+        }
+        let sets = self.replicasets.iter().enumerate();
+        let sets: Vec<_> = sets.filter(|(_, set)| set.tier == tier.name).collect();
+        let bound = |place: usize| tier.bucket_count * place as u64 / sets.len() as u64;
+        let ranges = sets.iter().enumerate();
+        ranges
+            .map(|(place, (set, _))| (bound(place) + 1, bound(place + 1), *set))
+            .collect()
+    }
+
+    /// What `_pico_bucket` answers.
     fn buckets(&self, tier: &Tier) -> String {
-        let sets: Vec<_> = self
-            .replicasets
-            .iter()
-            .filter(|set| set.tier == tier.name)
-            .collect();
-        let count = sets.len() as u64;
-        let range = |(place, set): (usize, &&Replicaset)| {
-            let bound = |place: u64| tier.bucket_count * place / count;
+        let range = |(first, last, set): &(u64, u64, usize)| {
             format!(
                 "{{\"bucket_id_start\":{},\"target_replicaset_uuid\":\"{uuid}\",\"tier_name\":{},\
                  \"state\":\"active\",\"current_replicaset_uuid\":\"{uuid}\",\"bucket_id_end\":{}}}",
-                bound(place as u64) + 1,
+                first,
                 json_text(&tier.name),
-                bound(place as u64 + 1),
-                uuid = set.uuid,
+                last,
+                uuid = self.replicasets[*set].uuid,
             )
         };
-        let ranges: Vec<_> = sets.iter().enumerate().map(range).collect();
+        let ranges: Vec<_> = self.ranges(tier).iter().map(range).collect();
         format!("[{}]", ranges.join(","))
     }
 }

@@ -124,6 +124,10 @@ impl Builder {
                 engine: Engine::new(),
                 catalog: Catalog {
                     tiers,
+                    version: match release {
+                        Release::V25 => catalog::VERSION_25,
+                        Release::V26 => catalog::VERSION_26,
+                    },
                     ..Catalog::default()
                 },
                 users,

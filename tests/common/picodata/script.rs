@@ -92,6 +92,30 @@ impl PicodataCluster {
         });
     }
 
+    /// Moves the buckets of a tier: ranges of them, each with the index of the replicaset that has it now.
+    pub fn move_buckets(&self, tier: &str, ranges: &[(u64, u64, usize)]) {
+        let (tier, ranges) = (tier.to_owned(), ranges.to_vec());
+        self.server.call(move |world| {
+            world.catalog.ranges.insert(tier, ranges);
+            world.catalog.publish_sets(&world.engine);
+        });
+    }
+
+    /// The index of the master of a bucket.
+    pub fn master_of(&self, tier: &str, bucket: u64) -> usize {
+        let tier = tier.to_owned();
+        self.server.call(move |world| {
+            let catalog = &world.catalog;
+            let tier = catalog.tiers.iter().find(|one| one.name == tier).unwrap();
+            let ranges = catalog.ranges(tier);
+            let (.., set) = ranges
+                .iter()
+                .find(|(first, last, _)| (*first..=*last).contains(&bucket))
+                .expect("the bucket is somewhere");
+            catalog.replicasets[*set].master
+        })
+    }
+
     /// Makes an instance the raft leader.
     pub fn change_leader(&self, index: usize) {
         self.server

@@ -49,6 +49,8 @@ pub struct Counters {
     pub cancel_requests: u64,
     /// The last statements, the oldest first.
     pub last: VecDeque<String>,
+    /// How often each text was run.
+    pub runs: HashMap<String, usize>,
 }
 
 /// The process of an instance, as far as there is one.
@@ -94,6 +96,7 @@ impl World {
             counters.last.pop_front();
         }
         counters.last.push_back(sql.to_owned());
+        *counters.runs.entry(sql.to_owned()).or_default() += 1;
     }
 
     /// What is to become of a statement, if a test has ordered anything.

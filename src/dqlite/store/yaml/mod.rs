@@ -166,6 +166,15 @@ fn follow_links(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many symbolic links"))
 }
 
+/// For the fuzz target: what can be read can be written, and is then the same.
+#[cfg(fuzzing)]
+pub(crate) fn read_and_write(text: &str) {
+    if let Ok(nodes) = text::decode(text) {
+        let written = text::encode(&nodes);
+        assert!(text::decode(&written).is_ok_and(|again| again == nodes));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};

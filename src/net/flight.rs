@@ -46,8 +46,8 @@ impl Flight {
         if let Some(value) = ready() {
             return Ok(Boarded::Ready(value));
         }
-        let waker = Waker::current()?;
         loop {
+            let waker;
             {
                 let mut state = self.state.lock();
                 if let Some(value) = ready() {
@@ -57,6 +57,7 @@ impl Flight {
                     state.flying = true;
                     return Ok(Boarded::Pilot(Landing { flight: self }));
                 }
+                waker = Waker::current()?;
                 state.waiting.push(Arc::clone(&waker));
             }
             let waited = call.wait(&waker);

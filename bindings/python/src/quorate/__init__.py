@@ -1,0 +1,144 @@
+"""A blocking driver for dqlite and Picodata: DB-API 2.0 (PEP 249), a pool, Arrow, and dialects for SQLAlchemy.
+
+    import quorate
+
+    with quorate.connect("dqlite://10.0.0.1:9001,10.0.0.2:9001/app") as connection:
+        connection.execute("INSERT INTO fruit VALUES (?, ?)", ("apple", 3))
+        for name, number in connection.execute("SELECT name, n FROM fruit"):
+            print(name, number)
+
+Every error says what became of the statement (`outcome`). While a call waits for a server, other threads run, and
+Ctrl-C interrupts it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Final
+from weakref import WeakValueDictionary
+
+from quorate._errors import (
+    DatabaseError,
+    DataError,
+    Error,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    NotSupportedError,
+    OperationalError,
+    Outcome,
+    ProgrammingError,
+    Warning,  # noqa: A004
+)
+from quorate._callbacks import BalanceFunction, Candidate, DialFunction, Event, EventFunction, LogFunction
+from quorate._library import library as _library
+from quorate._values import Json
+from quorate.connection import Connection
+from quorate.cursor import Cursor
+from quorate.pool import Pool, Result, Rows
+from quorate.rows import RowFactory, dict_row, named_row, tuple_row
+from quorate.types import (
+    BINARY,
+    DATETIME,
+    NUMBER,
+    ROWID,
+    STRING,
+    Binary,
+    Date,
+    DateFromTicks,
+    Time,
+    TimeFromTicks,
+    Timestamp,
+    TimestampFromTicks,
+)
+
+__all__ = [
+    "BINARY",
+    "BalanceFunction",
+    "DATETIME",
+    "NUMBER",
+    "ROWID",
+    "STRING",
+    "Binary",
+    "Candidate",
+    "Connection",
+    "Cursor",
+    "DataError",
+    "DatabaseError",
+    "Date",
+    "DateFromTicks",
+    "DialFunction",
+    "Error",
+    "Event",
+    "EventFunction",
+    "IntegrityError",
+    "InterfaceError",
+    "InternalError",
+    "Json",
+    "LogFunction",
+    "NotSupportedError",
+    "OperationalError",
+    "Outcome",
+    "Pool",
+    "ProgrammingError",
+    "Result",
+    "RowFactory",
+    "Rows",
+    "Time",
+    "TimeFromTicks",
+    "Timestamp",
+    "TimestampFromTicks",
+    "Warning",
+    "apilevel",
+    "connect",
+    "dict_row",
+    "named_row",
+    "paramstyle",
+    "threadsafety",
+    "tuple_row",
+]
+
+apilevel: Final = "2.0"
+threadsafety: Final = 2
+"""Threads may share the module, pools and connections: a connection may be handed from thread to thread. A thread that
+comes while another is inside a call gets a ProgrammingError, and changes nothing."""
+paramstyle: Final = "qmark"
+
+_number = _library.quorate_version()
+__version__: Final = f"{_number // 1_000_000}.{_number // 1_000 % 1_000}.{_number % 1_000}"
+
+# What `connect` opens connections with, as long as one of them is open.
+_pools: WeakValueDictionary[tuple[object, ...], Pool] = WeakValueDictionary()
+_pools_lock = threading.Lock()
+
+
+def connect(
+    url: str,
+    *,
+    autocommit: bool = False,
+    transaction_mode: str = "immediate",
+    timeout: float | None = None,
+    row_factory: RowFactory = tuple_row,
+    **options: object,
+) -> Connection:
+    """Opens a connection: `dqlite://host:port,host:port/database?option=value` or `picodata://user:password@host/`.
+
+    One address is enough, the others are learned. Options of the connection string may be given as keywords. `timeout` is
+    the seconds that each call may take (30 unless set). Connections with the same string and options share one pool, which is
+    closed behind the last of them, and opens as many as are asked for unless `pool_max_conns` says otherwise.
+    """
+    if "pool_max_conns" not in url:
+        options.setdefault("pool_max_conns", 1000)
+    key = (os.getpid(), url, *sorted((name, str(value)) for name, value in options.items()))
+    with _pools_lock:
+        pool = _pools.get(key)
+        if pool is None:
+            _pools[key] = pool = Pool(url, **options)  # type: ignore[arg-type]
+    return Connection(
+        pool,
+        autocommit=autocommit,
+        transaction_mode=transaction_mode,
+        timeout=timeout,
+        row_factory=row_factory,
+    )

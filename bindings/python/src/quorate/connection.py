@@ -1,0 +1,317 @@
+"""The connection of PEP 249."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from contextlib import contextmanager
+from ctypes import byref, c_bool, c_size_t, c_void_p
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Iterator
+
+import quorate._errors as errors
+from quorate import _declarations as c
+from quorate._decode import Buffer
+from quorate._errors import InterfaceError, NotSupportedError, ProgrammingError, check
+from quorate._interrupt import cancel_handle, check_call
+from quorate._library import library, text_at
+from quorate._rows import Reader
+from quorate._statements import may_end_transaction, wants_transaction
+from quorate._values import Parameters
+from quorate.cursor import Cursor
+from quorate.rows import RowFactory, tuple_row
+
+if TYPE_CHECKING:
+    from quorate.pool import Pool
+
+MODES = {
+    "deferred": c.TRANSACTION_MODE_DEFERRED,
+    "immediate": c.TRANSACTION_MODE_IMMEDIATE,
+    "exclusive": c.TRANSACTION_MODE_EXCLUSIVE,
+}
+
+
+class Connection:
+    """A connection out of a pool, until it is closed.
+
+    One thread at a time may use it, with its cursors; a second one that comes while a call runs gets a
+    ProgrammingError. It may be handed from thread to thread.
+
+    Where the database has transactions (dqlite, PostgreSQL) and `autocommit` is false, the first statement that writes
+    begins one, which holds until `commit` or `rollback`; reads before it and DDL run outside. Picodata has none: there
+    `autocommit` is true, `commit` does nothing, and `rollback` raises NotSupportedError.
+
+    Used as a context manager, it commits, or rolls back where an error leaves the block, and is closed.
+    """
+
+    # PEP 249 wants the exceptions on the connection as well.
+    Warning = errors.Warning
+    Error = errors.Error
+    InterfaceError = errors.InterfaceError
+    DatabaseError = errors.DatabaseError
+    DataError = errors.DataError
+    OperationalError = errors.OperationalError
+    IntegrityError = errors.IntegrityError
+    InternalError = errors.InternalError
+    ProgrammingError = errors.ProgrammingError
+    NotSupportedError = errors.NotSupportedError
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        autocommit: bool = False,
+        transaction_mode: str = "immediate",
+        timeout: float | None = None,
+        row_factory: RowFactory = tuple_row,
+    ) -> None:
+        self._handle: c_void_p | None = None
+        self._transaction: c_void_p | None = None
+        if transaction_mode not in MODES:
+            raise ProgrammingError(f"transaction_mode is {transaction_mode!r}; it may be {', '.join(MODES)}")
+        self.pool = pool
+        self.row_factory = row_factory
+        self.transaction_mode = transaction_mode
+        self.timeout = timeout
+        """Seconds that a call may take; None is the pool's timeout."""
+        self._autocommit = autocommit or not pool.has_transactions
+        self._buffer = Buffer()
+        self._busy = threading.Lock()
+        self._reader_cursor: Cursor | None = None
+        handle, error = c_void_p(), c_void_p()
+        status = library.quorate_pool_acquire(pool._pointer(), self._timeout(), cancel_handle(), byref(handle), byref(error))
+        check_call(status, error)
+        self._handle = handle
+
+    @property
+    def autocommit(self) -> bool:
+        """Whether each statement is a transaction of its own. Setting it commits one that is open."""
+        return self._autocommit
+
+    @autocommit.setter
+    def autocommit(self, value: bool) -> None:
+        self._check()
+        if not value and not self.pool.has_transactions:
+            raise NotSupportedError("Picodata has no transactions: autocommit is always on")
+        if value:
+            self.commit()
+        self._autocommit = value
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection was closed."""
+        return self._handle is None
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, or was lost and waits to be rolled back."""
+        self._check()
+        open_, error = c_bool(), c_void_p()
+        check(library.quorate_connection_in_transaction(self._handle, byref(open_), byref(error)), error)
+        return open_.value
+
+    @property
+    def node(self) -> str:
+        """The address of the node that the connection goes to; empty after a failure."""
+        self._check()
+        buffer, length, error = c_void_p(), c_size_t(), c_void_p()
+        check(library.quorate_connection_node(self._handle, byref(buffer), byref(error)), error)
+        address = text_at(library.quorate_buffer_data(buffer, byref(length)), length.value)
+        library.quorate_buffer_free(buffer)
+        return address
+
+    def cursor(self, row_factory: RowFactory | None = None) -> Cursor:
+        """A new cursor; its rows are made by `row_factory`, or as the connection's."""
+        self._check()
+        return Cursor(self, row_factory)
+
+    def execute(self, operation: str, parameters: Parameters = (), /) -> Cursor:
+        """Runs one statement on a new cursor, and gives that."""
+        return self.cursor().execute(operation, parameters)
+
+    def executemany(self, operation: str, seq_of_parameters: Iterable[Parameters], /) -> Cursor:
+        """Runs one statement with each of the parameters on a new cursor, and gives that."""
+        return self.cursor().executemany(operation, seq_of_parameters)
+
+    def begin(self, mode: str | None = None) -> None:
+        """Begins a transaction now: `deferred`, `immediate` or `exclusive` (SQLite, "BEGIN TRANSACTION").
+
+        With `immediate`, a connection that meets another's write waits for it, for `busy_timeout` at most.
+        """
+        self._check()
+        if not self.pool.has_transactions:
+            raise NotSupportedError("Picodata has no transactions")
+        number = MODES[mode or self.transaction_mode]
+        self._free_transaction()
+        handle, error = c_void_p(), c_void_p()
+        with self._inside():
+            self._settle()
+            status = library.quorate_connection_begin(
+                self._handle, number, self._timeout(), cancel_handle(), byref(handle), byref(error)
+            )
+            check_call(status, error)
+        self._transaction = handle
+
+    def commit(self) -> None:
+        """Commits. Does nothing where no transaction is open.
+
+        An error whose outcome is UNKNOWN says that everything may have been applied, or nothing.
+        """
+        self._end("COMMIT", library.quorate_transaction_commit)
+
+    def rollback(self) -> None:
+        """Rolls back. Does nothing where no transaction is open; NotSupportedError on Picodata, which has none."""
+        self._check()
+        if not self.pool.has_transactions:
+            raise NotSupportedError("Picodata has no transactions: what was written stays")
+        self._end("ROLLBACK", library.quorate_transaction_rollback)
+
+    def _end(self, word: str, end: Any) -> None:
+        self._check()
+        if not self.in_transaction:
+            self._free_transaction()
+            return
+        error = c_void_p()
+        with self._inside():
+            self._settle()
+            try:
+                if self._transaction is not None:
+                    check_call(end(self._transaction, self._timeout(), cancel_handle(), byref(error)), error)
+                else:
+                    # One that was begun by a statement's text.
+                    self._run(word).free()
+            finally:
+                self._free_transaction()
+
+    def ping(self) -> None:
+        """Asks the server for an answer."""
+        self._check()
+        error = c_void_p()
+        with self._inside():
+            self._settle()
+            check_call(library.quorate_connection_ping(self._handle, self._timeout(), cancel_handle(), byref(error)), error)
+
+    def close(self) -> None:
+        """Gives the connection back to its pool; a transaction that is open is rolled back.
+
+        InterfaceError where it was closed before, as PEP 249 has it of every operation.
+        """
+        self._check()
+        handle, self._handle = self._handle, None
+        self._reader_cursor = None
+        error = c_void_p()
+        status = library.quorate_connection_close(handle, byref(error))
+        self._free_transaction()
+        library.quorate_connection_free(handle)
+        check_call(status, error)
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.closed:
+            return
+        try:
+            if kind is None:
+                self.commit()
+            elif self.pool.has_transactions:
+                self.rollback()
+        finally:
+            self.close()
+
+    def __del__(self) -> None:
+        handle, self._handle = self._handle, None
+        self._free_transaction()
+        if handle is not None:
+            library.quorate_connection_free(handle)
+
+    def _check(self) -> None:
+        if self._handle is None:
+            raise InterfaceError("the connection was closed")
+
+    def _timeout(self) -> int:
+        return c.TIMEOUT_DEFAULT if self.timeout is None else int(self.timeout * 1000)
+
+    @contextmanager
+    def _inside(self) -> Iterator[None]:
+        """Keeps a second thread out."""
+        if not self._busy.acquire(blocking=False):
+            raise ProgrammingError(
+                "the connection is used from two threads at once; give each thread a connection of its own (Pool.connection)"
+            )
+        try:
+            yield
+        finally:
+            self._busy.release()
+
+    def _settle(self) -> None:
+        """Lets a cursor with rows that nobody has read keep them, before the connection does something else."""
+        cursor, self._reader_cursor = self._reader_cursor, None
+        if cursor is not None:
+            cursor._keep_rest()
+
+    def _reading(self, cursor: Cursor) -> None:
+        self._reader_cursor = cursor
+
+    def _prepare(self, operation: str) -> None:
+        """Begins a transaction where a statement wants one."""
+        if self._autocommit or not wants_transaction(operation):
+            return
+        if not self.in_transaction:
+            self.begin()
+
+    def _after(self, operation: str) -> None:
+        """A text may have ended the transaction."""
+        if self._transaction is not None and may_end_transaction(operation) and not self.in_transaction:
+            self._free_transaction()
+
+    def _query(self, operation: str, values: Any) -> Reader:
+        with self._inside():
+            self._settle()
+            return self._run(operation, values)
+
+    def _run(self, operation: str, values: Any = ()) -> Reader:
+        handle, error = c_void_p(), c_void_p()
+        text = operation.encode()
+        status = library.quorate_connection_query(
+            self._handle,
+            text,
+            len(text),
+            values or None,
+            len(values),
+            self._timeout(),
+            cancel_handle(),
+            byref(handle),
+            byref(error),
+        )
+        if status:
+            check_call(status, error)
+        return Reader(handle, self._buffer)
+
+    def _send(self, batch: c_void_p, queued: int, result: c.Result) -> int:
+        """Sends a batch; gives how many rows it affected, and the last statement's counts in `result`."""
+        results, error = c_void_p(), c_void_p()
+        affected = 0
+        with self._inside():
+            self._settle()
+            status = library.quorate_connection_send_batch(
+                self._handle, batch, self._timeout(), cancel_handle(), byref(results), byref(error)
+            )
+            check_call(status, error)
+            try:
+                for _ in range(queued):
+                    status = library.quorate_results_exec(results, byref(result), byref(error))
+                    if status:
+                        # Those behind it are read past, and have outcomes of their own.
+                        check_call(status, error)
+                    affected += result.rows_affected
+            finally:
+                library.quorate_results_free(results)
+        return affected
+
+    def _free_transaction(self) -> None:
+        transaction, self._transaction = self._transaction, None
+        if transaction is not None:
+            library.quorate_transaction_free(transaction)

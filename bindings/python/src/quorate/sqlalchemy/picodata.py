@@ -1,0 +1,280 @@
+"""The dialect for Picodata: what its SQL knows, written as PostgreSQL's.
+
+Picodata has no transactions, so every statement is one of its own: `Connection.commit` does nothing, and `rollback`
+fails. It has no RETURNING, no comments, no sequences, and no catalogue of PostgreSQL's: keys are given by the program,
+and tables are reflected from `_pico_table`, `_pico_index`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import exc, schema
+from sqlalchemy import types as sqltypes
+from sqlalchemy.engine import URL, default, reflection
+from sqlalchemy.pool import Pool, QueuePool
+from sqlalchemy.sql import compiler
+
+from quorate.sqlalchemy.url import connection_string
+
+
+class PicodataCompiler(compiler.SQLCompiler):
+    """Statements in the SQL of Picodata."""
+
+    def limit_clause(self, select: Any, **kw: Any) -> str:
+        if select._offset_clause is not None:
+            raise exc.CompileError("Picodata has no OFFSET")
+        if select._limit_clause is None:
+            return ""
+        return f"\n LIMIT {self.process(select._limit_clause.render_literal_execute(), **kw)}"
+
+    def for_update_clause(self, select: Any, **kw: Any) -> str:
+        # There is nothing that would hold the lock.
+        return ""
+
+    def returning_clause(self, *args: Any, **kw: Any) -> str:
+        raise exc.CompileError("Picodata has no RETURNING")
+
+    def visit_now_func(self, fn: Any, **kw: Any) -> str:
+        return "CURRENT_TIMESTAMP"
+
+    def visit_concat_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        return f"{self.process(binary.left, **kw)} || {self.process(binary.right, **kw)}"
+
+
+class PicodataDDLCompiler(compiler.DDLCompiler):
+    """Definitions in the SQL of Picodata: a key is declared at the end of the table, and nothing refers to another."""
+
+    def visit_foreign_key_constraint(self, constraint: Any, **kw: Any) -> str:
+        raise exc.CompileError("Picodata has no foreign keys")
+
+    def visit_unique_constraint(self, constraint: Any, **kw: Any) -> str:
+        raise exc.CompileError("Picodata has no unique constraints; create a unique index")
+
+    def visit_check_constraint(self, constraint: Any, **kw: Any) -> str:
+        raise exc.CompileError("Picodata has no check constraints")
+
+    def get_column_specification(self, column: Any, **kw: Any) -> str:
+        name = self.preparer.format_column(column)
+        kind = self.dialect.type_compiler_instance.process(column.type, type_expression=column)
+        # Columns of the key have to be declared so.
+        return f"{name} {kind}" + ("" if column.nullable and not column.primary_key else " NOT NULL")
+
+    def post_create_table(self, table: Any) -> str:
+        options = table.dialect_options["quorate"]
+        if options["distributed"] == "globally":
+            return "\nDISTRIBUTED GLOBALLY"
+        if options["distributed"]:
+            return f"\nDISTRIBUTED BY ({options['distributed']})"
+        return ""
+
+
+class PicodataTypeCompiler(compiler.GenericTypeCompiler):
+    """Names of types (Picodata, "Data types")."""
+
+    def visit_INTEGER(self, type_: Any, **kw: Any) -> str:
+        return "INTEGER"
+
+    visit_BIGINT = visit_SMALLINT = visit_INTEGER
+
+    def visit_FLOAT(self, type_: Any, **kw: Any) -> str:
+        return "DOUBLE"
+
+    visit_REAL = visit_DOUBLE = visit_DOUBLE_PRECISION = visit_FLOAT
+
+    def visit_NUMERIC(self, type_: Any, **kw: Any) -> str:
+        return "DECIMAL"
+
+    visit_DECIMAL = visit_NUMERIC
+
+    def visit_VARCHAR(self, type_: Any, **kw: Any) -> str:
+        return f"VARCHAR({type_.length})" if type_.length else "TEXT"
+
+    visit_CHAR = visit_NVARCHAR = visit_VARCHAR
+
+    def visit_TEXT(self, type_: Any, **kw: Any) -> str:
+        return "TEXT"
+
+    visit_CLOB = visit_TEXT
+
+    def visit_BOOLEAN(self, type_: Any, **kw: Any) -> str:
+        return "BOOLEAN"
+
+    def visit_datetime(self, type_: Any, **kw: Any) -> str:
+        return "DATETIME"
+
+    def visit_TIMESTAMP(self, type_: Any, **kw: Any) -> str:
+        return "DATETIME"
+
+    def visit_uuid(self, type_: Any, **kw: Any) -> str:
+        return "UUID"
+
+    def visit_UUID(self, type_: Any, **kw: Any) -> str:
+        return "UUID"
+
+
+class _DateTime(sqltypes.DateTime):
+    """The server keeps an instant; a program that wants no offset gets the time in UTC."""
+
+    def result_processor(self, dialect: Any, coltype: object) -> Any:
+        if self.timezone:
+            return None
+        return lambda value: value if value is None else value.replace(tzinfo=None)
+
+
+# Types as `_pico_table` names them.
+_TYPES: dict[str, type[sqltypes.TypeEngine[Any]]] = {
+    "boolean": sqltypes.BOOLEAN,
+    "integer": sqltypes.INTEGER,
+    "unsigned": sqltypes.INTEGER,
+    "double": sqltypes.FLOAT,
+    "decimal": sqltypes.DECIMAL,
+    "string": sqltypes.TEXT,
+    "text": sqltypes.TEXT,
+    "uuid": sqltypes.UUID,
+    "datetime": sqltypes.DateTime,
+    "map": sqltypes.JSON,
+    "array": sqltypes.JSON,
+    "any": sqltypes.JSON,
+}
+
+
+class PicodataDialect(default.DefaultDialect):
+    """Picodata through quorate."""
+
+    name = "quorate"
+    driver = "picodata"
+    default_paramstyle = "qmark"
+    statement_compiler = PicodataCompiler
+    ddl_compiler = PicodataDDLCompiler
+    type_compiler_cls = PicodataTypeCompiler
+    supports_statement_cache = True
+    supports_alter = False
+    supports_comments = False
+    supports_sequences = False
+    supports_native_boolean = True
+    supports_native_decimal = True
+    supports_native_uuid = True
+    supports_default_values = False
+    supports_empty_insert = False
+    supports_multivalues_insert = True
+    supports_sane_multi_rowcount = True
+    postfetch_lastrowid = False
+    insert_returning = False
+    update_returning = False
+    delete_returning = False
+    use_insertmanyvalues = False
+    returns_native_bytes = True
+    colspecs = {sqltypes.DateTime: _DateTime}
+    construct_arguments = [(schema.Table, {"distributed": None})]
+
+    @classmethod
+    def import_dbapi(cls) -> Any:
+        import quorate
+
+        return quorate
+
+    @classmethod
+    def get_pool_class(cls, url: URL) -> type[Pool]:
+        return QueuePool
+
+    def create_connect_args(self, url: URL) -> Any:
+        text, options = connection_string(url, "picodata")
+        return [text], options
+
+    def initialize(self, connection: Any) -> None:
+        # Nothing is asked of the server: it has no catalogue to ask.
+        self.server_version_info = None
+        self.default_schema_name = None
+        self.default_isolation_level = "AUTOCOMMIT"
+
+    def do_begin(self, dbapi_connection: Any) -> None:
+        """Nothing: each statement is a transaction of its own."""
+
+    def do_rollback(self, dbapi_connection: Any) -> None:
+        """Nothing can be undone. SQLAlchemy also rolls back whenever a connection goes back to its pool."""
+
+    def do_ping(self, dbapi_connection: Any) -> bool:
+        dbapi_connection.ping()
+        return True
+
+    def get_isolation_level_values(self, dbapi_connection: Any) -> Any:
+        return ["AUTOCOMMIT"]
+
+    def get_isolation_level(self, dbapi_connection: Any) -> Any:
+        return "AUTOCOMMIT"
+
+    def set_isolation_level(self, dbapi_connection: Any, level: Any) -> None:
+        """There is one level only."""
+
+    def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
+        kind: str = getattr(e, "kind", "")
+        return kind in ("disconnected", "closed", "forked", "protocol")
+
+    def _table(self, connection: Any, name: str) -> tuple[int, Any]:
+        row = connection.exec_driver_sql("SELECT id, format FROM _pico_table WHERE name = ?", (name,)).first()
+        if row is None:
+            raise exc.NoSuchTableError(name)
+        columns = row[1] if not isinstance(row[1], str) else json.loads(row[1])
+        return row[0], columns
+
+    @reflection.cache
+    def get_table_names(self, connection: Any, schema: str | None = None, **kw: Any) -> Any:
+        names = connection.exec_driver_sql("SELECT name FROM _pico_table").scalars().all()
+        return sorted(name for name in names if not name.startswith("_pico_"))
+
+    @reflection.cache
+    def has_table(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> bool:
+        found = connection.exec_driver_sql("SELECT id FROM _pico_table WHERE name = ?", (table_name,)).first()
+        return found is not None
+
+    @reflection.cache
+    def get_columns(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> Any:
+        _, columns = self._table(connection, table_name)
+        return [
+            {
+                "name": column["name"],
+                "type": _TYPES.get(column["field_type"], sqltypes.NullType)(),
+                "nullable": column["is_nullable"],
+                "default": None,
+            }
+            for column in columns
+            # The server's own column, which no statement names.
+            if column["name"] != "bucket_id"
+        ]
+
+    def _indexes(self, connection: Any, table_name: str) -> Any:
+        number, _ = self._table(connection, table_name)
+        text = "SELECT id, name, opts, parts FROM _pico_index WHERE table_id = ?"
+        for index, name, options, parts in connection.exec_driver_sql(text, (number,)):
+            options, parts = (json.loads(one) if isinstance(one, str) else one for one in (options, parts))
+            yield index, name, options, [part[0] if isinstance(part, list) else part for part in parts]
+
+    @reflection.cache
+    def get_pk_constraint(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> Any:
+        for index, name, _, columns in self._indexes(connection, table_name):
+            if index == 0:
+                return {"name": name, "constrained_columns": [one for one in columns if one != "bucket_id"]}
+        return {"name": None, "constrained_columns": []}
+
+    @reflection.cache
+    def get_indexes(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> Any:
+        found = []
+        for index, name, options, columns in self._indexes(connection, table_name):
+            if index != 0 and name != "bucket_id":
+                unique = any(isinstance(one, dict) and one.get("unique") for one in options or [])
+                found.append({"name": name, "column_names": columns, "unique": unique})
+        return found
+
+    def get_foreign_keys(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> Any:
+        return []
+
+    def get_unique_constraints(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> Any:
+        return []
+
+    def get_view_names(self, connection: Any, schema: str | None = None, **kw: Any) -> Any:
+        return []
+
+
+dialect = PicodataDialect

@@ -1,0 +1,52 @@
+"""The servers that the tests share: one cluster of each database for the whole run."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+from clusters import Cluster
+
+_names = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def dqlite_cluster() -> Iterator[Cluster]:
+    cluster = Cluster("dqlite", 3)
+    yield cluster
+    cluster.end()
+
+
+@pytest.fixture(scope="session")
+def picodata_cluster() -> Iterator[Cluster]:
+    cluster = Cluster("picodata", 3)
+    yield cluster
+    cluster.end()
+
+
+@pytest.fixture
+def dqlite(dqlite_cluster: Cluster) -> str:
+    """The connection string of a database that is still empty."""
+    return dqlite_cluster.url.replace("/test", f"/test{next(_names)}")
+
+
+@pytest.fixture
+def picodata(picodata_cluster: Cluster) -> str:
+    """The connection string of one instance: the rows of each are its own here, so calls must not be spread. It has
+    transactions, as Picodata has not: tests of that say so to the driver."""
+    host = picodata_cluster.tell("address 0")
+    return f"postgres://postgres@{host}/postgres?topology=off"
+
+
+@pytest.fixture(params=["dqlite", "picodata"])
+def url(request: pytest.FixtureRequest) -> str:
+    """The connection string of each database in turn."""
+    found: str = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def table() -> str:
+    """The name of a table that no other test has."""
+    return f"item{next(_names)}"

@@ -1,0 +1,158 @@
+"""Ctrl-C during a call, with real signals; and other threads meanwhile."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import pytest
+import quorate
+
+
+
+def run(program: str, url: str) -> subprocess.Popen[str]:
+    text = textwrap.dedent(program)
+    return subprocess.Popen([sys.executable, "-c", text, url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def interrupt_when_waiting(process: subprocess.Popen[str], number: int = signal.SIGINT) -> float:
+    """Sends the signal when the program sleeps in its call, and gives the time."""
+    assert process.stdout is not None
+    assert process.stdout.readline() == "running\n"
+    deadline = time.monotonic() + 20
+    quiet = 0
+    while quiet < 5:
+        assert time.monotonic() < deadline, "the program never waits"
+        with open(f"/proc/{process.pid}/stat") as status:
+            quiet = quiet + 1 if status.read().rsplit(")", 1)[1].split()[0] == "S" else 0
+        time.sleep(0.01)
+    process.send_signal(number)
+    return time.monotonic()
+
+
+@pytest.fixture
+def silent(dqlite_cluster: object) -> str:
+    """A server that takes connections and never answers."""
+    import socket
+
+    server = socket.create_server(("127.0.0.1", 0), backlog=50)
+    _kept.append(server)
+    return f"dqlite://127.0.0.1:{server.getsockname()[1]}/x"
+
+
+_kept: list[object] = []
+
+QUERY = """
+    import sys, quorate
+    connection = quorate.connect(sys.argv[1], timeout=60)
+    print("running", flush=True)
+    try:
+        connection.execute(%r).fetchall()
+    except KeyboardInterrupt as error:
+        print("interrupted", type(error.__cause__).__name__, error.__cause__.kind)
+    print(connection.execute("SELECT 1").fetchall())
+"""
+
+
+def test_ctrl_c_interrupts_a_running_query(picodata: str) -> None:
+    process = run(QUERY % "SELECT pg_sleep(60)", picodata)
+    sent = interrupt_when_waiting(process)
+    output, errors = process.communicate(timeout=30)
+    assert time.monotonic() - sent < 5
+    assert output == "interrupted OperationalError cancelled\n[(1,)]\n", errors
+
+
+def test_ctrl_c_interrupts_the_search_for_a_server(silent: str) -> None:
+    program = """
+        import sys, quorate
+        print("running", flush=True)
+        try:
+            quorate.Pool(sys.argv[1]).exec("SELECT 1", timeout=60)
+        except KeyboardInterrupt:
+            print("interrupted")
+    """
+    process = run(program, silent)
+    sent = interrupt_when_waiting(process)
+    output, errors = process.communicate(timeout=30)
+    assert time.monotonic() - sent < 5
+    assert output == "interrupted\n", errors
+
+
+def test_a_handler_that_raises_nothing_lets_the_query_go_on(picodata: str) -> None:
+    program = """
+        import signal, sys, quorate
+        seen = []
+        signal.signal(signal.SIGUSR1, lambda *_: seen.append(1))
+        connection = quorate.connect(sys.argv[1])
+        print("running", flush=True)
+        print(connection.execute("SELECT 7 FROM pg_sleep(2)").fetchall(), seen)
+    """
+    process = run(program, picodata)
+    interrupt_when_waiting(process, signal.SIGUSR1)
+    output, errors = process.communicate(timeout=30)
+    assert output == "[(7,)] [1]\n", errors
+
+
+def test_a_signal_from_just_before_the_wait_is_seen_within_a_second(picodata: str) -> None:
+    # A thread raises Python's own flag, without a signal that could interrupt the wait.
+    with quorate.connect(picodata, timeout=60) as connection:
+        start = time.monotonic()
+        timer = threading.Timer(0.5, lambda: __import__("_thread").interrupt_main())
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            connection.execute("SELECT pg_sleep(60)")
+        assert time.monotonic() - start < 5
+        assert connection.execute("SELECT 1").fetchall() == [(1,)]
+
+
+def test_a_busy_thread_runs_on_while_another_waits(picodata: str) -> None:
+    counted = 0
+    with quorate.connect(picodata) as connection:
+        waiting = threading.Thread(target=connection.execute, args=("SELECT pg_sleep(1)",))
+        waiting.start()
+        end = time.monotonic() + 1
+        slowest = 0.0
+        while time.monotonic() < end:
+            before = time.monotonic()
+            sum(range(1000))
+            slowest = max(slowest, time.monotonic() - before)
+            counted += 1
+        waiting.join()
+    assert counted > 1000
+    assert slowest < 0.9, "the busy thread stood still"
+
+
+def test_a_child_gets_an_error_and_can_open_its_own(dqlite: str) -> None:
+    pool = quorate.Pool(dqlite)
+    connection = pool.connection(autocommit=True)
+    connection.execute("CREATE TABLE t (a)")
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        said = []
+        for call in (lambda: connection.execute("SELECT 1"), lambda: pool.exec("SELECT 1"), lambda: pool.connection()):
+            try:
+                call()
+                said.append("no error")
+            except quorate.InterfaceError as error:
+                said.append(error.kind)
+        try:
+            with quorate.connect(dqlite) as own:
+                own.execute("INSERT INTO t VALUES (?)", (42,))
+            said.append("own")
+        except BaseException as error:
+            said.append(repr(error))
+        os.write(writer, " ".join(said).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as told:
+        assert told.read() == "forked forked forked own"
+    assert os.waitpid(child, 0)[1] == 0
+    assert connection.execute("SELECT a FROM t").fetchall() == [(42,)]
+    connection.close()
+    pool.close()
