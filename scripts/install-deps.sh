@@ -57,8 +57,13 @@ need_test_servers() {
     need_pkg_config
     has dqlite-demo && has dqlite ||
         need "go-dqlite's programs dqlite-demo and dqlite" go-dqlite
+    need_postgresql
+}
+
+need_postgresql() {
     has postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 ||
         need "a PostgreSQL server" postgresql
+    has setpriv || need setpriv util-linux
 }
 
 need_component() {
@@ -94,6 +99,7 @@ ffi)
     need_compiler
     need_libdqlite
     need_c_programs
+    need_postgresql
     ;;
 test | all)
     need_compiler
