@@ -32,7 +32,7 @@ until grep -q ready "$work/server.out"; do
     kill -0 "$server" || exit 1
     sleep 0.1
 done
-postgres=$(sed -n 's/^ready picodata/postgres/p' "$work/server.out")
+postgres=$(sed -n 's/^ready //p' "$work/server.out")
 if [ -z "${QUORATE_PREFIX:-}" ]; then
     PREFIX=$work/prefix sh scripts/install.sh
     QUORATE_PREFIX=$work/prefix
