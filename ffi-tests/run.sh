@@ -72,8 +72,6 @@ cluster=$(sed -n 's/^ready [a-z]*//p' "$work/servers.out")
 # Rows are each server's own, so all but the program about several instances use the first alone.
 first="$(echo "$cluster" | sed 's/,[^/]*//')?topology=off"
 postgres="postgres$first&placeholders=question"
-# As Picodata, so without transactions; PostgreSQL refuses the parameters of the start-up that are for sharding.
-picodata="picodata$first&sharding=off"
 
 python3 ffi-tests/null.py include/quorate.h include/symbols.txt >"$work/null_calls.h"
 
@@ -130,14 +128,14 @@ for mode in $modes; do
             # shellcheck disable=SC2086
             "$CC" -std=c99 $cflags "examples/c/$example.c" -o "$work/$example" $libs
         done
-        run quickstart "$work/quickstart" "$dqlite" "$picodata"
+        run quickstart "$work/quickstart" "$dqlite" "postgres$first"
         run "fruit, dqlite" "$work/fruit" "$dqlite"
         run "fruit, PostgreSQL" "$work/fruit" "$postgres"
         # shellcheck disable=SC2046,SC2086
         "$CC" -std=c99 $cflags examples/c/quickstart.c -o "$work/quickstart-static" \
             -Wl,-Bstatic -L"$QUORATE_PREFIX/lib" -lquorate -Wl,-Bdynamic \
             $(pkg-config --static --libs-only-l quorate | sed 's/-lquorate//')
-        run "quickstart, static" env -u LD_LIBRARY_PATH "$work/quickstart-static" "$dqlite" "$picodata"
+        run "quickstart, static" env -u LD_LIBRARY_PATH "$work/quickstart-static" "$dqlite" "postgres$first"
         ;;
     plain)
         for program in $programs; do
