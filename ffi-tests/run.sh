@@ -68,12 +68,10 @@ if ! grep -q ready "$work/servers.out"; then
     echo "the PostgreSQL servers did not start within 60 s" >&2
     exit 1
 fi
-picodata=$(sed -n 's/^ready //p' "$work/servers.out")
-# Rows are each server's own, so all but the programs about the choice of an instance use the first alone.
-first=$(echo "$picodata" | sed 's/,[^/]*//')
-first="$first?topology=off"
-# PostgreSQL as what it is: with transactions.
-postgres="postgres${first#picodata}&placeholders=question"
+cluster=$(sed -n 's/^ready [a-z]*//p' "$work/servers.out")
+# Rows are each server's own, so all but the program about several instances use the first alone.
+first="$(echo "$cluster" | sed 's/,[^/]*//')?topology=off"
+postgres="postgres$first&placeholders=question"
 
 python3 ffi-tests/null.py include/quorate.h include/symbols.txt >"$work/null_calls.h"
 
@@ -108,7 +106,7 @@ on_databases() { # program, suffix of the name, command…
     shift 2
     case $program in
     callbacks | node) run "$program$suffix, dqlite" env QUORATE_TEST_URL="$dqlite" "$@" ;;
-    instances) run "$program$suffix, Picodata" env QUORATE_TEST_URL="$picodata" "$@" ;;
+    instances) run "$program$suffix, PostgreSQL" env QUORATE_TEST_URL="postgres$cluster" "$@" ;;
     *)
         run "$program$suffix, dqlite" env QUORATE_TEST_URL="$dqlite" "$@"
         run "$program$suffix, PostgreSQL" env QUORATE_TEST_URL="$postgres" "$@"
@@ -130,14 +128,14 @@ for mode in $modes; do
             # shellcheck disable=SC2086
             "$CC" -std=c99 $cflags "examples/c/$example.c" -o "$work/$example" $libs
         done
-        run quickstart "$work/quickstart" "$dqlite" "$first"
+        run quickstart "$work/quickstart" "$dqlite" "postgres$first"
         run "fruit, dqlite" "$work/fruit" "$dqlite"
         run "fruit, PostgreSQL" "$work/fruit" "$postgres"
         # shellcheck disable=SC2046,SC2086
         "$CC" -std=c99 $cflags examples/c/quickstart.c -o "$work/quickstart-static" \
             -Wl,-Bstatic -L"$QUORATE_PREFIX/lib" -lquorate -Wl,-Bdynamic \
             $(pkg-config --static --libs-only-l quorate | sed 's/-lquorate//')
-        run "quickstart, static" env -u LD_LIBRARY_PATH "$work/quickstart-static" "$dqlite" "$first"
+        run "quickstart, static" env -u LD_LIBRARY_PATH "$work/quickstart-static" "$dqlite" "postgres$first"
         ;;
     plain)
         for program in $programs; do

@@ -139,6 +139,7 @@ ffi)
     need_compiler
     need_libdqlite
     need_c_programs
+    need_postgres
     ;;
 python)
     need_compiler

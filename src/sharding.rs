@@ -90,7 +90,6 @@ impl ShardingKey {
     }
 
     /// As [`connection`](ShardingKey::connection), within bounds that hold for the acquisition alone.
-    #[allow(dead_code, reason = "for the C ABI")]
     pub(crate) fn connection_within(
         &self,
         params: impl Params,
