@@ -43,7 +43,7 @@ int main(void)
     OK(quorate_pool_query(pool, TEXT("SELECT *, ?2, ?3, ?4 FROM c_values WHERE i = ?1"), values, len, DEFAULT, &rows, &error));
     quorate_params_free(params);
 
-    quorate_result result = {7, 7};
+    result.last_insert_id = 7;
     CHECK(quorate_rows_columns(rows) == 11);
     OK(quorate_rows_result(rows, &result, &error));
     CHECK(result.last_insert_id == 0 && result.rows_affected == 0);
