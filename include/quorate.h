@@ -461,6 +461,22 @@ enum quorate_stat
      * How often the topology could not be read; the last good one was kept.
      */
     QUORATE_STAT_REFRESH_FAILURES = 13,
+    /**
+     * How long ago the topology was read last, in milliseconds; `UINT64_MAX` if it never was.
+     */
+    QUORATE_STAT_TOPOLOGY_AGE_MILLISECONDS = 14,
+    /**
+     * 1 if the topology could not be read the last time, so that an older one is in use; else 0.
+     */
+    QUORATE_STAT_TOPOLOGY_FAILING = 15,
+    /**
+     * With Picodata: how many instances the cluster has, those that are offline included.
+     */
+    QUORATE_STAT_INSTANCES = 16,
+    /**
+     * With Picodata: how many instances calls may go to at this moment.
+     */
+    QUORATE_STAT_USABLE_INSTANCES = 17,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
