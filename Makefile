@@ -15,6 +15,9 @@ help:
 	@echo "make uninstall     remove what install has installed"
 	@echo "make ffi-test      the C programs: plainly, under the sanitizers, under valgrind"
 	@echo "make ffi-bench     what the C interface costs, beside the Rust one"
+	@echo "make python-test   the Python package: its tests, SQLAlchemy's suite, the wheel in a clean environment"
+	@echo "make python-bench  a million rows into pandas, beside sqlite3"
+	@echo "make wheel         the Python package with the library inside, into target/wheels"
 	@echo "make go-test       the Go packages, with the race detector, against real servers"
 	@echo "make install-deps  what the targets above need"
 
@@ -25,6 +28,7 @@ demo:
 test: install-deps check
 	cargo test
 	$(MAKE) --no-print-directory ffi-test
+	$(MAKE) --no-print-directory python-test
 	$(MAKE) --no-print-directory go-test
 
 check:

@@ -1,4 +1,34 @@
-# The bindings: their tests. Included by the Makefile.
+# The bindings for other languages: their tests and packages. Included by the Makefile.
+
+# What the Python binding is tested with, installed by scripts/install-deps.sh.
+PYTHON := target/python-venv/bin/python
+
+.PHONY: python-test python-suite python-bench wheel
+
+# Against real servers: the tests, the types, the wheel in a clean environment, and SQLAlchemy's suite.
+python-test:
+	@scripts/install-deps.sh python
+	cargo build --lib --bin quorate
+	$(PYTHON) bindings/python/tools/declare.py --check
+	cd bindings/python && ../../$(PYTHON) -m mypy
+	$(MAKE) --no-print-directory wheel
+	cd bindings/python && ../../$(PYTHON) -m pytest -q
+	$(MAKE) --no-print-directory python-suite
+
+python-suite:
+	@scripts/install-deps.sh python
+	cargo build --lib --bin quorate
+	$(PYTHON) bindings/python/tests/sqlalchemy_suite/run.py
+
+python-bench:
+	@scripts/install-deps.sh python
+	cargo build --release --lib --bin quorate
+	QUORATE_LIBRARY=$(CURDIR)/target/release/libquorate.so QUORATE_PROGRAM=$(CURDIR)/target/release/quorate $(PYTHON) bindings/python/bench/arrow.py
+	QUORATE_LIBRARY=$(CURDIR)/target/release/libquorate.so QUORATE_PROGRAM=$(CURDIR)/target/release/quorate $(PYTHON) bindings/python/bench/calls.py
+
+wheel:
+	@scripts/install-deps.sh python
+	PYTHON=$(PYTHON) sh bindings/python/tools/wheel.sh
 
 .PHONY: bindings-prefix go-test
 

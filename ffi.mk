@@ -7,6 +7,7 @@ DESTDIR ?=
 
 header:
 	QUORATE_UPDATE_HEADER=1 cargo test --quiet --test header
+	python3 bindings/python/tools/declare.py
 
 install:
 	@scripts/install-deps.sh install

@@ -129,6 +129,11 @@ struct ArrowArrayStream {
  */
 #define QUORATE_NUL_TERMINATED ((size_t)-1)
 
+/**
+ * A text that ends at its first NUL, with its length: two arguments in one word.
+ */
+#define QUORATE_TEXT(text) (text), QUORATE_NUL_TERMINATED
+
 
 
 /**
@@ -729,7 +734,7 @@ typedef struct quorate_bytes {
      */
     const char *pointer;
     /**
-     * How many bytes there are.
+     * How many bytes there are. For a text that the caller gives, also `QUORATE_NUL_TERMINATED`.
      */
     size_t length;
 } quorate_bytes;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing for a target of the Makefile, and says what. Changes nothing where all is there.
 #
-#   scripts/install-deps.sh demo|check|test|bench|install|ffi|go|all
+#   scripts/install-deps.sh demo|check|test|bench|install|ffi|go|python|all
 set -eu
 
 purpose=${1:-all}
@@ -74,6 +74,27 @@ need_go() {
     has python3 || need python3 python3-minimal
 }
 
+need_python() {
+    has python3 || need python3 python3-minimal
+    python3 -c 'import ensurepip, venv' 2>/dev/null || need "Python's module venv" python3-venv
+    # They say which glibc the library in the wheel needs.
+    has objdump || need objdump binutils
+}
+
+# What the tests of the Python package need, in an environment of their own.
+make_python_environment() {
+    root=$(cd "$(dirname "$0")/.." && pwd)
+    environment=$root/target/python-venv
+    wanted=$root/bindings/python/requirements.txt
+    cmp -s "$wanted" "$environment/installed.txt" && return
+    echo "installing with pip, into target/python-venv: $(grep -v '^#' "$wanted" | tr '\n' ' ')"
+    python3 -m venv "$environment"
+    "$environment/bin/pip" install --quiet --disable-pip-version-check --requirement "$wanted"
+    "$environment/bin/pip" install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+        --editable "$root/bindings/python"
+    cp "$wanted" "$environment/installed.txt"
+}
+
 need_component() {
     cargo "$1" --version >/dev/null 2>&1 && return
     if ! has rustup; then
@@ -108,6 +129,12 @@ ffi)
     need_libdqlite
     need_c_programs
     ;;
+python)
+    need_compiler
+    need_libdqlite
+    need_test_servers
+    need_python
+    ;;
 go)
     need_go
     ;;
@@ -117,16 +144,24 @@ test | all)
     need_libdqlite
     need_c_programs
     need_test_servers
+    need_python
     need_component fmt rustfmt
     need_component clippy clippy
     ;;
 *)
-    echo "usage: $0 demo|check|test|bench|install|ffi|go|all" >&2
+    echo "usage: $0 demo|check|test|bench|install|ffi|go|python|all" >&2
     exit 2
     ;;
 esac
 
+after_packages() {
+    case $purpose in
+    python | test | all) make_python_environment ;;
+    esac
+}
+
 if test -z "$packages"; then
+    after_packages
     exit 0
 fi
 if ! has apt-get; then
@@ -156,3 +191,4 @@ if ! apt install --yes --no-install-recommends $packages; then
     cat "$log" >&2
     exit 1
 fi
+after_packages

@@ -8,7 +8,7 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::backend::{Aim, ExecResult, Session};
+use crate::backend::{Aim, ExecResult, Session, TableSharding};
 use crate::batch::{Batch, BatchResults};
 use crate::cancel::{CancelHandle, Running};
 use crate::convert::FromRow;
@@ -19,7 +19,6 @@ use crate::net::backoff::Backoff;
 use crate::net::flight::Boarded;
 use crate::net::wait::Call;
 use crate::params::{Params, ParamsRef};
-use crate::picodata::sharding::TableKey;
 use crate::pool::core::Core;
 use crate::pool::endpoint::Lease;
 use crate::rows::Rows;
@@ -110,7 +109,7 @@ impl Connection {
         table: &str,
         deadline: Option<Deadline>,
         cancel: Option<&CancelHandle>,
-    ) -> Result<Arc<TableKey>> {
+    ) -> Result<Arc<dyn TableSharding>> {
         core.check_open()?;
         let Some(sharding) = core.backend.sharding() else {
             return Err(Error::new(

@@ -49,7 +49,8 @@ class PicodataServers(Processes):
         self.write()
 
     def url(self):
-        return f"picodata://postgres@{','.join(self.addresses())}/postgres"
+        # PostgreSQL refuses the parameters of the start-up message that Picodata's own scheme sends.
+        return f"postgres://postgres@{','.join(self.addresses())}/postgres"
 
     def leader(self):
         return next(index for index, process in enumerate(self.processes) if process is not None)

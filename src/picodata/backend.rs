@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::backend::{Aim, Backend, Refreshed, Route, Session, Standing, Target};
+use crate::backend::{Aim, Backend, Refreshed, Route, Session, ShardingSource, Standing, Target};
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, NodeCause, Result};
@@ -436,7 +436,7 @@ impl Backend for PicodataBackend {
         *self.reader.lock() = None;
     }
 
-    fn sharding(&self) -> Option<&Sharding> {
+    fn sharding(&self) -> Option<&dyn ShardingSource> {
         Some(&self.sharding)
     }
 

@@ -364,7 +364,7 @@ impl Core {
 
     /// The endpoints that calls go to, whether there are connections to them or not, sorted by address.
     pub(crate) fn endpoint_stats(&self) -> Vec<EndpointStats> {
-        let active: BTreeMap<_, _> = self.endpoints.lock().active.clone();
+        let active = self.endpoints.lock().active.clone();
         let known = self.backend.known_endpoints();
         let mut addresses: Vec<_> = known.into_iter().chain(active.keys().cloned()).collect();
         addresses.sort_unstable();

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
+
+# The package under test is the one in the sources, with the library that cargo has built.
+os.environ.setdefault("QUORATE_LIBRARY", str(ROOT / "target/debug/libquorate.so"))
 
 
 class Cluster:

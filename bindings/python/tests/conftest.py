@@ -33,9 +33,10 @@ def dqlite(dqlite_cluster: Cluster) -> str:
 
 @pytest.fixture
 def picodata(picodata_cluster: Cluster) -> str:
-    """The connection string of one instance: the rows of each are its own here, so calls must not be spread."""
+    """The connection string of one instance: the rows of each are its own here, so calls must not be spread. It has
+    transactions, as Picodata has not: tests of that say so to the driver."""
     host = picodata_cluster.tell("address 0")
-    return f"picodata://postgres@{host}/postgres?topology=off"
+    return f"postgres://postgres@{host}/postgres?topology=off"
 
 
 @pytest.fixture(params=["dqlite", "picodata"])

@@ -7,7 +7,7 @@ import pytest
 import quorate
 
 
-class Suite(dbapi20.DatabaseAPI20Test):
+class Suite(dbapi20.DatabaseAPI20Test):  # type: ignore[misc]
     driver = quorate
     __test__ = False
 
@@ -33,6 +33,15 @@ class TestDqlite(Suite):
 
 
 class TestPicodata(Suite):
+    __test__ = True
+    connect_kw_args = {"transactions": False}
+
+    @pytest.fixture(autouse=True)
+    def place(self, picodata: str) -> None:
+        self.connect_args = (picodata,)
+
+
+class TestPostgres(Suite):
     __test__ = True
 
     @pytest.fixture(autouse=True)

@@ -153,7 +153,7 @@ def test_options_are_looked_at() -> None:
 
 
 def test_picodata_has_no_transactions(picodata: str, table: str) -> None:
-    with quorate.connect(picodata) as connection:
+    with quorate.connect(picodata, transactions=False) as connection:
         assert connection.autocommit
         connection.execute(f"CREATE TABLE {table} (id INTEGER PRIMARY KEY)")
         connection.execute(f"INSERT INTO {table} VALUES (1)")
@@ -165,9 +165,9 @@ def test_picodata_has_no_transactions(picodata: str, table: str) -> None:
 
 
 def test_postgresql_has_transactions(picodata: str, table: str) -> None:
-    url = picodata.replace("picodata://", "postgres://")
-    with quorate.connect(url) as connection:
+    with quorate.connect(picodata, autocommit=True) as connection:
         connection.execute(f"CREATE TABLE {table} (id INTEGER PRIMARY KEY)")
+        connection.autocommit = False
         connection.execute(f"INSERT INTO {table} VALUES (?)", (1,))
         connection.rollback()
         assert connection.execute(f"SELECT id FROM {table}").fetchall() == []

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from clusters import ROOT
@@ -41,7 +42,8 @@ def test_structures_lie_in_memory_as_the_compiler_lays_them(tmp_path: Path) -> N
     for name, structure in STRUCTURES.items():
         source.append(f'printf("{name} %zu\\n", sizeof({name}));')
         expected.append(f"{name} {ctypes.sizeof(structure)}")
-        for field, *_ in structure._fields_:
+        fields: Any = structure._fields_
+        for field in (one[0] for one in fields):
             source.append(f'printf("{name}.{field} %zu\\n", offsetof({name}, {field}));')
             expected.append(f"{name}.{field} {getattr(structure, field).offset}")
     source.append("return 0; }")

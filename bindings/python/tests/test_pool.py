@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 
 import pytest
 import quorate
@@ -65,10 +66,10 @@ def test_all_connections_in_use(dqlite: str) -> None:
 
 def test_a_leader_that_dies_is_replaced_and_every_write_is_accounted_for() -> None:
     cluster = Cluster("dqlite", 3)
-    events: list[tuple[str, object]] = []
+    events: list[quorate.Event] = []
     messages: list[str] = []
     pool = quorate.Pool(
-        cluster.url, on_event=lambda kind, what: events.append((kind, what)), log=lambda level, text: messages.append(text)
+        cluster.url, on_event=events.append, log=lambda level, text: messages.append(text)
     )
     pool.exec("CREATE TABLE t (id INTEGER PRIMARY KEY)")
     written: set[int] = set()
@@ -102,7 +103,7 @@ def test_a_leader_that_dies_is_replaced_and_every_write_is_accounted_for() -> No
     assert written <= found
     assert found <= written | unknown
     new = cluster.tell(f"address {cluster.tell('leader')}")
-    assert ("leader", new) in events
+    assert ("leader", new) in [(event.kind, event.address) for event in events]
     assert any(new in message for message in messages)
     assert pool.stats()["leader_changes"] >= 1
     pool.close()
@@ -111,7 +112,8 @@ def test_a_leader_that_dies_is_replaced_and_every_write_is_accounted_for() -> No
 
 def test_an_instance_that_dies_is_left_out() -> None:
     cluster = Cluster("picodata", 3)
-    with quorate.Pool(cluster.url) as pool:
+    events: list[quorate.Event] = []
+    with quorate.Pool(cluster.url, on_event=events.append) as pool:
         port = "SELECT inet_server_port()"
         wait_for(lambda: len({pool.query_row(port) for _ in range(6)}) == 3)
         cluster.tell("kill 1")
@@ -122,9 +124,25 @@ def test_an_instance_that_dies_is_left_out() -> None:
             except quorate.OperationalError as error:
                 failures.append(error)
         assert answers == {(5432,), (5434,)}
+        kinds = ("instance_went", "instance_state")
+        wait_for(lambda: any(one.kind in kinds and one.name == "default_2_1" for one in events))
         # The last message of the dying server may be the first that a call reads.
         assert len(failures) <= 1 and all(error.outcome == quorate.Outcome.UNKNOWN for error in failures)
     cluster.end()
+
+
+def test_a_function_chooses_the_instance(picodata_cluster: Cluster) -> None:
+    seen: list[quorate.Candidate] = []
+
+    def last(candidates: Sequence[quorate.Candidate]) -> int:
+        seen.extend(candidates)
+        return max(range(len(candidates)), key=lambda index: candidates[index].address)
+
+    with quorate.Pool(picodata_cluster.url, balance=last) as pool:
+        wait_for(lambda: pool.query_row("SELECT inet_server_port()") == (5434,))
+        assert {pool.query_row("SELECT inet_server_port()") for _ in range(9)} == {(5434,)}
+    assert {one.name for one in seen} == {"default_1_1", "default_2_1", "default_3_1"}
+    assert any(one.latency is not None and one.latency > 0 for one in seen)
 
 
 def wait_for(condition: object, seconds: float = 30) -> None:

@@ -197,7 +197,7 @@ db5:4327:shop:app:five:ignored\n\
 *:9999:*:*:last\\\n";
 
     fn password(text: &str, address: &str) -> Option<String> {
-        let passwords = Passwords::parse(text, "shop", "app", &[], &Logger::default());
+        let passwords = Passwords::parse(text, "shop", "app", &[]);
         passwords
             .of(address)
             .map(|password| password.expose().to_owned())

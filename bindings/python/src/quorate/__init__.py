@@ -31,7 +31,7 @@ from quorate._errors import (
     ProgrammingError,
     Warning,  # noqa: A004
 )
-from quorate._callbacks import DialFunction, EventFunction, LogFunction
+from quorate._callbacks import BalanceFunction, Candidate, DialFunction, Event, EventFunction, LogFunction
 from quorate._library import library as _library
 from quorate._values import Json
 from quorate.connection import Connection
@@ -55,11 +55,13 @@ from quorate.types import (
 
 __all__ = [
     "BINARY",
+    "BalanceFunction",
     "DATETIME",
     "NUMBER",
     "ROWID",
     "STRING",
     "Binary",
+    "Candidate",
     "Connection",
     "Cursor",
     "DataError",
@@ -68,6 +70,7 @@ __all__ = [
     "DateFromTicks",
     "DialFunction",
     "Error",
+    "Event",
     "EventFunction",
     "IntegrityError",
     "InterfaceError",

@@ -7,15 +7,56 @@ import itertools
 import logging
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ctypes import byref, c_void_p
-from typing import Any, Optional, Union
+from typing import Any, NamedTuple, Optional
 
 from quorate import _declarations as c
 from quorate._errors import check
 from quorate._library import library, text_at
 
-EventFunction = Callable[[str, Union[str, int]], object]
+
+
+class Event(NamedTuple):
+    """What a pool has noticed about its cluster. Texts that do not belong to the kind are empty."""
+
+    kind: str
+    """`leader`, `nodes` (dqlite); `instance_came`, `instance_went`, `instance_moved`, `instance_state`, `instance_role`
+    (Picodata)."""
+    nodes: int
+    """How many nodes there are now."""
+    address: str
+    name: str
+    uuid: str
+    replicaset: str
+    tier: str
+    state: str
+    """`Online`, `Offline`, `Expelled`."""
+    before: str
+    """The address or the state until now."""
+    is_master: bool
+    is_leader: bool
+
+
+class Candidate(NamedTuple):
+    """An instance that a call may go to, and how it does at the moment."""
+
+    address: str
+    name: str
+    uuid: str
+    replicaset: str
+    tier: str
+    latency: float | None
+    """A moving average of the seconds that it takes to answer; None if it was never asked."""
+    in_use: int
+    """How many connections of this pool to it are in use."""
+    max_conns: int
+    is_master: bool
+    is_leader: bool
+
+
+EventFunction = Callable[[Event], object]
+BalanceFunction = Callable[[Sequence[Candidate]], int]
 LogFunction = Callable[[int, str], object]
 DialFunction = Callable[[str, Optional[float]], socket.socket]
 
@@ -24,6 +65,9 @@ _LEVELS = {
     c.LOG_LEVEL_WARN: logging.WARNING,
     c.LOG_LEVEL_INFO: logging.INFO,
     c.LOG_LEVEL_DEBUG: logging.DEBUG,
+}
+_KINDS = {
+    value: name.removeprefix("EVENT_KIND_").lower() for name, value in vars(c).items() if name.startswith("EVENT_KIND_")
 }
 # What the library may still call, by the number that it is given as user data.
 _kept: dict[int, Any] = {}
@@ -77,13 +121,44 @@ def set_log(config: c_void_p, log: LogFunction) -> None:
 def set_event(config: c_void_p, event: EventFunction) -> None:
     """Tells a configuration whom to tell of changes of the cluster."""
 
-    def call(_: int, kind: int, text: int, length: int, number: int) -> None:
-        if kind == c.EVENT_LEADER:
-            _guarded(event, "leader", text_at(text, length))
-        elif kind == c.EVENT_NODES:
-            _guarded(event, "nodes", number)
+    def call(_: int, told: Any) -> None:
+        one = told.contents
+        texts = {name: _text(getattr(one, name)) for name in ("address", "name", "uuid", "replicaset", "tier", "state", "before")}
+        kind = _KINDS.get(one.kind, str(one.kind))
+        _guarded(event, Event(kind, one.count, is_master=one.is_master, is_leader=one.is_leader, **texts))
 
     _give(config, library.quorate_config_set_event, c.EventFn(call))
+
+
+def set_balance(config: c_void_p, balance: BalanceFunction) -> None:
+    """Tells a configuration who chooses among the instances."""
+
+    def call(_: int, candidates: Any, length: int) -> int:
+        try:
+            return balance([_candidate(candidates[index]) for index in range(length)])
+        except Exception as error:  # noqa: BLE001
+            _report(error, balance)
+            return 0
+
+    _give(config, library.quorate_config_set_balance, c.BalanceFn(call))
+
+
+def _candidate(one: Any) -> Candidate:
+    texts = {name: _text(getattr(one, name)) for name in ("address", "name", "uuid", "replicaset", "tier")}
+    latency = None if one.latency_us < 0 else one.latency_us / 1_000_000
+    return Candidate(
+        latency=latency,
+        in_use=one.in_use,
+        max_conns=one.max_conns,
+        is_master=one.is_master,
+        is_leader=one.is_leader,
+        **texts,
+    )
+
+
+def _text(text: c.Bytes) -> str:
+    # No NUL is behind it, so it must not be read as ctypes reads a char pointer.
+    return text_at(c_void_p.from_buffer(text).value, text.length)
 
 
 def set_dial(config: c_void_p, dial: DialFunction) -> None:

@@ -14,8 +14,13 @@ VERSION_MINOR = 1
 VERSION_PATCH = 0
 NUL_TERMINATED = 2 ** (8 * ctypes.sizeof(c_size_t)) - 1
 
-EVENT_LEADER = 1
-EVENT_NODES = 2
+EVENT_KIND_LEADER = 1
+EVENT_KIND_NODES = 2
+EVENT_KIND_INSTANCE_CAME = 3
+EVENT_KIND_INSTANCE_WENT = 4
+EVENT_KIND_INSTANCE_MOVED = 5
+EVENT_KIND_INSTANCE_STATE = 6
+EVENT_KIND_INSTANCE_ROLE = 7
 
 LOG_LEVEL_ERROR = 1
 LOG_LEVEL_WARN = 2
@@ -96,6 +101,39 @@ class Bytes(ctypes.Structure):
     ]
 
 
+class Event(ctypes.Structure):
+    _fields_ = [
+        ("size", c_size_t),
+        ("kind", c_int32),
+        ("is_master", c_bool),
+        ("is_leader", c_bool),
+        ("count", c_uint64),
+        ("address", Bytes),
+        ("name", Bytes),
+        ("uuid", Bytes),
+        ("replicaset", Bytes),
+        ("tier", Bytes),
+        ("state", Bytes),
+        ("before", Bytes),
+    ]
+
+
+class Candidate(ctypes.Structure):
+    _fields_ = [
+        ("address", Bytes),
+        ("name", Bytes),
+        ("uuid", Bytes),
+        ("replicaset", Bytes),
+        ("tier", Bytes),
+        ("latency_us", c_int64),
+        ("in_use", c_uint32),
+        ("max_conns", c_uint32),
+        ("is_master", c_bool),
+        ("is_leader", c_bool),
+        ("reserved", c_uint64 * 4),
+    ]
+
+
 class Timestamp(ctypes.Structure):
     _fields_ = [
         ("seconds", c_int64),
@@ -164,7 +202,10 @@ DestroyFn = CFUNCTYPE(None, c_void_p)
 DialFn = CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t, c_int64)
 
 
-EventFn = CFUNCTYPE(None, c_void_p, c_int32, c_void_p, c_size_t, c_uint64)
+EventFn = CFUNCTYPE(None, c_void_p, POINTER(Event))
+
+
+BalanceFn = CFUNCTYPE(c_size_t, c_void_p, POINTER(Candidate), c_size_t)
 
 
 InterruptFn = CFUNCTYPE(c_bool, c_void_p)
@@ -195,10 +236,12 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "quorate_config_set_store": (c_int32, [c_void_p, c_void_p, POINTER(c_void_p)]),
     "quorate_config_set_log": (c_int32, [c_void_p, LogFn, c_void_p, DestroyFn, POINTER(c_void_p)]),
     "quorate_config_set_dial": (c_int32, [c_void_p, DialFn, c_void_p, DestroyFn, POINTER(c_void_p)]),
-    "quorate_config_set_event": (c_int32, [c_void_p, EventFn, c_void_p, DestroyFn, POINTER(c_void_p)]),
+    "quorate_config_get": (c_int32, [c_void_p, c_char_p, c_size_t, POINTER(c_void_p), POINTER(c_void_p)]),
     "quorate_config_name": (c_int32, [c_void_p, POINTER(c_void_p), POINTER(c_void_p)]),
     "quorate_config_copy": (c_int32, [c_void_p, POINTER(c_void_p), POINTER(c_void_p)]),
     "quorate_config_free": (None, [c_void_p]),
+    "quorate_config_set_event": (c_int32, [c_void_p, EventFn, c_void_p, DestroyFn, POINTER(c_void_p)]),
+    "quorate_config_set_balance": (c_int32, [c_void_p, BalanceFn, c_void_p, DestroyFn, POINTER(c_void_p)]),
     "quorate_pool_open": (c_int32, [c_char_p, c_size_t, POINTER(c_void_p), POINTER(c_void_p)]),
     "quorate_pool_open_config": (c_int32, [c_void_p, POINTER(c_void_p), POINTER(c_void_p)]),
     "quorate_pool_clone": (c_int32, [c_void_p, POINTER(c_void_p), POINTER(c_void_p)]),

@@ -9,7 +9,16 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from quorate import _declarations as c
-from quorate._callbacks import DialFunction, EventFunction, LogFunction, set_dial, set_event, set_log
+from quorate._callbacks import (
+    BalanceFunction,
+    DialFunction,
+    EventFunction,
+    LogFunction,
+    set_balance,
+    set_dial,
+    set_event,
+    set_log,
+)
 from quorate._decode import Buffer
 from quorate._errors import Error, check
 from quorate._interrupt import cancel_handle, check_call
@@ -40,10 +49,13 @@ class Pool:
     Options of the connection string may be given as keywords instead; a number of seconds is a duration. Nothing is
     dialled yet: a cluster that cannot be reached shows in the first call.
 
-    `on_event` is told of a new leader (`leader`, address) and of a changed number of nodes (`nodes`, number); `log` is
-    told a level of the module `logging` and a message. `dial` makes connections: it is given `host:port` and the seconds
-    that it may take (None is no limit), and answers a connected `socket.socket`. They are called on the thread that has
+    `on_event` is told an Event of a new leader and of instances that come, go and change. `log` is told a level of the module `logging` and a message. `dial` makes connections: it is given `host:port` and the seconds
+    that it may take (None is no limit), and answers a connected `socket.socket`. `balance` is the option, or a function
+    that is given the Candidates for a call (Picodata) and answers the index of one. They are called on the thread that has
     something to say or needs a connection, which may be the pool's own, and must not use the pool.
+
+    `transactions` says whether the database has some: unless given, all have but those at `picodata://`. Give false for a
+    Picodata at `postgres://`.
 
     Every call that blocks takes `timeout` in seconds; None is the option `timeout`. A child of this process needs a pool
     of its own: calls on this one raise InterfaceError there.
@@ -56,13 +68,15 @@ class Pool:
         on_event: EventFunction | None = None,
         log: LogFunction | None = None,
         dial: DialFunction | None = None,
+        balance: BalanceFunction | str | None = None,
+        transactions: bool | None = None,
         **options: object,
     ) -> None:
         self._handle: c_void_p | None = None
         self.url = url
         scheme = url.split("://")[0].strip().lower()
-        self.has_transactions = scheme != "picodata"
-        """Whether the database has transactions: all but those at `picodata://`."""
+        self.has_transactions = scheme != "picodata" if transactions is None else transactions
+        """Whether the database has transactions."""
         if scheme != "dqlite":
             # dqlite takes `?` as it is.
             options.setdefault("placeholders", "question")
@@ -78,6 +92,10 @@ class Pool:
                 set_log(config, log)
             if dial is not None:
                 set_dial(config, dial)
+            if isinstance(balance, str):
+                set_option(config, "balance", balance)
+            elif balance is not None:
+                set_balance(config, balance)
             check(library.quorate_pool_open_config(config, byref(pool), byref(error)), error)
         finally:
             library.quorate_config_free(config)

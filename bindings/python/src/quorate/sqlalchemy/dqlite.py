@@ -24,7 +24,7 @@ class _DateTime(base.DATETIME):
     """The driver gives a datetime with an offset for a column that is declared so, and a text for an expression."""
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Processor:
-        from_text = super().result_processor(dialect, coltype)
+        from_text: Any = super().result_processor(dialect, coltype)
 
         def process(value: Any) -> Any:
             if isinstance(value, datetime.datetime):
@@ -38,7 +38,7 @@ class _Date(base.DATE):
     """A column declared DATE comes as a datetime at midnight."""
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Processor:
-        from_text = super().result_processor(dialect, coltype)
+        from_text: Any = super().result_processor(dialect, coltype)
 
         def process(value: Any) -> Any:
             return value.date() if isinstance(value, datetime.datetime) else from_text(value)
