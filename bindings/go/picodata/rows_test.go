@@ -184,3 +184,22 @@ func TestRowsOfAStatementThatAnswersNoneSayWhatItHasDone(t *testing.T) {
 		}
 	}
 }
+
+type panicking struct{}
+
+func (panicking) Scan(any) error { panic("a scanner of the program") }
+
+func TestAScannerThatPanicsDoesNotKeepTheConnection(t *testing.T) {
+	pool := single(t)
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic is lost")
+			}
+		}()
+		_ = pool.QueryRow(soon(t), "SELECT n FROM generate_series(1, 100000) AS n").Scan(panicking{})
+	}()
+	if used := pool.Stat().AcquiredConns(); used != 0 {
+		t.Errorf("%d connections are in use", used)
+	}
+}
