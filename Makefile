@@ -9,7 +9,7 @@ help:
 	@echo "make demo          a cluster loses its leader; every write is accounted for"
 	@echo "make test          everything: check, and all tests with real servers"
 	@echo "make check         formatting, lints, documentation"
-	@echo "make bench         what the driver costs, beside a raw socket loop"
+	@echo "make bench         what the driver costs, beside a raw socket loop and beside libpq"
 	@echo "make header        write include/quorate.h and include/symbols.txt anew"
 	@echo "make install       header, libraries and quorate.pc under \$$(DESTDIR)\$$(PREFIX), /usr/local unless set"
 	@echo "make uninstall     remove what install has installed"
@@ -40,6 +40,7 @@ check:
 bench:
 	@scripts/install-deps.sh bench
 	cargo bench --bench dqlite
+	cargo bench --bench postgres
 
 install-deps:
 	@scripts/install-deps.sh all

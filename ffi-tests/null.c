@@ -36,6 +36,12 @@ static void valid_log(void *user_data, int32_t level, const char *message, size_
     (void)user_data, (void)level, (void)message, (void)len;
 }
 
+static bool valid_ask(void *user_data)
+{
+    (void)user_data;
+    return false;
+}
+
 static int32_t valid_dial(void *user_data, const char *address, size_t len, int64_t timeout_ms)
 {
     (void)user_data, (void)address, (void)len, (void)timeout_ms;

@@ -31,6 +31,18 @@ static void *work(void *unused)
     return NULL;
 }
 
+static int asked;
+
+static bool ask(void *count)
+{
+    return ++*(int *)count == 2;
+}
+
+static void forget(void *count)
+{
+    *(int *)count = -1;
+}
+
 static quorate_connection *shared;
 static quorate_rows *shared_rows;
 static atomic_bool started;
@@ -106,6 +118,15 @@ int main(int argc, char **argv)
     EXPECT(CANCELLED, quorate_pool_ping(pool, 1000, cancel, &error));
     quorate_cancel_free(cancel);
     quorate_cancel_free(clone);
+
+    /* A handle that asks: not before the call waits, and then until the answer is yes. */
+    OK(quorate_cancel_new_interrupt(ask, &asked, forget, &cancel, &error));
+    OK(quorate_connection_ping(shared, QUORATE_TIMEOUT_DEFAULT, cancel, &error));
+    EXPECT(CANCELLED, quorate_connection_query(shared, TEXT(SLOW), NULL, 0, 30000, cancel, &shared_rows, &error));
+    CHECK(asked == 2 && quorate_cancel_is_fired(cancel));
+    quorate_cancel_free(cancel);
+    OK(quorate_connection_ping(shared, 30000, NULL, &error));
+    CHECK(asked == -1);
 
     /* A timeout is kept. */
     double start = seconds();

@@ -50,7 +50,10 @@ int main(void)
                           values, len, DEFAULT, &rows, &error));
     quorate_params_free(params);
 
+    result.last_insert_id = 7;
     CHECK(quorate_rows_columns(rows) == 11);
+    OK(quorate_rows_result(rows, &result, &error));
+    CHECK(result.last_insert_id == 0 && result.rows_affected == 0);
     CHECK(quorate_rows_column_name(rows, 2, &len) != NULL && len == 1);
     CHECK(quorate_rows_column_name(rows, 99, &len) == NULL && len == 0);
     OK(quorate_rows_column_index(rows, TEXT("D"), &len, &error));

@@ -65,6 +65,11 @@ need_test_servers() {
     need_postgres
 }
 
+need_libpq() {
+    # Opened at run time, by the benchmark that is run beside it.
+    ldconfig -p 2>/dev/null | grep -F libpq.so.5 >/dev/null || need "libpq (libpq.so.5)" libpq5
+}
+
 need_go() {
     need_compiler
     need_libdqlite
@@ -111,9 +116,15 @@ if ! has cargo; then
 fi
 
 case $purpose in
-demo | bench)
+demo)
     need_compiler
     need_libdqlite
+    ;;
+bench)
+    need_compiler
+    need_libdqlite
+    need_postgres
+    need_libpq
     ;;
 check)
     need_compiler
@@ -145,6 +156,7 @@ test | all)
     need_libdqlite
     need_c_programs
     need_test_servers
+    need_libpq
     need_python
     need_component fmt rustfmt
     need_component clippy clippy

@@ -19,8 +19,14 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// `call` ends: dqlite looks up its leader, Picodata reads the topology if it never was.
     fn route(&self, target: &Target<'_>, call: &Call<'_>) -> Result<Option<Route>>;
 
-    /// Opens a session on `endpoint`. Blocks until `call` ends at the latest.
-    fn connect(&self, endpoint: &str, call: &Call<'_>) -> Result<Box<dyn Session>>;
+    /// Opens a session on `endpoint`. Blocks until `call` ends at the latest, and no longer than `patience` for the
+    /// endpoint itself.
+    fn connect(
+        &self,
+        endpoint: &str,
+        patience: Option<Duration>,
+        call: &Call<'_>,
+    ) -> Result<Box<dyn Session>>;
 
     /// Learns that a call on `endpoint` failed. Never blocks. True if the topology should be read again.
     fn report(&self, endpoint: &str, error: &Error) -> bool;
@@ -39,6 +45,21 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// The endpoints that calls are spread over; none where all go to one. May block until `call` ends.
     fn endpoints(&self, _call: &Call<'_>) -> Result<Vec<Arc<str>>> {
         Ok(Vec::new())
+    }
+
+    /// Whether calls are kept from any endpoint. Never blocks.
+    fn leaves_out(&self) -> bool {
+        false
+    }
+
+    /// Takes the turn to try one of the endpoints that are left out, if it is time to. Never blocks.
+    fn probe(&self) -> Option<Arc<str>> {
+        None
+    }
+
+    /// Whether a call that may not go to `avoid` can go to another endpoint than `endpoint`. Never blocks.
+    fn has_others(&self, _endpoint: &str, _avoid: &[Arc<str>]) -> bool {
+        false
     }
 
     /// Closes the connections of its own, and forgets what it would answer without asking a server. Never blocks.

@@ -51,7 +51,7 @@ func single(t testing.TB) *picodata.Pool {
 
 // instances are the connection strings of the instances of a cluster.
 func instances(url string) []string {
-	// picodata://user@host:port,host:port/database
+	// postgres://user@host:port,host:port/database
 	head, rest, _ := strings.Cut(url, "@")
 	hosts, tail, _ := strings.Cut(rest, "/")
 	var urls []string

@@ -128,10 +128,10 @@ func TestTheServiceInstanceTellsOfTheOthers(t *testing.T) {
 	urls := instances(shared.URL)
 	pool := open(t, urls[0], picodata.WithServiceConnString(urls[2]))
 	testcluster.Eventually(t, "all instances to be learned", func() bool { return len(ports(t, pool, 12)) == 3 })
-	nobody := "postgres://postgres@127.0.0.1:1/postgres?connect_timeout=1"
+	const nobody = "postgres://postgres@127.0.0.1:1/postgres?connect_timeout=1"
 	lonely := open(t, urls[0], picodata.WithServiceConnString(nobody))
-	if found := ports(t, lonely, 12); len(found) != 1 {
-		t.Errorf("instances were learned from nobody: %v", found)
+	if _, err := lonely.Exec(soon(t), "SELECT 1"); err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") {
+		t.Errorf("instances were learned from nobody: %v", err)
 	}
 }
 
@@ -163,24 +163,29 @@ func (r *recorder) count() int {
 }
 
 func TestALoggerOfTheProgramIsToldWhatHappens(t *testing.T) {
+	const nobody = "postgres://postgres@127.0.0.1:1/postgres"
 	mine := &recorder{}
-	pool, err := picodata.New(context.Background(), shared.URL, picodata.WithLogLevel(logger.LevelDebug), picodata.WithLogger(mine))
+	pool, err := picodata.New(context.Background(), nobody, picodata.WithLogLevel(logger.LevelWarn), picodata.WithLogger(mine))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	one[int](t, pool, "SELECT 1")
-	testcluster.Eventually(t, "a message", func() bool { return mine.count() > 0 })
-	if mine.level != logger.LevelDebug {
-		t.Errorf("the level is %v", mine.level)
-	}
 	none := &recorder{}
-	silent := open(t, "postgres://postgres@127.0.0.1:1/postgres", picodata.WithLogger(none))
-	if _, err := silent.Exec(soon(t), "SELECT 1"); err == nil {
-		t.Error("nobody has answered")
+	silent := open(t, nobody, picodata.WithLogger(none))
+	for _, pool := range []*picodata.Pool{pool, silent} {
+		if _, err := pool.Exec(soon(t), "SELECT 1"); err == nil {
+			t.Error("nobody has answered")
+		}
 	}
+	testcluster.Eventually(t, "a message", func() bool { return mine.count() > 0 })
+	mine.mu.Lock()
+	if mine.level != logger.LevelWarn || !strings.HasPrefix(mine.messages[0], "WARN ") ||
+		!strings.Contains(mine.messages[0], "127.0.0.1:1") {
+		t.Errorf("%v %q", mine.level, mine.messages)
+	}
+	mine.mu.Unlock()
 	if none.count() != 0 {
-		t.Errorf("%v", none.messages)
+		t.Errorf("%q", none.messages)
 	}
 }
 

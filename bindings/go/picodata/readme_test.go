@@ -4,7 +4,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -19,7 +18,7 @@ func TestTheReadmesProgramRuns(t *testing.T) {
 		t.Fatalf("%v\n%s", err, output)
 	}
 	run := exec.Command(program)
-	run.Env = append(os.Environ(), "PICODATA_CONNECTION_URL="+strings.Replace(shared.URL, "picodata://", "postgres://", 1))
+	run.Env = append(os.Environ(), "PICODATA_CONNECTION_URL="+shared.URL)
 	output, err := run.CombinedOutput()
 	if err != nil || string(output) != "2 panels 998\n" {
 		t.Errorf("%v\n%s", err, output)

@@ -88,6 +88,9 @@ func (r *rows) CommandTag() CommandTag {
 	if !r.closed || r.err != nil {
 		return CommandTag{}
 	}
+	if len(r.fields) == 0 {
+		return newTag(r.sql, int64(r.native.Result().RowsAffected))
+	}
 	return newTag(r.sql, r.count)
 }
 

@@ -165,3 +165,22 @@ func TestATagSaysWhatAStatementHasDone(t *testing.T) {
 		}
 	}
 }
+
+func TestRowsOfAStatementThatAnswersNoneSayWhatItHasDone(t *testing.T) {
+	pool := single(t)
+	mustExec(t, pool, "CREATE TABLE noted (n bigint)")
+	for sql, want := range map[string]string{
+		"INSERT INTO noted SELECT generate_series(1, 3)":             "INSERT 0 3",
+		"INSERT INTO noted SELECT generate_series(1, 2) RETURNING n": "INSERT 0 2",
+	} {
+		rows, err := pool.Query(soon(t), sql)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for rows.Next() {
+		}
+		if rows.Err() != nil || rows.CommandTag().String() != want {
+			t.Errorf("%s: %q, %v", sql, rows.CommandTag(), rows.Err())
+		}
+	}
+}

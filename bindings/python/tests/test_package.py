@@ -26,9 +26,9 @@ def wheel() -> Path:
 def clean(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of a new environment that holds the wheel, and where no compiler can be found."""
     place = tmp_path_factory.mktemp("clean")
-    subprocess.run([sys.executable, "-m", "venv", place / "venv"], check=True)
+    subprocess.run([sys.executable, "-m", "venv", str(place / "venv")], check=True)
     python: Path = place / "venv/bin/python"
-    command = [python, "-m", "pip", "install", "--quiet", "--no-index", "--disable-pip-version-check", wheel]
+    command = [str(python), "-m", "pip", "install", "--quiet", "--no-index", "--disable-pip-version-check", str(wheel)]
     subprocess.run(command, check=True, env=bare(place))
     return python
 

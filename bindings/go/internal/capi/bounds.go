@@ -23,7 +23,8 @@ func bound(ctx context.Context) (bounds, error) {
 	if err := ctx.Err(); err != nil {
 		return b, notSent(err)
 	}
-	if deadline, ok := ctx.Deadline(); ok {
+	deadline, limited := ctx.Deadline()
+	if limited {
 		left := time.Until(deadline)
 		if left <= 0 {
 			return b, notSent(context.DeadlineExceeded)
@@ -36,7 +37,14 @@ func bound(ctx context.Context) (bounds, error) {
 			return b, err
 		}
 		b.cancel = cancel
-		b.stop = afterFunc(ctx, cancel.fire)
+		b.stop = afterFunc(ctx, func() {
+			// The timeout says by itself that the deadline has passed, and says so in its error.
+			if limited && ctx.Err() == context.DeadlineExceeded {
+				cancel.drop()
+			} else {
+				cancel.fire()
+			}
+		})
 	}
 	return b, nil
 }
@@ -60,7 +68,7 @@ func (b *bounds) release() {
 		cancel.reuse()
 		return
 	}
-	// It is being fired, or was.
+	// The context has ended, or is about to.
 	cancel.drop()
 }
 

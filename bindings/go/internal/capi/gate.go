@@ -13,11 +13,19 @@ type gate struct {
 	inside  int
 	waiting []*ticket
 	closed  bool
-	// capacity is asked for where the last answer does not let everybody in: a cluster grows and shrinks.
+	// capacity is how many there can be, which changes as a cluster grows and shrinks.
 	capacity func() int
+	// known is its last answer, and asked when that was.
+	known int
+	asked time.Time
+	// looking says that somebody looks again soon, for those who wait.
+	looking bool
 	// limit is how long a goroutine waits whose context has no deadline; 0 is no limit.
 	limit time.Duration
 }
+
+// lookEvery is how old the number of connections that there can be may grow.
+const lookEvery = 100 * time.Millisecond
 
 type ticket struct {
 	ready chan error
@@ -32,13 +40,14 @@ func (g *gate) enter(ctx context.Context) error {
 		g.mu.Unlock()
 		return closedPool()
 	}
-	if len(g.waiting) == 0 && g.inside < g.capacity() {
+	if len(g.waiting) == 0 && g.inside < g.room() {
 		g.inside++
 		g.mu.Unlock()
 		return nil
 	}
 	t := &ticket{ready: make(chan error, 1)}
 	g.waiting = append(g.waiting, t)
+	g.lookAgain()
 	g.mu.Unlock()
 
 	var expired <-chan time.Time
@@ -90,12 +99,37 @@ func (g *gate) admit() {
 	if len(g.waiting) == 0 {
 		return
 	}
-	for capacity := g.capacity(); len(g.waiting) > 0 && g.inside < capacity; g.inside++ {
+	for room := g.room(); len(g.waiting) > 0 && g.inside < room; g.inside++ {
 		next := g.waiting[0]
 		g.waiting = g.waiting[1:]
 		next.settled = true
 		next.ready <- nil
 	}
+}
+
+// room is how many may be inside. The library is asked again after a while, not for each call.
+func (g *gate) room() int {
+	if now := time.Now(); now.Sub(g.asked) >= lookEvery {
+		g.known, g.asked = g.capacity(), now
+	}
+	return g.known
+}
+
+// lookAgain lets in those who wait when there is more room, though nobody leaves: another instance was found.
+func (g *gate) lookAgain() {
+	if g.looking {
+		return
+	}
+	g.looking = true
+	time.AfterFunc(lookEvery, func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.looking = false
+		g.admit()
+		if len(g.waiting) > 0 {
+			g.lookAgain()
+		}
+	})
 }
 
 // close sends away everybody who waits, and who comes later.

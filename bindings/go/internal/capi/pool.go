@@ -44,6 +44,8 @@ const (
 	StatLeaderChanges   Stat = C.QUORATE_STAT_LEADER_CHANGES
 	StatRefreshes       Stat = C.QUORATE_STAT_REFRESHES
 	StatRefreshFailures Stat = C.QUORATE_STAT_REFRESH_FAILURES
+	StatInstances       Stat = C.QUORATE_STAT_INSTANCES
+	StatUsableInstances Stat = C.QUORATE_STAT_USABLE_INSTANCES
 )
 
 // Pool is a pool of connections to a cluster. Any goroutine may use it.
@@ -76,12 +78,16 @@ func OpenPool(config *Config) (*Pool, error) {
 
 // capacity is how many connections there can be, so that a goroutine that is let in does not wait in the library.
 func (p *Pool) capacity() int {
-	max := p.Stat(StatMaxConns)
+	max, instances := p.Stat(StatMaxConns), p.Stat(StatUsableInstances)
+	if instances == 0 {
+		// The leader of a dqlite cluster, or an instance that tells of the others.
+		instances = 1
+	}
 	if max == 0 {
 		// Freed meanwhile: the call finds out.
 		return 1
 	}
-	return int(max)
+	return int(max * instances)
 }
 
 func (p *Pool) leaked() {

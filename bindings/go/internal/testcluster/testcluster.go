@@ -79,6 +79,8 @@ func start(kind string) (*Cluster, error) {
 		return nil, fmt.Errorf("the cluster did not start: %q, %v\n%s", line, err, stderr.String())
 	}
 	c.URL = strings.TrimSpace(strings.TrimPrefix(line, "ready "))
+	// A server that is said to be Picodata is sent parameters that PostgreSQL refuses.
+	c.URL = strings.Replace(c.URL, "picodata://", "postgres://", 1)
 	return c, nil
 }
 
