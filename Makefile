@@ -9,7 +9,7 @@ help:
 	@echo "make demo          a cluster loses its leader; every write is accounted for"
 	@echo "make test          everything: check, and all tests with real servers"
 	@echo "make check         formatting, lints, documentation"
-	@echo "make bench         what the driver costs, beside a raw socket loop"
+	@echo "make bench         what the driver costs, beside a raw socket loop and beside libpq"
 	@echo "make header        write include/quorate.h and include/symbols.txt anew"
 	@echo "make install       header, libraries and quorate.pc under \$$(DESTDIR)\$$(PREFIX), /usr/local unless set"
 	@echo "make uninstall     remove what install has installed"
@@ -18,6 +18,7 @@ help:
 	@echo "make python-test   the Python package: its tests, SQLAlchemy's suite, the wheel in a clean environment"
 	@echo "make python-bench  a million rows into pandas, beside sqlite3"
 	@echo "make wheel         the Python package with the library inside, into target/wheels"
+	@echo "make go-test       the Go packages, with the race detector, against real servers"
 	@echo "make install-deps  what the targets above need"
 
 demo:
@@ -28,6 +29,7 @@ test: install-deps check
 	cargo test
 	$(MAKE) --no-print-directory ffi-test
 	$(MAKE) --no-print-directory python-test
+	$(MAKE) --no-print-directory go-test
 
 check:
 	@scripts/install-deps.sh check
@@ -38,6 +40,7 @@ check:
 bench:
 	@scripts/install-deps.sh bench
 	cargo bench --bench dqlite
+	cargo bench --bench postgres
 
 install-deps:
 	@scripts/install-deps.sh all

@@ -3,6 +3,10 @@
 
 static quorate_pool *pool;
 
+#define NUMBERS "WITH RECURSIVE t(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM t WHERE n < 999) " \
+    "SELECT n AS number, CAST(n AS DOUBLE PRECISION) / 2 AS half, " \
+    "CASE n % 2 WHEN 0 THEN NULL ELSE 'n' || n END AS name, "
+
 static void export_rows(const char *sql, size_t batch, const int32_t *types, size_t len, struct ArrowArrayStream *stream)
 {
     quorate_rows *rows = NULL;
@@ -20,9 +24,8 @@ int main(void)
     struct ArrowArray array;
     pool = open_pool();
 
-    export_rows("WITH RECURSIVE t(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM t LIMIT 1000) "
-                "SELECT n AS number, n / 2.0 AS half, CASE n % 2 WHEN 0 THEN NULL ELSE 'n' || n END AS name, "
-                "x'0001' AS bytes, NULL AS nil, CASE n % 2 WHEN 0 THEN n ELSE 0.5 END AS mixed FROM t",
+    export_rows(EITHER(NUMBERS "x'0001' AS bytes, NULL AS nil, CASE n % 2 WHEN 0 THEN n ELSE 0.5 END AS mixed FROM t",
+                       NUMBERS "'\\x0001'::bytea AS bytes, NULL AS nil, n / 0.5::real AS mixed FROM t"),
                 300, NULL, 0, &stream);
     CHECK(stream.get_schema(&stream, &schema) == 0);
     CHECK(strcmp(schema.format, "+s") == 0 && schema.n_children == 6);
@@ -67,13 +70,16 @@ int main(void)
     CHECK(stream.release == NULL);
 
     /* The type is chosen by the first batch; what a later one brings has to fit it. */
-    const char *turns = "SELECT 1 AS a UNION ALL SELECT 2 UNION ALL SELECT 'three'";
-    export_rows(turns, 2, NULL, 0, &stream);
-    CHECK(stream.get_next(&stream, &array) == 0 && array.length == 2);
-    array.release(&array);
-    CHECK(stream.get_next(&stream, &array) != 0);
-    CHECK(strstr(stream.get_last_error(&stream), "row 3: column 0 (\"a\")") != NULL);
-    stream.release(&stream);
+    const char *turns = EITHER("SELECT 1 AS a UNION ALL SELECT 2 UNION ALL SELECT 'three'",
+                               "SELECT 1 AS a UNION ALL SELECT 2 UNION ALL SELECT 3");
+    if (is_dqlite()) {
+        export_rows(turns, 2, NULL, 0, &stream);
+        CHECK(stream.get_next(&stream, &array) == 0 && array.length == 2);
+        array.release(&array);
+        CHECK(stream.get_next(&stream, &array) != 0);
+        CHECK(strstr(stream.get_last_error(&stream), "row 3: column 0 (\"a\")") != NULL);
+        stream.release(&stream);
+    }
 
     int32_t types[1] = {QUORATE_TYPE_TEXT};
     export_rows(turns, 2, types, 1, &stream);
@@ -87,7 +93,7 @@ int main(void)
     stream.release(&stream);
 
     /* A stream that is released early gives its connection back. */
-    export_rows("WITH RECURSIVE t(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM t LIMIT 100000) SELECT n FROM t", 0, NULL, 0, &stream);
+    export_rows("WITH RECURSIVE t(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM t WHERE n < 99999) SELECT n FROM t", 0, NULL, 0, &stream);
     CHECK(stream.get_next(&stream, &array) == 0 && array.length == 4096);
     stream.release(&stream);
     CHECK(((const int64_t *)array.children[0]->buffers[1])[4095] == 4095);

@@ -1,8 +1,8 @@
 /* Rows in bulk: by column and as values, with buffers that are too small, NULLs, and a value of a wrong type. */
 #include "test.h"
 
-#define NUMBERS "WITH RECURSIVE t(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM t LIMIT 10000) " \
-    "SELECT n, CASE n % 3 WHEN 0 THEN NULL ELSE 'row ' || n END, n / 2.0 FROM t"
+#define NUMBERS "WITH RECURSIVE t(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM t WHERE n < 9999) " \
+    "SELECT n, CASE n % 3 WHEN 0 THEN NULL ELSE 'row ' || n END, CAST(n AS DOUBLE PRECISION) / 2 FROM t"
 
 static quorate_pool *pool;
 
@@ -64,7 +64,8 @@ static void columns(void)
     quorate_rows_free(rows);
 
     /* A value of another type: the rows before it are delivered, then the error names it. */
-    rows = query("SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 'three' UNION ALL SELECT 4");
+    rows = query(EITHER("SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 'three' UNION ALL SELECT 4",
+                        "SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT NULL UNION ALL SELECT 4"));
     OK(quorate_rows_fetch_columns(rows, ROWS, buffers, 1, &count, &done, &error));
     CHECK(count == 2 && !done);
     quorate_error *found = NULL;
@@ -121,7 +122,8 @@ static void values(void)
     }
     CHECK(seen == 10000);
     quorate_rows_free(rows);
-    rows = query("SELECT '0123456789', CAST(x'ff' AS TEXT), zeroblob(5)");
+    rows = query(EITHER("SELECT '0123456789', CAST(x'ff' AS TEXT), zeroblob(5)",
+                        "SELECT '0123456789', '\\xff'::bytea, '\\x0000000000'::bytea"));
     buffer.bytes_capacity = 15;
     EXPECT(BUFFER_TOO_SMALL, quorate_rows_fetch_values(rows, ROWS, &buffer, &count, &done, &error));
     CHECK(buffer.bytes_needed == 16);
@@ -151,11 +153,11 @@ static void one_row(void)
     size_t columns = 0;
     quorate_connection *connection = NULL;
     quorate_value_buffer buffer = {.values = cells, .bytes = bytes, .bytes_capacity = sizeof bytes};
-    OK(quorate_pool_query_row(pool, TEXT("SELECT ?1, 'name' UNION ALL SELECT 8, 'x'"), &id, 1, DEFAULT, &buffer, 2, &columns, &error));
+    OK(quorate_pool_query_row(pool, TEXT("SELECT CAST(? AS BIGINT), 'name' UNION ALL SELECT 8, 'x'"), &id, 1, DEFAULT, &buffer, 2, &columns, &error));
     CHECK(columns == 2 && cells[0].data.integer == 7);
     CHECK(cells[1].data.bytes.pointer == (char *)bytes && memcmp(bytes, "name", 4) == 0 && buffer.bytes_used == 4);
     OK(quorate_pool_acquire(pool, DEFAULT, &connection, &error));
-    EXPECT(NO_ROWS, quorate_connection_query_row(connection, TEXT("SELECT 1 WHERE 0"), NULL, 0, DEFAULT, &buffer, 2, &columns, &error));
+    EXPECT(NO_ROWS, quorate_connection_query_row(connection, TEXT("SELECT 1 WHERE 1 = 0"), NULL, 0, DEFAULT, &buffer, 2, &columns, &error));
     EXPECT(MISUSE, quorate_connection_query_row(connection, TEXT("SELECT 1, 2, 3"), NULL, 0, DEFAULT, &buffer, 2, &columns, &error));
     EXPECT(BUFFER_TOO_SMALL,
            quorate_connection_query_row(connection, TEXT("SELECT 'too long for it'"), NULL, 0, DEFAULT, &buffer, 2, &columns, &error));

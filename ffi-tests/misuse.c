@@ -26,7 +26,7 @@ static uint64_t in_use(void)
     return number;
 }
 
-#define MANY "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t LIMIT 50000) SELECT n FROM t"
+#define MANY "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 50000) SELECT n FROM t"
 
 static void stale(void)
 {

@@ -20,6 +20,8 @@ struct valid {
     quorate_dump *dump;
     quorate_node_config *node_config;
     quorate_node *node;
+    quorate_sharding_key *sharding_key;
+    quorate_endpoints *endpoints;
     quorate_value *value;
     quorate_column *column;
     quorate_value_buffer *value_buffer;
@@ -55,6 +57,12 @@ static size_t valid_balance(void *user_data, const quorate_candidate *candidates
 {
     (void)user_data, (void)candidates, (void)len;
     return 0;
+}
+
+static bool valid_ask(void *user_data)
+{
+    (void)user_data;
+    return false;
 }
 
 static int32_t valid_get(void *user_data, quorate_nodes *nodes)
@@ -115,6 +123,7 @@ int main(void)
     OK(quorate_cluster_new(valid.config, &valid.cluster, &error));
     OK(quorate_connection_node(valid.connection, &valid.buffer, &error));
     OK(quorate_node_config_new(1, TEXT("127.0.0.1:1"), TEXT("/nowhere"), &valid.node_config, &error));
+    OK(quorate_pool_endpoints(valid.pool, &valid.endpoints, &error));
     null_calls(&valid);
     quorate_pool_free(valid.pool);
     quorate_connection_free(valid.connection);
@@ -131,6 +140,7 @@ int main(void)
     quorate_cluster_free(valid.cluster);
     quorate_buffer_free(valid.buffer);
     quorate_node_config_free(valid.node_config);
+    quorate_endpoints_free(valid.endpoints);
     printf("%d functions, %d calls, %d of them checked for their status\n", NULL_FUNCTIONS, NULL_CALLS, NULL_CHECKS);
     return 0;
 }

@@ -17,7 +17,7 @@ HANDLES = {
     "quorate_pool", "quorate_connection", "quorate_rows", "quorate_batch", "quorate_results", "quorate_cancel",
     "quorate_config", "quorate_statement", "quorate_transaction", "quorate_params", "quorate_nodes",
     "quorate_store", "quorate_cluster", "quorate_buffer", "quorate_error", "quorate_dump",
-    "quorate_node_config", "quorate_node",
+    "quorate_node_config", "quorate_node", "quorate_sharding_key", "quorate_endpoints",
 }
 # Valid values that are not made by the type alone.
 VALUES = {

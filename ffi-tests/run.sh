@@ -1,7 +1,7 @@
 #!/bin/sh
-# Builds the C programs from an installed prefix and runs them against a cluster of three dqlite nodes: plainly,
-# under AddressSanitizer and UndefinedBehaviorSanitizer, under valgrind, and, the one with threads, under
-# ThreadSanitizer.
+# Builds the C programs from an installed prefix and runs them against a cluster of three dqlite nodes and against
+# PostgreSQL servers that look like one of Picodata: plainly, under AddressSanitizer and UndefinedBehaviorSanitizer,
+# under valgrind, and, the one with threads, under ThreadSanitizer.
 #
 #     run.sh [plain|asan|valgrind|threads|compile]...      all of them where none is named
 set -eu
@@ -10,8 +10,12 @@ cd "$(dirname "$0")/.."
 modes=${*:-compile plain asan valgrind threads}
 work=$(mktemp -d "${TMPDIR:-/tmp}/quorate-ffi-XXXXXX")
 nodes=
+servers=
 skipped=
 finish() {
+    # The servers end when their standard input does.
+    exec 3>&-
+    [ -z "$servers" ] || wait "$servers" || true
     for node in $nodes; do
         kill -KILL "$node" 2>/dev/null || true
     done
@@ -35,7 +39,7 @@ libs="$(pkg-config --libs quorate) -lpthread -ldl"
 host=127.$((1 + $$ / 65536 % 250)).$(($$ / 256 % 256)).$((1 + $$ % 255 % 254))
 start_node() {
     : >"$work/node-$1.out"
-    target/release/quorate node --id "$1" --address "$host:$((9200 + $1))" --dir "$work/node-$1" \
+    "${QUORATE_PROGRAM:-target/release/quorate}" node --id "$1" --address "$host:$((9200 + $1))" --dir "$work/node-$1" \
         --network-latency 30 >"$work/node-$1.out" 2>"$work/node-$1.err" &
     nodes="$nodes $!"
     for _ in $(seq 200); do
@@ -47,8 +51,27 @@ start_node() {
     exit 1
 }
 for id in 1 2 3; do start_node $id; done
-export QUORATE_TEST_URL="dqlite://$host:9201/c"
+dqlite="dqlite://$host:9201/c"
 export QUORATE_TEST_DIR="$work"
+
+mkfifo "$work/commands"
+python3 bindings/testing/cluster.py picodata 3 <"$work/commands" >"$work/servers.out" 2>"$work/servers.err" &
+servers=$!
+exec 3>"$work/commands"
+for _ in $(seq 1200); do
+    grep -q ready "$work/servers.out" && break
+    kill -0 "$servers" 2>/dev/null || break
+    sleep 0.05
+done
+if ! grep -q ready "$work/servers.out"; then
+    cat "$work/servers.err" >&2
+    echo "the PostgreSQL servers did not start within 60 s" >&2
+    exit 1
+fi
+cluster=$(sed -n 's/^ready [a-z]*//p' "$work/servers.out")
+# Rows are each server's own, so all but the program about several instances use the first alone.
+first="$(echo "$cluster" | sed 's/,[^/]*//')?topology=off"
+postgres="postgres$first&placeholders=question"
 
 python3 ffi-tests/null.py include/quorate.h include/symbols.txt >"$work/null_calls.h"
 
@@ -72,9 +95,24 @@ run() { # name, command…
 }
 
 build setup "$work/setup"
-run setup "$work/setup" "$host:9201" "$host:9202" "$host:9203"
+run setup env QUORATE_TEST_URL="$dqlite" "$work/setup" "$host:9201" "$host:9202" "$host:9203"
 
-programs=${QUORATE_PROGRAMS:-values errors misuse bulk arrow batch callbacks null threads node unload}
+both="values errors misuse bulk arrow batch null threads unload sigpipe"
+programs=${QUORATE_PROGRAMS:-$both callbacks node instances}
+
+# Runs a program against each database that it is about.
+on_databases() { # program, suffix of the name, command…
+    program=$1 suffix=$2
+    shift 2
+    case $program in
+    callbacks | node) run "$program$suffix, dqlite" env QUORATE_TEST_URL="$dqlite" "$@" ;;
+    instances) run "$program$suffix, PostgreSQL" env QUORATE_TEST_URL="postgres$cluster" "$@" ;;
+    *)
+        run "$program$suffix, dqlite" env QUORATE_TEST_URL="$dqlite" "$@"
+        run "$program$suffix, PostgreSQL" env QUORATE_TEST_URL="$postgres" "$@"
+        ;;
+    esac
+}
 
 for mode in $modes; do
     case $mode in
@@ -86,25 +124,29 @@ for mode in $modes; do
         done
         # shellcheck disable=SC2086
         "$CXX" -std=c++17 $cflags -x c++ -c "$work/one.c" -o "$work/one.o"
-        # shellcheck disable=SC2086
-        "$CC" -std=c99 $cflags examples/c/quickstart.c -o "$work/quickstart" $libs
-        run "quickstart" "$work/quickstart" "$QUORATE_TEST_URL"
+        for example in quickstart fruit; do
+            # shellcheck disable=SC2086
+            "$CC" -std=c99 $cflags "examples/c/$example.c" -o "$work/$example" $libs
+        done
+        run quickstart "$work/quickstart" "$dqlite" "postgres$first"
+        run "fruit, dqlite" "$work/fruit" "$dqlite"
+        run "fruit, PostgreSQL" "$work/fruit" "$postgres"
         # shellcheck disable=SC2046,SC2086
         "$CC" -std=c99 $cflags examples/c/quickstart.c -o "$work/quickstart-static" \
             -Wl,-Bstatic -L"$QUORATE_PREFIX/lib" -lquorate -Wl,-Bdynamic \
             $(pkg-config --static --libs-only-l quorate | sed 's/-lquorate//')
-        run "quickstart, static" env -u LD_LIBRARY_PATH "$work/quickstart-static" "$QUORATE_TEST_URL"
+        run "quickstart, static" env -u LD_LIBRARY_PATH "$work/quickstart-static" "$dqlite" "postgres$first"
         ;;
     plain)
         for program in $programs; do
             build "$program" "$work/$program"
-            run "$program" "$work/$program"
+            on_databases "$program" "" "$work/$program"
         done
         ;;
     asan)
         for program in $programs; do
             build "$program" "$work/$program-asan" -fsanitize=address,undefined -fno-sanitize-recover=all
-            run "$program, sanitizers" env LSAN_OPTIONS=suppressions=ffi-tests/lsan.supp:print_suppressions=0 "$work/$program-asan"
+            on_databases "$program" ", sanitizers" env LSAN_OPTIONS=suppressions=ffi-tests/lsan.supp:print_suppressions=0 "$work/$program-asan"
         done
         ;;
     valgrind)
@@ -112,7 +154,7 @@ for mode in $modes; do
             # libdqlite's own threads are not the library's to answer for.
             [ "$program" = node ] && continue
             build "$program" "$work/$program"
-            run "$program, valgrind" valgrind -q --error-exitcode=1 --leak-check=full \
+            on_databases "$program" ", valgrind" valgrind -q --error-exitcode=1 --leak-check=full \
                 --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect \
                 "$work/$program"
         done
@@ -140,7 +182,7 @@ for mode in $modes; do
             -Wl,--whole-archive "$runtime" -Wl,--no-whole-archive "target/tsan/$machine/release/libquorate.a" \
             $(pkg-config --static --libs-only-l quorate | sed 's/-lquorate//')
         # The sanitizer's map of memory does not go with every layout that the kernel chooses.
-        run "threads, ThreadSanitizer" env TSAN_OPTIONS=suppressions=ffi-tests/tsan.supp \
+        on_databases threads ", ThreadSanitizer" env TSAN_OPTIONS=suppressions=ffi-tests/tsan.supp \
             setarch -R "$work/threads-tsan" quick
         ;;
     *)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TEXT(text) (text), QUORATE_NUL_TERMINATED
+#define TEXT QUORATE_TEXT
 #define DEFAULT QUORATE_TIMEOUT_DEFAULT, NULL
 
 #define CHECK(condition)                                                               \
@@ -45,11 +45,32 @@ static inline const char *url(void)
     return found;
 }
 
+/* The database of the run: dqlite, or PostgreSQL in the place of Picodata. */
+static inline bool is_dqlite(void)
+{
+    return strncmp(url(), "dqlite:", 7) == 0;
+}
+
+/* What is written in another way for each of them. */
+#define EITHER(dqlite, postgres) (is_dqlite() ? (dqlite) : (postgres))
+
 static inline quorate_pool *open_pool(void)
 {
     quorate_pool *pool = NULL;
     OK(quorate_pool_open(TEXT(url()), &pool, &error));
     CHECK(pool != NULL);
+    return pool;
+}
+
+/* A pool with one option set otherwise. */
+static inline quorate_pool *open_with(const char *option, const char *value)
+{
+    quorate_config *config = NULL;
+    quorate_pool *pool = NULL;
+    OK(quorate_config_new(TEXT(url()), &config, &error));
+    OK(quorate_config_set(config, TEXT(option), TEXT(value), &error));
+    OK(quorate_pool_open_config(config, &pool, &error));
+    quorate_config_free(config);
     return pool;
 }
 

@@ -129,6 +129,11 @@ struct ArrowArrayStream {
  */
 #define QUORATE_NUL_TERMINATED ((size_t)-1)
 
+/**
+ * A text that ends at its first NUL, with its length: two arguments in one word.
+ */
+#define QUORATE_TEXT(text) (text), QUORATE_NUL_TERMINATED
+
 
 
 /**
@@ -461,6 +466,22 @@ enum quorate_stat
      * How often the topology could not be read; the last good one was kept.
      */
     QUORATE_STAT_REFRESH_FAILURES = 13,
+    /**
+     * How long ago the topology was read last, in milliseconds; `UINT64_MAX` if it never was.
+     */
+    QUORATE_STAT_TOPOLOGY_AGE_MILLISECONDS = 14,
+    /**
+     * 1 if the topology could not be read the last time, so that an older one is in use; else 0.
+     */
+    QUORATE_STAT_TOPOLOGY_FAILING = 15,
+    /**
+     * With Picodata: how many instances the cluster has, those that are offline included.
+     */
+    QUORATE_STAT_INSTANCES = 16,
+    /**
+     * With Picodata: how many instances calls may go to at this moment.
+     */
+    QUORATE_STAT_USABLE_INSTANCES = 17,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -614,6 +635,11 @@ typedef struct quorate_connection quorate_connection;
 typedef struct quorate_dump quorate_dump;
 
 /**
+ * The endpoints of a pool at one moment. Any thread may use them.
+ */
+typedef struct quorate_endpoints quorate_endpoints;
+
+/**
  * What went wrong, what became of the statement, and who said so.
  */
 typedef struct quorate_error quorate_error;
@@ -656,6 +682,11 @@ typedef struct quorate_results quorate_results;
  * The rows of a query.
  */
 typedef struct quorate_rows quorate_rows;
+
+/**
+ * The sharding key of a table. Any thread may use it.
+ */
+typedef struct quorate_sharding_key quorate_sharding_key;
 
 /**
  * A prepared statement.
@@ -713,7 +744,7 @@ typedef struct quorate_bytes {
      */
     const char *pointer;
     /**
-     * How many bytes there are.
+     * How many bytes there are. For a text that the caller gives, also `QUORATE_NUL_TERMINATED`.
      */
     size_t length;
 } quorate_bytes;
@@ -935,6 +966,45 @@ typedef struct quorate_result {
      */
     uint64_t rows_affected;
 } quorate_result;
+
+/**
+ * The connections of a pool to one node or instance. Later versions add members at the end.
+ */
+typedef struct quorate_endpoint {
+    /**
+     * How many bytes the library that runs has filled.
+     */
+    size_t size;
+    /**
+     * The address, without a NUL behind it.
+     */
+    struct quorate_bytes address;
+    /**
+     * Open connections, in use and idle.
+     */
+    uint32_t connections;
+    /**
+     * Open connections that nobody uses.
+     */
+    uint32_t idle;
+    /**
+     * Connections in use.
+     */
+    uint32_t in_use;
+    /**
+     * Callers that wait for a connection at this moment.
+     */
+    uint32_t waiting;
+    /**
+     * How long it takes to answer, in microseconds: a moving average. -1 where it is not measured, which takes a
+     * choice of instances that looks at it.
+     */
+    int64_t latency_us;
+    /**
+     * Whether calls are kept from it for now, because several have failed there.
+     */
+    bool left_out;
+} quorate_endpoint;
 
 /**
  * The caller's buffers for one column. All members but those marked as answers are set by the caller, and
@@ -1492,7 +1562,8 @@ quorate_status quorate_pool_acquire(const struct quorate_pool *pool,
                                     struct quorate_error **out_error);
 
 /**
- * Asks a server for an answer, over a connection of the pool. `cancel` may be NULL.
+ * Asks for an answer, over a connection of the pool: with dqlite the leader, with Picodata every instance.
+ * `cancel` may be NULL.
  */
 quorate_status quorate_pool_ping(const struct quorate_pool *pool,
                                  int64_t timeout_ms,
@@ -1529,6 +1600,37 @@ quorate_status quorate_pool_close(const struct quorate_pool *pool,
  * may take up to a second where its thread is in the middle of something. NULL is allowed.
  */
 void quorate_pool_free(struct quorate_pool *pool);
+
+/* =========
+ * Endpoints
+ * =========
+ *
+ * How a pool does with each node or instance that it has had connections to: one reading, which does not change.
+ */
+
+/**
+ * Reads how the pool does with each node or instance. Never blocks on the network. The reading has to be freed.
+ */
+quorate_status quorate_pool_endpoints(const struct quorate_pool *pool,
+                                      struct quorate_endpoints **out_endpoints,
+                                      struct quorate_error **out_error);
+
+/**
+ * How many endpoints there are. 0 for NULL.
+ */
+size_t quorate_endpoints_len(const struct quorate_endpoints *endpoints);
+
+/**
+ * The endpoint `index`, counted from 0 in the order of the addresses, or NULL where there is none such. It belongs to
+ * `endpoints` and is valid as long as these are.
+ */
+const struct quorate_endpoint *quorate_endpoints_get(const struct quorate_endpoints *endpoints,
+                                                     size_t index);
+
+/**
+ * Frees a reading. NULL is allowed.
+ */
+void quorate_endpoints_free(struct quorate_endpoints *endpoints);
 
 /* ===========
  * Connections
@@ -1661,6 +1763,100 @@ bool quorate_connection_is_open(const struct quorate_connection *connection);
  * Frees a handle. Rows, results and a transaction of the connection go on, and keep it. NULL is allowed.
  */
 void quorate_connection_free(struct quorate_connection *connection);
+
+/* =============
+ * Sharding keys
+ * =============
+ *
+ * The columns of a Picodata table by which its rows are spread over the instances: a key tells the bucket of a row,
+ * and gives a connection to the instance that has it. A statement that runs there needs no hop inside of the
+ * cluster; any other instance runs it as well. So a key that is out of date costs time and is never an error.
+ *
+ * A key describes the table as it was when the key was asked for. It keeps its pool open, and any thread may use it.
+ */
+
+/**
+ * Gives the sharding key of a table of Picodata, whose name is as the table `_pico_table` has it. `cancel` may be
+ * NULL.
+ *
+ * What is known of the table is given at once; otherwise it is read, over a connection of the pool.
+ *
+ * `QUORATE_STATUS_UNSUPPORTED`: the table is global; the database is dqlite or plain PostgreSQL; the server is older
+ * than 25.5.1 and the user may not read `_pico_tier` either. `QUORATE_STATUS_DATABASE`: there is no such table.
+ */
+quorate_status quorate_pool_sharding_key(const struct quorate_pool *pool,
+                                         const char *table,
+                                         size_t table_len,
+                                         int64_t timeout_ms,
+                                         const struct quorate_cancel *cancel,
+                                         struct quorate_sharding_key **out_key,
+                                         struct quorate_error **out_error);
+
+/**
+ * The name of the table, without a NUL behind it, valid as long as `key`. `out_len` is its length and may be NULL.
+ * NULL for NULL.
+ */
+const char *quorate_sharding_key_table(const struct quorate_sharding_key *key,
+                                       size_t *out_len);
+
+/**
+ * The tier that the table's buckets are in, as `quorate_sharding_key_table` gives the table. `out_len` may be NULL.
+ * NULL for NULL.
+ */
+const char *quorate_sharding_key_tier(const struct quorate_sharding_key *key,
+                                      size_t *out_len);
+
+/**
+ * How many columns the key has. 0 for NULL.
+ */
+size_t quorate_sharding_key_columns(const struct quorate_sharding_key *key);
+
+/**
+ * The name of a column, counted from 0 in the order in which values are given by position, without a NUL behind it,
+ * valid as long as `key`. `out_len` is its length and may be NULL. NULL where there is no such column.
+ */
+const char *quorate_sharding_key_column_name(const struct quorate_sharding_key *key,
+                                             size_t column,
+                                             size_t *out_len);
+
+/**
+ * Gives the bucket, from 1 to the number of buckets of the tier, of a row with these values in the columns of the
+ * key, by position or by name. Never blocks. `params` may be NULL where `params_len` is 0.
+ *
+ * A value has to be of the column's type, except that an integer may stand for a double or a decimal.
+ * `QUORATE_STATUS_MISUSE`: a column was given no value, or two, or there is no such column.
+ * `QUORATE_STATUS_CONVERSION`: a value is of another type than its column. Both name the column.
+ */
+quorate_status quorate_sharding_key_bucket(const struct quorate_sharding_key *key,
+                                           const struct quorate_value *params,
+                                           size_t params_len,
+                                           uint64_t *out_bucket,
+                                           struct quorate_error **out_error);
+
+/**
+ * Takes a connection out of the pool, to the master of the bucket of a row with these values in the columns of the
+ * key; where that is not known or cannot be had, to any instance. As `quorate_pool_acquire` otherwise. `params` may
+ * be NULL where `params_len` is 0; `cancel` may be NULL.
+ */
+quorate_status quorate_sharding_key_acquire(const struct quorate_sharding_key *key,
+                                            const struct quorate_value *params,
+                                            size_t params_len,
+                                            int64_t timeout_ms,
+                                            const struct quorate_cancel *cancel,
+                                            struct quorate_connection **out_connection,
+                                            struct quorate_error **out_error);
+
+/**
+ * Makes another handle on the same key.
+ */
+quorate_status quorate_sharding_key_clone(const struct quorate_sharding_key *key,
+                                          struct quorate_sharding_key **out_key,
+                                          struct quorate_error **out_error);
+
+/**
+ * Frees a key. Connections that were taken out by it go on. NULL is allowed.
+ */
+void quorate_sharding_key_free(struct quorate_sharding_key *key);
 
 /* ============
  * Transactions

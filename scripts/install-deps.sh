@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing for a target of the Makefile, and says what. Changes nothing where all is there.
 #
-#   scripts/install-deps.sh demo|check|test|bench|install|ffi|python|all
+#   scripts/install-deps.sh demo|check|test|bench|install|ffi|go|python|all
 set -eu
 
 purpose=${1:-all}
@@ -53,12 +53,30 @@ need_c_programs() {
     has setarch || need setarch util-linux
 }
 
+need_postgres() {
+    has postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 ||
+        need "a PostgreSQL server" postgresql
+}
+
 need_test_servers() {
     need_pkg_config
     has dqlite-demo && has dqlite ||
         need "go-dqlite's programs dqlite-demo and dqlite" go-dqlite
-    has postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 ||
-        need "a PostgreSQL server" postgresql
+    need_postgres
+}
+
+need_libpq() {
+    # Opened at run time, by the benchmark that is run beside it.
+    ldconfig -p 2>/dev/null | grep -F libpq.so.5 >/dev/null || need "libpq (libpq.so.5)" libpq5
+}
+
+need_go() {
+    need_compiler
+    need_libdqlite
+    need_pkg_config
+    need_postgres
+    has go || need "Go 1.19 or later (go)" golang-go
+    has python3 || need python3 python3-minimal
 }
 
 need_python() {
@@ -98,9 +116,15 @@ if ! has cargo; then
 fi
 
 case $purpose in
-demo | bench)
+demo)
     need_compiler
     need_libdqlite
+    ;;
+bench)
+    need_compiler
+    need_libdqlite
+    need_postgres
+    need_libpq
     ;;
 check)
     need_compiler
@@ -115,6 +139,7 @@ ffi)
     need_compiler
     need_libdqlite
     need_c_programs
+    need_postgres
     ;;
 python)
     need_compiler
@@ -122,17 +147,22 @@ python)
     need_test_servers
     need_python
     ;;
+go)
+    need_go
+    ;;
 test | all)
     need_compiler
+    need_go
     need_libdqlite
     need_c_programs
     need_test_servers
+    need_libpq
     need_python
     need_component fmt rustfmt
     need_component clippy clippy
     ;;
 *)
-    echo "usage: $0 demo|check|test|bench|install|ffi|python|all" >&2
+    echo "usage: $0 demo|check|test|bench|install|ffi|go|python|all" >&2
     exit 2
     ;;
 esac

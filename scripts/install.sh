@@ -20,7 +20,9 @@ ${OBJCOPY:-objcopy} -w --keep-global-symbol='quorate_*' --remove-section=.llvmbc
 rm -f "$work/libquorate.a"
 ${AR:-ar} rcs "$work/libquorate.a" "$work/quorate.o"
 
-sed -e "s|@PREFIX@|$prefix|" -e "s|@VERSION@|$version|" scripts/quorate.pc.in >"$work/quorate.pc"
+for package in quorate quorate-static; do
+    sed -e "s|@PREFIX@|$prefix|" -e "s|@VERSION@|$version|" "scripts/$package.pc.in" >"$work/$package.pc"
+done
 
 install -d "$root/include" "$root/lib/pkgconfig"
 install -m 644 include/quorate.h "$root/include/quorate.h"
@@ -28,4 +30,4 @@ install -m 755 "$target/libquorate.so" "$root/lib/libquorate.so.$version"
 ln -sf "libquorate.so.$version" "$root/lib/libquorate.so.$major"
 ln -sf "libquorate.so.$major" "$root/lib/libquorate.so"
 install -m 644 "$work/libquorate.a" "$root/lib/libquorate.a"
-install -m 644 "$work/quorate.pc" "$root/lib/pkgconfig/quorate.pc"
+install -m 644 "$work/quorate.pc" "$work/quorate-static.pc" "$root/lib/pkgconfig"

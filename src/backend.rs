@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::batch::BatchItem;
 use crate::error::{Error, Result};
+use crate::net::flight::Flight;
 use crate::net::socket::Idle;
 use crate::net::wait::Call;
 use crate::params::ParamsRef;
-use crate::picodata::sharding::Sharding;
 use crate::row::{Cell, Columns};
 
 /// One database: its topology and its way of choosing an endpoint.
@@ -19,8 +19,14 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// `call` ends: dqlite looks up its leader, Picodata reads the topology if it never was.
     fn route(&self, target: &Target<'_>, call: &Call<'_>) -> Result<Option<Route>>;
 
-    /// Opens a session on `endpoint`. Blocks until `call` ends at the latest.
-    fn connect(&self, endpoint: &str, call: &Call<'_>) -> Result<Box<dyn Session>>;
+    /// Opens a session on `endpoint`. Blocks until `call` ends at the latest, and no longer than `patience` for the
+    /// endpoint itself.
+    fn connect(
+        &self,
+        endpoint: &str,
+        patience: Option<Duration>,
+        call: &Call<'_>,
+    ) -> Result<Box<dyn Session>>;
 
     /// Learns that a call on `endpoint` failed. Never blocks. True if the topology should be read again.
     fn report(&self, endpoint: &str, error: &Error) -> bool;
@@ -41,11 +47,26 @@ pub(crate) trait Backend: Send + Sync + 'static {
         Ok(Vec::new())
     }
 
+    /// Whether calls are kept from any endpoint. Never blocks.
+    fn leaves_out(&self) -> bool {
+        false
+    }
+
+    /// Takes the turn to try one of the endpoints that are left out, if it is time to. Never blocks.
+    fn probe(&self) -> Option<Arc<str>> {
+        None
+    }
+
+    /// Whether a call that may not go to `avoid` can go to another endpoint than `endpoint`. Never blocks.
+    fn has_others(&self, _endpoint: &str, _avoid: &[Arc<str>]) -> bool {
+        false
+    }
+
     /// Closes the connections of its own, and forgets what it would answer without asking a server. Never blocks.
     fn reset(&self) {}
 
     /// Which rows lie where, if the database tells.
-    fn sharding(&self) -> Option<&Sharding> {
+    fn sharding(&self) -> Option<&dyn ShardingSource> {
         None
     }
 
@@ -66,6 +87,38 @@ pub(crate) trait Backend: Send + Sync + 'static {
 
     /// The number of times that the preferred endpoint (dqlite: the leader) became another one.
     fn leader_changes(&self) -> u64;
+}
+
+/// What a database tells of where the rows of its tables lie.
+pub(crate) trait ShardingSource: Send + Sync {
+    /// Lets one thread at a time read.
+    fn reading(&self) -> &Flight;
+
+    /// The sharding of a table, if it was read already. Never blocks.
+    fn known(&self, table: &str) -> Option<Arc<dyn TableSharding>>;
+
+    /// Reads the sharding of a table. Blocks until `call` ends at the latest.
+    fn read_table(
+        &self,
+        table: &str,
+        session: &mut dyn Session,
+        call: &Call<'_>,
+    ) -> Result<Arc<dyn TableSharding>>;
+}
+
+/// How the rows of one table are spread over the buckets of its tier. It never changes; a new reading makes a new
+/// one. No method blocks.
+pub(crate) trait TableSharding: Send + Sync {
+    fn table(&self) -> &str;
+
+    fn tier(&self) -> &str;
+
+    /// The columns that the bucket is computed from.
+    fn columns(&self) -> &[String];
+
+    /// The bucket, from 1 to the number of buckets, of a row with these values in the columns. An error names the
+    /// column.
+    fn bucket(&self, params: ParamsRef<'_>) -> Result<u64>;
 }
 
 /// What the choice of an endpoint depends on besides the topology.

@@ -8,7 +8,7 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::backend::{Aim, ExecResult, Session};
+use crate::backend::{Aim, ExecResult, Session, TableSharding};
 use crate::batch::{Batch, BatchResults};
 use crate::cancel::{CancelHandle, Running};
 use crate::convert::FromRow;
@@ -19,16 +19,15 @@ use crate::net::backoff::Backoff;
 use crate::net::flight::Boarded;
 use crate::net::wait::Call;
 use crate::params::{Params, ParamsRef};
-use crate::picodata::sharding::TableKey;
 use crate::pool::core::Core;
 use crate::pool::endpoint::Lease;
 use crate::rows::Rows;
-use crate::sql::{self, Dialect};
+use crate::sql::{self, Dialect, Effect};
 use crate::statement::Statement;
 use crate::transaction::{self, Transaction, TransactionMode};
 
 pub(crate) use line::BUSY_PAUSE;
-use line::Line;
+use line::{BatchInTransaction, Line, Lost, Suspect};
 
 /// A connection out of a [`Pool`](crate::Pool). Dropping it gives it back.
 ///
@@ -91,7 +90,9 @@ impl Connection {
             line: Line {
                 core: Arc::clone(core),
                 lease: Some(lease),
-                lost_transaction: false,
+                lost: None,
+                suspect: None,
+                batch: None,
             },
             cancel: Cancel {
                 own: cancel.map_or_else(OnceCell::new, OnceCell::from),
@@ -110,7 +111,7 @@ impl Connection {
         table: &str,
         deadline: Option<Deadline>,
         cancel: Option<&CancelHandle>,
-    ) -> Result<Arc<TableKey>> {
+    ) -> Result<Arc<dyn TableSharding>> {
         core.check_open()?;
         let Some(sharding) = core.backend.sharding() else {
             return Err(Error::new(
@@ -205,7 +206,7 @@ impl Connection {
 
     /// Whether a transaction is open, or was lost and waits to be rolled back.
     pub fn in_transaction(&self) -> bool {
-        self.line.lost_transaction || self.is_open_on_server()
+        self.line.lost.is_some() || self.is_open_on_server()
     }
 
     fn is_open_on_server(&self) -> bool {
@@ -223,10 +224,18 @@ impl Connection {
     /// What the server answers, or what kept the statement from it.
     pub fn exec(&mut self, sql: impl AsRef<str>, params: impl Params) -> Result<ExecResult> {
         let sql = sql.as_ref();
-        if self.line.lost_transaction {
-            return self.after_lost_transaction(sql);
+        if self.line.suspect.is_some() {
+            let settled = self.settle_suspicion();
+            if self.line.lost.is_none() {
+                settled?;
+            }
         }
-        params.with_values(|params| self.run(|session, call| session.exec(sql, params, call)))
+        if let Some(lost) = self.line.lost {
+            return self.after_lost_transaction(sql, lost);
+        }
+        params
+            .with_values(|params| self.run(|session, call| session.exec(sql, params, call)))
+            .map_err(|error| self.may_have_ended(sql, error))
     }
 
     /// Runs one statement and gives its rows; see [`Pool::query`](crate::Pool::query).
@@ -249,9 +258,11 @@ impl Connection {
     }
 
     pub(crate) fn start_query(&mut self, sql: &str, params: impl Params) -> Result<()> {
-        params.with_values(|params: ParamsRef<'_>| {
-            self.start_reading(|session, call| session.query(sql, params, call))
-        })
+        params
+            .with_values(|params: ParamsRef<'_>| {
+                self.start_reading(|session, call| session.query(sql, params, call))
+            })
+            .map_err(|error| self.may_have_ended(sql, error))
     }
 
     /// Runs one statement and gives its first row, converted; further rows are dropped.
@@ -260,6 +271,18 @@ impl Connection {
     ///
     /// [`ErrorKind::NoRows`] where there is none; otherwise as [`exec`](Connection::exec).
     pub fn query_row<T>(&mut self, sql: impl AsRef<str>, params: impl Params) -> Result<T>
+    where
+        T: for<'r> FromRow<'r>,
+    {
+        // One call, whatever it takes: the row and the rest of the answer have no timeouts of their own.
+        let outer = self.deadline;
+        self.deadline = Some(self.call_deadline());
+        let row = self.first_row(sql.as_ref(), params);
+        self.deadline = outer;
+        row
+    }
+
+    fn first_row<T>(&mut self, sql: &str, params: impl Params) -> Result<T>
     where
         T: for<'r> FromRow<'r>,
     {
@@ -322,7 +345,15 @@ impl Connection {
     }
 
     pub(crate) fn start_batch(&mut self, batch: &Batch) -> Result<()> {
-        self.start_reading(|session, call| session.start_batch(batch.items(), call))
+        let in_transaction = self.is_open_on_server();
+        self.start_reading(|session, call| session.start_batch(batch.items(), call))?;
+        self.line.batch = in_transaction.then(|| BatchInTransaction {
+            may_end: batch
+                .items()
+                .iter()
+                .any(|item| sql::transaction_effect(&item.sql, self.dialect()) != Effect::None),
+        });
+        Ok(())
     }
 
     /// Begins a transaction. Dropping it rolls it back.
@@ -380,9 +411,13 @@ impl Connection {
         if begun.is_none() {
             self.line.core.check_open()?;
         }
-        if self.line.lost_transaction {
-            return Err(lost_transaction());
+        if self.line.suspect.is_some() {
+            self.settle_suspicion()?;
         }
+        if let Some(lost) = self.line.lost {
+            return Err(lost.error());
+        }
+        self.line.batch = None;
         let _running = enter(self.cancel.get())?;
         let now = Instant::now();
         let call = bounds(
@@ -408,17 +443,51 @@ impl Connection {
     }
 
     /// Answers a statement after the transaction was lost: a rollback ends it, anything else fails.
-    fn after_lost_transaction(&mut self, sql: &str) -> Result<ExecResult> {
-        if sql::is_rollback(sql, self.line.core.config.dialect()) {
-            self.line.lost_transaction = false;
+    fn after_lost_transaction(&mut self, sql: &str, lost: Lost) -> Result<ExecResult> {
+        if sql::is_rollback(sql, self.dialect()) {
+            self.line.lost = None;
             return Ok(ExecResult::default());
         }
-        Err(lost_transaction())
+        let commits = sql::transaction_effect(sql, self.dialect()) == Effect::End;
+        let error = lost.error();
+        Err(if lost == Lost::InDoubt && commits {
+            error.with_outcome(Outcome::Unknown)
+        } else {
+            error
+        })
+    }
+
+    /// The error of a statement; where it was one that may end the transaction, and was not answered, what was
+    /// done in the transaction may have been applied.
+    fn may_have_ended(&mut self, sql: &str, error: Error) -> Error {
+        if self.line.lost.is_some()
+            && error.outcome() == Outcome::Unknown
+            && sql::transaction_effect(sql, self.dialect()) != Effect::None
+        {
+            self.line.lost = Some(Lost::InDoubt);
+        }
+        error
+    }
+
+    /// Asks the server whether the transaction is still open; see [`Line::settle_suspicion`].
+    fn settle_suspicion(&mut self) -> Result<()> {
+        let _running = enter(self.cancel.get())?;
+        let (deadline, cancel, now) = (self.deadline, self.cancel.get(), Instant::now());
+        let call = bounds(&self.line.core, deadline, self.timeout, cancel, now);
+        self.line.settle_suspicion(&call)
+    }
+
+    /// Whether nothing of the open transaction was applied, nor can be once it is rolled back.
+    pub(crate) fn can_be_undone(&mut self) -> bool {
+        if self.line.suspect == Some(Suspect::Batch) && self.settle_suspicion().is_err() {
+            return self.line.lost == Some(Lost::Undone);
+        }
+        self.in_transaction() && self.line.lost != Some(Lost::InDoubt)
     }
 
     /// Gives the connection up, with the transaction that is open on it.
     pub(crate) fn lose_transaction(&mut self) {
-        self.line.lost_transaction = true;
+        self.line.lose_transaction();
         if let Some(lease) = self.line.lease.take() {
             lease.discard();
         }
@@ -426,7 +495,7 @@ impl Connection {
 
     /// Whether the transaction that was begun on this connection is gone with its socket.
     pub(crate) fn has_lost_transaction(&self) -> bool {
-        self.line.lost_transaction
+        self.line.lost.is_some()
     }
 
     /// The moment by which a call that begins now ends.
@@ -484,14 +553,6 @@ fn bounds<'a>(
 /// Marks the calling thread as inside a call that `cancel` cancels.
 fn enter(cancel: Option<&CancelHandle>) -> Result<Option<Running<'_>>> {
     cancel.map_or(Ok(None), CancelHandle::enter)
-}
-
-fn lost_transaction() -> Error {
-    Error::new(
-        ErrorKind::Disconnected,
-        "the transaction was lost with its connection, and nothing of it was applied; \
-         roll it back before anything else",
-    )
 }
 
 impl std::fmt::Debug for Connection {

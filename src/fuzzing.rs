@@ -9,7 +9,7 @@ use crate::dqlite::wire::request::Request;
 use crate::dqlite::wire::response::{Context, Response};
 use crate::dqlite::wire::rows::{self, RowStep};
 use crate::dqlite::wire::{VERSION, VERSION_LEGACY};
-use crate::picodata::decode::Form;
+use crate::picodata::decode::{Form, read_row};
 use crate::picodata::frames::Frames;
 use crate::picodata::numeric;
 use crate::row::Cell;
@@ -157,18 +157,30 @@ pub fn postgres(data: &[u8]) {
         let mut frames = Frames::default();
         let mut seen = Vec::new();
         for piece in data.chunks(size) {
-            frames.feed(piece, |tag, body| seen.push((tag, body.to_vec())));
+            frames.feed(piece, |tag, body, _| seen.push((tag, body.to_vec())));
         }
         seen
     };
     assert_eq!(seen(usize::from(*size).max(1)), seen(usize::MAX));
-    for oid in [
+    let forms: Vec<Form> = [
         16, 17, 20, 21, 23, 25, 26, 114, 700, 701, 705, 1043, 1082, 1114, 1184, 1700, 2950, 3802,
-    ] {
-        let form = tokio_postgres::types::Type::from_oid(oid).and_then(|kind| Form::of(&kind));
-        if let Some(form) = form {
-            let mut out = Vec::new();
-            let _ = form.read(data, &mut out);
+    ]
+    .into_iter()
+    .filter_map(|oid| Form::of(&tokio_postgres::types::Type::from_oid(oid)?))
+    .collect();
+    let (mut cells, mut written) = (Vec::new(), Vec::new());
+    for form in &forms {
+        let len = (data.len() as u32).to_be_bytes();
+        let row = [&1u16.to_be_bytes(), len.as_slice(), data].concat();
+        cells.clear();
+        written.clear();
+        let _ = read_row(&[*form], &row, &mut cells, &mut written);
+    }
+    for count in 0..forms.len() {
+        cells.clear();
+        written.clear();
+        if read_row(&forms[..count], data, &mut cells, &mut written).is_ok() {
+            assert_eq!(cells.len(), count);
         }
     }
     let mut text = Vec::new();

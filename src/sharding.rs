@@ -3,13 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::backend::Aim;
+use crate::backend::{Aim, TableSharding};
 use crate::cancel::CancelHandle;
 use crate::connection::Connection;
 use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::params::Params;
-use crate::picodata::sharding::TableKey;
 use crate::pool::Pool;
 
 /// The columns of a Picodata table by which its rows are spread over the instances: it tells the bucket of a row,
@@ -33,11 +32,11 @@ use crate::pool::Pool;
 #[derive(Clone)]
 pub struct ShardingKey {
     pool: Pool,
-    key: Arc<TableKey>,
+    key: Arc<dyn TableSharding>,
 }
 
 impl ShardingKey {
-    pub(crate) fn new(pool: Pool, key: Arc<TableKey>) -> Self {
+    pub(crate) fn new(pool: Pool, key: Arc<dyn TableSharding>) -> Self {
         ShardingKey { pool, key }
     }
 
@@ -91,7 +90,6 @@ impl ShardingKey {
     }
 
     /// As [`connection`](ShardingKey::connection), within bounds that hold for the acquisition alone.
-    #[allow(dead_code, reason = "for the C ABI")]
     pub(crate) fn connection_within(
         &self,
         params: impl Params,

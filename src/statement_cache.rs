@@ -49,6 +49,18 @@ impl<S: Cached> StatementCache<S> {
         }
     }
 
+    /// Marks the least recently used statements to be dropped until `count` more fit.
+    pub(crate) fn make_room(&mut self, count: usize) {
+        if let Some(entries) = &mut self.entries {
+            let most = entries.cap().get().saturating_sub(count);
+            while entries.len() > most
+                && let Some((_, old)) = entries.pop_lru()
+            {
+                self.dropped.push(old);
+            }
+        }
+    }
+
     /// Drops the statement of a text.
     pub(crate) fn remove(&mut self, text: &str) {
         let removed = self.entries.as_mut().and_then(|entries| entries.pop(text));
@@ -119,6 +131,22 @@ mod tests {
         cache.put("a", 2);
         assert_eq!(cache.get("a"), Some(&2));
         assert_eq!(cache.take_dropped(none), [1]);
+    }
+
+    #[test]
+    fn room_is_made_before_it_is_needed() {
+        let mut cache = StatementCache::new(3);
+        for (text, statement) in [("a", 1), ("b", 2), ("c", 3)] {
+            cache.put(text, statement);
+        }
+        cache.make_room(2);
+        assert_eq!(cache.take_dropped(none), [1, 2]);
+        cache.make_room(2);
+        cache.put("d", 4);
+        cache.put("e", 5);
+        assert!(cache.take_dropped(none).is_empty());
+        cache.make_room(9);
+        assert_eq!(cache.take_dropped(none), [3, 4, 5]);
     }
 
     #[test]

@@ -201,9 +201,8 @@ impl DerefMut for Savepoint<'_> {
 
 impl Drop for Savepoint<'_> {
     fn drop(&mut self) {
-        if self.open && !self.connection.has_lost_transaction() && self.undo().is_err() {
-            // The transaction cannot be brought back to where the savepoint was: it must not be committed.
-            self.connection.lose_transaction();
+        if self.open && !self.connection.has_lost_transaction() {
+            self.connection.drop_savepoint(self.depth);
         }
     }
 }
@@ -254,8 +253,18 @@ pub(crate) fn release_savepoint(connection: &mut Connection, depth: u32) -> Resu
 
 /// Undoes what was done since the savepoint number `depth`, and forgets it.
 pub(crate) fn undo_savepoint(connection: &mut Connection, depth: u32) -> Result<()> {
-    connection.exec(format!("ROLLBACK TO quorate_{depth}"), ())?;
-    release_savepoint(connection, depth)
+    for statement in undo_statements(depth) {
+        connection.exec(statement, ())?;
+    }
+    Ok(())
+}
+
+/// What undoes the savepoint number `depth`, and forgets it.
+pub(crate) fn undo_statements(depth: u32) -> [String; 2] {
+    [
+        format!("ROLLBACK TO quorate_{depth}"),
+        format!("RELEASE quorate_{depth}"),
+    ]
 }
 
 pub(crate) fn run<T>(
@@ -313,7 +322,7 @@ fn attempt<T>(
         },
         Err(error) => {
             // The body may have ended the transaction itself; what it did after that is not undone.
-            let undone = transaction.in_transaction();
+            let undone = transaction.can_be_undone();
             drop(transaction);
             if undone && passes(&error) {
                 Err(Attempt::Again(error))

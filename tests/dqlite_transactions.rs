@@ -135,14 +135,14 @@ fn a_transaction_that_the_server_has_ended_is_not_said_to_be_undone() {
         .exec("INSERT OR ROLLBACK INTO t VALUES (1)", ())
         .unwrap_err();
     assert_eq!(error.code(), Some(1555));
-    insert(&mut transaction, 2);
     let error = transaction.commit().unwrap_err();
     assert_error(
         &error,
         ErrorKind::Database,
-        Outcome::Unknown,
-        "no transaction is active",
+        Outcome::NotSent,
+        "the server has ended the transaction",
     );
+    insert(&mut db.acquire().unwrap(), 2);
     assert_eq!(ids(&db), [2]);
     // A commit that a constraint refuses is undone as a whole.
     db.exec(

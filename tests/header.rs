@@ -14,7 +14,9 @@ const GROUPS: &[&str] = &[
     "event",
     "balance",
     "pool",
+    "endpoints",
     "connection",
+    "sharding",
     "transaction",
     "statement",
     "value",
@@ -32,9 +34,11 @@ const GROUPS: &[&str] = &[
     "version",
 ];
 
-/// A number that only C can write.
+/// What only C can write.
 const NUL_TERMINATED: &str = "/**\n * The length of a text that ends at its first NUL. It may be given wherever a \
-    function takes a text with its\n * length.\n */\n#define QUORATE_NUL_TERMINATED ((size_t)-1)";
+    function takes a text with its\n * length.\n */\n#define QUORATE_NUL_TERMINATED ((size_t)-1)\n\n\
+    /**\n * A text that ends at its first NUL, with its length: two arguments in one word.\n */\n\
+    #define QUORATE_TEXT(text) (text), QUORATE_NUL_TERMINATED";
 
 /// Machinery, which has names in the header but no group.
 const MACHINERY: &[&str] = &["view", "callback"];

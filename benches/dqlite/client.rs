@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use crate::common::raw::{frame, text};
+use crate::items::Sums;
 
 const REQUEST_CLIENT: u8 = 1;
 const REQUEST_OPEN: u8 = 3;
@@ -39,15 +40,6 @@ pub(crate) struct Client {
 /// A prepared statement with one integer as its parameter.
 pub(crate) struct Prepared {
     request: Vec<u8>,
-}
-
-/// What a scan has seen.
-#[derive(Debug, Default, PartialEq)]
-pub(crate) struct Sums {
-    pub(crate) rows: u64,
-    pub(crate) ids: i64,
-    pub(crate) prices: f64,
-    pub(crate) letters: usize,
 }
 
 impl Client {

@@ -6,17 +6,22 @@
 //!
 //! This is no test: a goal that is missed is printed and the exit status is 0.
 
+#[path = "../common/arguments.rs"]
+mod arguments;
 mod client;
 #[path = "../../tests/common/mod.rs"]
 mod common;
+#[path = "../common/items.rs"]
+mod items;
+#[path = "../common/measure.rs"]
 mod measure;
-
-use std::hint::black_box;
 
 use quorate::{Batch, Pool};
 
-use client::{Client, Sums};
+use arguments::Arguments;
+use client::Client;
 use common::cluster::Cluster;
+use items::{Sums, check};
 use measure::{Contender, Goal, Measure, Table, interleave};
 
 const ROWS: i64 = 300_000;
@@ -27,22 +32,11 @@ const INSERT: &str = "INSERT INTO entry (value) VALUES (?)";
 struct Bench {
     cluster: Cluster,
     pool: Pool,
-    rounds: usize,
-    quick: bool,
+    arguments: Arguments,
 }
 
 fn main() {
-    let mut quick = false;
-    let mut parts = Vec::new();
-    for argument in std::env::args().skip(1) {
-        match &*argument {
-            "--quick" => quick = true,
-            // What cargo itself adds.
-            "--bench" => {}
-            _ => parts.push(argument),
-        }
-    }
-    let bench = Bench::start(quick);
+    let bench = Bench::start(Arguments::read());
     type Part = (&'static str, fn(&Bench, &mut Table));
     let all: [Part; 4] = [
         ("point", Bench::point),
@@ -52,7 +46,7 @@ fn main() {
     ];
     let mut table = Table::new();
     for (name, part) in all {
-        if parts.is_empty() || parts.iter().any(|wanted| wanted == name) {
+        if bench.arguments.wants(name) {
             part(&bench, &mut table);
         }
     }
@@ -60,7 +54,7 @@ fn main() {
 }
 
 impl Bench {
-    fn start(quick: bool) -> Bench {
+    fn start(arguments: Arguments) -> Bench {
         let cluster = Cluster::start(1);
         cluster.leader();
         let pool = Pool::open(&format!("dqlite://{}/bench", cluster.address(0))).unwrap();
@@ -84,17 +78,12 @@ impl Bench {
         Bench {
             cluster,
             pool,
-            rounds: if quick { 3 } else { 15 },
-            quick,
+            arguments,
         }
     }
 
     fn client(&self) -> Client {
         Client::open(self.cluster.address(0), "bench")
-    }
-
-    fn operations(&self, full: usize) -> usize {
-        if self.quick { full / 5 } else { full }
     }
 
     fn point(&self, table: &mut Table) {
@@ -124,7 +113,11 @@ impl Bench {
                 }
             }),
         ];
-        interleave(&mut contenders, self.rounds, self.operations(3_000));
+        interleave(
+            &mut contenders,
+            self.arguments.rounds(),
+            self.arguments.operations(3_000),
+        );
         let [raw, connection, pool] = &contenders;
         table.base(raw);
         for driver in [connection, pool] {
@@ -135,12 +128,7 @@ impl Bench {
     fn scan(&self, table: &mut Table) {
         let mut client = self.client();
         let mut prepared = client.prepare_query(SCAN);
-        let expected = Sums {
-            rows: ROWS as u64,
-            ids: ROWS * (ROWS + 1) / 2,
-            prices: (ROWS * (ROWS + 1) / 2) as f64 / 4.0,
-            letters: (1..=ROWS).map(|id| name(id).len()).sum(),
-        };
+        let expected = Sums::of(ROWS);
         let mut contenders = [
             Contender::new("scan, per row of 3 columns: raw loop", |count| {
                 for _ in 0..count / ROWS as usize {
@@ -149,13 +137,12 @@ impl Bench {
             }),
             Contender::new("scan, per row of 3 columns: rows.next, row.get", |count| {
                 for _ in 0..count / ROWS as usize {
-                    let sums = scan(&self.pool).unwrap();
-                    assert_eq!(sums, expected);
+                    assert_eq!(Sums::read(&self.pool, SCAN, 0).unwrap(), expected);
                 }
             }),
         ];
         // One scan for each turn.
-        interleave(&mut contenders, self.rounds, 3 * ROWS as usize);
+        interleave(&mut contenders, self.arguments.rounds(), 3 * ROWS as usize);
         let [raw, driver] = &contenders;
         table.base(raw);
         table.beside(raw, driver, Measure::Cpu, Goal::AtMost(3.0));
@@ -186,7 +173,11 @@ impl Bench {
                 }
             }),
         ];
-        interleave(&mut contenders, self.rounds, self.operations(3_000));
+        interleave(
+            &mut contenders,
+            self.arguments.rounds(),
+            self.arguments.operations(3_000),
+        );
         let [single, batch] = &contenders;
         table.base(single);
         table.beside(single, batch, Measure::Rate, Goal::AtLeast(3.0));
@@ -207,37 +198,18 @@ impl Bench {
                 }
             }),
         ];
-        interleave(&mut contenders, self.rounds, self.operations(1_000));
+        interleave(
+            &mut contenders,
+            self.arguments.rounds(),
+            self.arguments.operations(1_000),
+        );
         let [raw, driver] = &contenders;
         table.base(raw);
         table.beside(raw, driver, Measure::Cpu, Goal::None);
     }
 }
 
-fn scan(pool: &Pool) -> quorate::Result<Sums> {
-    let mut sums = Sums::default();
-    let mut rows = pool.query(SCAN, [0])?;
-    while let Some(row) = rows.next()? {
-        sums.rows += 1;
-        sums.ids += row.get::<i64>(0)?;
-        sums.prices += row.get::<f64>(1)?;
-        sums.letters += row.get::<&str>(2)?.len();
-    }
-    Ok(sums)
-}
-
 /// Ids all over the table.
 fn ids(count: usize) -> impl Iterator<Item = i64> {
-    (0..count as i64).map(|number| number * 7_919 % ROWS + 1)
-}
-
-fn name(id: i64) -> String {
-    format!("item {id}")
-}
-
-fn check(id: i64, found: i64, price: f64, letters: usize) {
-    assert_eq!(id, found);
-    assert_eq!(price, id as f64 / 4.0);
-    assert_eq!(letters, 6 + id.ilog10() as usize);
-    black_box((found, price, letters));
+    items::ids(ROWS, count)
 }

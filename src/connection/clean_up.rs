@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::net::wait::Call;
 use crate::params::ParamsRef;
 use crate::pool::endpoint::Lease;
+use crate::transaction::undo_statements;
 
 /// How long the clean-up in a drop (closing rows, rolling back) may take before the connection is closed
 /// instead.
@@ -40,7 +41,9 @@ impl Connection {
                 "the rows of a call that failed cannot be closed: {error}"
             ));
         }
-        self.line.lost_transaction |= session.is_broken() && session.in_transaction();
+        if session.is_broken() && session.in_transaction() {
+            self.line.lose_transaction();
+        }
     }
 
     /// Does `clean_up` after reading within a short time, and closes the connection if that fails. A
@@ -72,8 +75,9 @@ impl Connection {
                     "{}: closing the connection: {error}",
                     lease.endpoint()
                 ));
-                self.line.lost_transaction |=
-                    lease.peek().is_some_and(|session| session.in_transaction());
+                if lease.peek().is_some_and(|session| session.in_transaction()) {
+                    self.line.lose_transaction();
+                }
                 lease.discard();
             }
         }
@@ -89,7 +93,20 @@ impl Connection {
                     .map(|_| ())
             });
         }
-        self.line.lost_transaction = false;
+        self.line.lost = None;
+        self.line.suspect = None;
+    }
+
+    /// Undoes the savepoint number `depth`, which was dropped, within a second; where that fails, the transaction
+    /// cannot be brought back to where the savepoint was, and is lost with its connection.
+    pub(crate) fn drop_savepoint(&mut self, depth: u32) {
+        let deadline = clean_up_deadline(DROP_TIMEOUT, self.deadline);
+        self.clean_up_until(deadline, |session, call| {
+            for statement in undo_statements(depth) {
+                session.exec(&statement, ParamsRef::Positional(&[]), call)?;
+            }
+            Ok(())
+        });
     }
 }
 

@@ -9,8 +9,10 @@ use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::net::backoff::Backoff;
 use crate::net::wait::Call;
+use crate::params::ParamsRef;
 use crate::pool::core::{Core, is_passing, retry_backoff};
 use crate::pool::endpoint::Lease;
+use crate::sql::Dialect;
 
 /// The first pause before a statement that met a lock is repeated, and the longest.
 pub(crate) const BUSY_PAUSE: (Duration, Duration) =
@@ -21,8 +23,43 @@ pub(super) struct Line {
     /// None after a failure; the next call takes a new one.
     pub(super) lease: Option<Lease>,
     /// The transaction that was open went away with its connection.
-    pub(super) lost_transaction: bool,
+    pub(super) lost: Option<Lost>,
+    /// Whether the server may have ended the open transaction by itself.
+    pub(super) suspect: Option<Suspect>,
+    /// The batch whose answers are being read, in a transaction.
+    pub(super) batch: Option<BatchInTransaction>,
 }
+
+/// A batch within a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BatchInTransaction {
+    /// One of its statements may end the transaction.
+    pub(super) may_end: bool,
+}
+
+/// How a transaction went that its caller has not ended yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// With its connection, and nothing of it was applied.
+    Undone,
+    /// The server has ended it after an error, and nothing of it was applied.
+    Ended,
+    /// Something of it may have been applied: a COMMIT was not answered, or the server ended it within a batch.
+    InDoubt,
+}
+
+/// What failed in a transaction in such a way that SQLite may have rolled it back by itself (INSERT OR ROLLBACK,
+/// RAISE, a full disk). The next statement would be applied at once, so the server is asked before it is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Suspect {
+    Statement,
+    /// A statement of a batch: those behind it have run already.
+    Batch,
+}
+
+/// SQLite's code for a BEGIN within a transaction, and for a COMMIT or ROLLBACK outside of one (vdbe.c,
+/// `OP_AutoCommit`).
+const SQLITE_ERROR: i32 = 1;
 
 impl Line {
     /// Makes a call, on new sessions again until the call ends if it cannot have been applied.
@@ -64,7 +101,7 @@ impl Line {
                 lease.discard();
             }
             if was_in_transaction {
-                self.lost_transaction = gone;
+                self.failed_in_transaction(&error, gone);
                 return Err(error);
             }
             if error.kind() == ErrorKind::Busy && error.outcome() == Outcome::Rejected && !gone {
@@ -121,8 +158,69 @@ impl Line {
         self.core.report(lease.endpoint(), &error);
         // The session stays: it knows what became of the other statements of a batch.
         let broken = lease.peek().is_none_or(|session| session.is_broken());
-        self.lost_transaction |= broken && was_in_transaction;
+        if was_in_transaction {
+            self.failed_in_transaction(&error, broken);
+        }
         error
+    }
+
+    /// Notes what an error of a statement has done to the transaction; `gone` says that the connection is.
+    fn failed_in_transaction(&mut self, error: &Error, gone: bool) {
+        if gone {
+            self.lose_transaction();
+        } else if error.code().is_some() && self.core.config.dialect() == Dialect::Sqlite {
+            self.suspect = match (self.batch, self.suspect) {
+                (None, None) => Some(Suspect::Statement),
+                _ => Some(Suspect::Batch),
+            };
+        }
+    }
+
+    /// Notes that the transaction has gone with its connection.
+    pub(super) fn lose_transaction(&mut self) {
+        let applied =
+            self.suspect == Some(Suspect::Batch) || self.batch.is_some_and(|batch| batch.may_end);
+        self.suspect = None;
+        self.lost
+            .get_or_insert(if applied { Lost::InDoubt } else { Lost::Undone });
+    }
+
+    /// Asks the server whether the transaction is still open, where an error may have ended it.
+    ///
+    /// If it is not, it counts as lost from here on.
+    pub(super) fn settle_suspicion(&mut self, call: &Call<'_>) -> Result<()> {
+        let (Some(suspect), Some(lease)) = (self.suspect, &mut self.lease) else {
+            return Ok(());
+        };
+        let session = lease.session()?;
+        let Err(error) = session.exec("BEGIN", ParamsRef::Positional(&[]), call) else {
+            // What has begun now ends with the connection.
+            self.suspect = None;
+            self.lost = Some(match suspect {
+                Suspect::Statement => Lost::Ended,
+                Suspect::Batch => Lost::InDoubt,
+            });
+            if let Some(lease) = self.lease.take() {
+                lease.discard();
+            }
+            return Ok(());
+        };
+        let gone = session.is_broken() || error.kind() == ErrorKind::NotLeader;
+        if error.code() == Some(SQLITE_ERROR) && !gone {
+            self.suspect = None;
+            return Ok(());
+        }
+        let error = error
+            .with_node(&**lease.endpoint())
+            .with_outcome(Outcome::NotSent);
+        self.core.report(lease.endpoint(), &error);
+        if gone {
+            self.lose_transaction();
+            if let Some(lease) = self.lease.take() {
+                lease.discard();
+            }
+        }
+        Err(error)
     }
 }
 
@@ -143,6 +241,27 @@ impl<'a> Busy<'a> {
     /// Waits for a while; false if the time is over.
     fn pause(&mut self) -> bool {
         self.backoff.pause(&self.call).is_ok()
+    }
+}
+
+impl Lost {
+    /// The error of a statement that comes after the transaction and before its rollback.
+    pub(super) fn error(self) -> Error {
+        let (kind, text) = match self {
+            Lost::Undone => (
+                ErrorKind::Disconnected,
+                "the transaction was lost with its connection, and nothing of it was applied",
+            ),
+            Lost::Ended => (
+                ErrorKind::Database,
+                "the server has ended the transaction after an earlier error, and nothing of it was applied",
+            ),
+            Lost::InDoubt => (
+                ErrorKind::Database,
+                "the transaction has ended by an earlier error, and something of it may have been applied",
+            ),
+        };
+        Error::new(kind, format!("{text}; roll it back before anything else"))
     }
 }
 

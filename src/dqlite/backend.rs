@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use crate::backend::{Backend, Refreshed, Route, Session, Target};
 use crate::config::Config;
+use crate::deadline::Deadline;
 use crate::dqlite::channel::Channel;
 use crate::dqlite::channel::harmless;
 use crate::dqlite::lookup::Lookup;
@@ -157,8 +159,14 @@ impl Backend for DqliteBackend {
         }))
     }
 
-    fn connect(&self, endpoint: &str, call: &Call<'_>) -> Result<Box<dyn Session>> {
-        self.prober.connect(endpoint, call)
+    fn connect(
+        &self,
+        endpoint: &str,
+        patience: Option<Duration>,
+        call: &Call<'_>,
+    ) -> Result<Box<dyn Session>> {
+        let own = patience.map_or(Deadline::NONE, Deadline::after);
+        self.prober.connect(endpoint, &call.at_most(own))
     }
 
     fn report(&self, endpoint: &str, error: &Error) -> bool {
@@ -183,10 +191,15 @@ impl Backend for DqliteBackend {
 
     fn refresh(&self, call: &Call<'_>) -> Result<Refreshed> {
         let nodes = self.nodes(call)?;
-        if !nodes.is_empty() && self.store.get().map_or(true, |known| known != nodes) {
+        if !nodes.is_empty()
+            && self
+                .store
+                .get_within(call.deadline)
+                .map_or(true, |known| known != nodes)
+        {
             let logger = self.prober.logger();
             logger.info(format_args!("the cluster has {} nodes", nodes.len()));
-            self.store.set(&nodes)?;
+            self.store.set_within(&nodes, call.deadline)?;
             logger.event(Event::Nodes(nodes.len()));
         }
         Ok(Refreshed::default())

@@ -126,7 +126,7 @@ impl Lookup {
                 Ok(found) => return Ok(found),
                 Err(error) if call.check().is_err() => {
                     let mut causes = vec![cause(hint, error)];
-                    let others = self.nodes().unwrap_or_default();
+                    let others = self.nodes(call.deadline).unwrap_or_default();
                     causes.extend(others.iter().filter(|node| *node != hint).map(|node| {
                         let text = "the call ended before it was asked";
                         cause(node, Error::new(ErrorKind::Connect, text))
@@ -137,7 +137,9 @@ impl Lookup {
                 Err(error) => self.prober.logger().debug(format_args!("{hint}: {error}")),
             }
         }
-        let nodes = self.nodes().map_err(|error| vec![cause("store", error)])?;
+        let nodes = self
+            .nodes(call.deadline)
+            .map_err(|error| vec![cause("store", error)])?;
         match nodes.as_slice() {
             [] => Err(vec![cause(
                 "store",
@@ -152,8 +154,8 @@ impl Lookup {
     }
 
     /// The addresses to ask, voters first.
-    fn nodes(&self) -> Result<Vec<String>> {
-        let mut addresses: Vec<String> = order_for_lookup(self.store.get()?)
+    fn nodes(&self, deadline: Deadline) -> Result<Vec<String>> {
+        let mut addresses: Vec<String> = order_for_lookup(self.store.get_within(deadline)?)
             .into_iter()
             .map(|node: NodeInfo| node.address)
             .collect();
@@ -184,18 +186,35 @@ impl Lookup {
         });
         let _end = EndOfRound(&round.cancel);
         let mut causes = Vec::new();
+        let mut threads = 0;
         for _ in 0..self.config.probe_limit.min(nodes.len()) {
             let (prober, round) = (self.prober.clone(), Arc::clone(&round));
             let deadline = call.deadline;
             let spawned = std::thread::Builder::new()
                 .name("quorate-probe".into())
-                .spawn(move || round.probe_waiting(&prober, patience, deadline));
+                .spawn(move || {
+                    let _running = match round.cancel.enter() {
+                        Ok(running) => running,
+                        Err(error) => return round.refuse(&error),
+                    };
+                    let call = Call {
+                        deadline,
+                        cancel: Some(&round.cancel),
+                        closing: None,
+                    };
+                    round.probe_waiting(&prober, patience, &call);
+                });
             if let Err(error) = spawned {
                 self.prober.logger().warn(format_args!(
                     "a thread for a probe cannot be started: {error}"
                 ));
                 break;
             }
+            threads += 1;
+        }
+        if threads == 0 {
+            // One after the other, then, each with its share of patience.
+            round.probe_waiting(&self.prober, patience, call);
         }
         let mut bounded = *call;
         while causes.len() < nodes.len() {
@@ -235,20 +254,20 @@ struct Round {
 }
 
 impl Round {
-    fn probe_waiting(&self, prober: &Prober, patience: Duration, deadline: Deadline) {
-        let Ok(_running) = self.cancel.enter() else {
-            return;
-        };
-        let call = Call {
-            deadline,
-            cancel: Some(&self.cancel),
-            closing: None,
-        };
+    /// Answers `error` for all that wait to be asked.
+    fn refuse(&self, error: &Error) {
+        let waiting = std::mem::take(&mut *self.waiting.lock());
+        let refused = waiting.into_iter().map(|node| (node, Err(error.copy())));
+        self.answers.lock().extend(refused);
+        self.waker.wake();
+    }
+
+    fn probe_waiting(&self, prober: &Prober, patience: Duration, call: &Call<'_>) {
         loop {
             let Some(node) = self.waiting.lock().pop_front() else {
                 return;
             };
-            let answer = prober.probe(&node, patience, &call);
+            let answer = prober.probe(&node, patience, call);
             self.answers.lock().push((node, answer));
             self.waker.wake();
         }

@@ -24,9 +24,7 @@ use super::pool::quorate_pool;
 use super::rows::quorate_rows;
 use super::seat::{Place, Taken};
 use super::status::{Answer, Failure, quorate_status};
-use super::value::{
-    days, quorate_bytes, quorate_type, quorate_value, quorate_value_data, with_params,
-};
+use super::value::{days, quorate_type, quorate_value, with_params};
 use super::view::{slice_mut, text};
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Outcome, Result};
@@ -443,21 +441,21 @@ pub unsafe extern "C" fn quorate_rows_fetch_values(
 }
 
 /// Copies the bytes of a value to `end` of the buffer, where they fit, and moves `end` behind them.
-fn copy(value: &mut quorate_value, from: &[u8], buffer: &mut [u8], end: &mut usize) {
+#[inline]
+fn copy<'b>(from: &[u8], buffer: &'b mut [u8], end: &mut usize) -> &'b [u8] {
     let start = *end;
     *end = start.saturating_add(from.len());
-    if let Some(room) = buffer.get_mut(start..*end) {
-        room.copy_from_slice(from);
-        value.data = quorate_value_data {
-            bytes: quorate_bytes {
-                pointer: room.as_ptr().cast(),
-                length: room.len(),
-            },
-        };
+    match buffer.get_mut(start..*end) {
+        Some(room) => {
+            room.copy_from_slice(from);
+            room
+        }
+        None => &[],
     }
 }
 
 /// Puts the values of a row to `places`, and its bytes to `end` of the buffer as far as there is room.
+#[inline(always)]
 fn put_row(
     row: &Row<'_>,
     places: &mut [quorate_value],
@@ -465,18 +463,14 @@ fn put_row(
     end: &mut usize,
 ) -> Result<()> {
     for (column, place) in places.iter_mut().enumerate() {
-        let value = row.value(column).or_else(|error| {
-            let bytes = row.get::<&[u8]>(column).map(ValueRef::Blob);
-            bytes.map_err(|_| error)
-        })?;
-        *place = quorate_value::of(value);
-        match value {
-            ValueRef::Text(text) | ValueRef::Decimal(text) | ValueRef::Json(text) => {
-                copy(place, text.as_bytes(), bytes, end);
-            }
-            ValueRef::Blob(blob) => copy(place, blob, bytes, end),
-            _ => {}
-        }
+        let value = match row.value(column) {
+            Ok(value) => value,
+            Err(error) => match row.get::<&[u8]>(column) {
+                Ok(bytes) => ValueRef::Blob(bytes),
+                Err(_) => return Err(error),
+            },
+        };
+        *place = quorate_value::of_bytes_at(value, |from| copy(from, bytes, end));
     }
     Ok(())
 }
@@ -486,6 +480,7 @@ fn put_row(
 /// # Safety
 ///
 /// The buffers of `buffer` are as the header wants them.
+#[inline(always)]
 unsafe fn first_row(
     connection: &mut Connection,
     sql: &str,
@@ -502,7 +497,7 @@ unsafe fn first_row(
         )
     };
     connection.start_query(sql, params)?;
-    let mut width = connection.columns().len();
+    let width = connection.columns().len();
     let mut end = 0;
     if !connection.advance()? {
         let error = Error::new(ErrorKind::NoRows, "the query answered no row");
@@ -513,18 +508,20 @@ unsafe fn first_row(
     } else {
         let text =
             format!("the row has {width} columns, and there is room for {values_len} values");
-        width = 0;
         Err(Failure::misuse(text))
     };
-    let outcome = connection.outcome_after_run();
+    let filled = filled.and_then(|()| {
+        if end > bytes.len() {
+            buffer.bytes_needed = end;
+            return Err(too_small());
+        }
+        buffer.bytes_used = end;
+        Ok(width)
+    });
+    // Before the rows are closed: what they were is forgotten then.
+    let filled = filled.map_err(|failure| failure.with_outcome(connection.outcome_after_run()));
     connection.close_rows()?;
-    filled.map_err(|failure| failure.with_outcome(outcome))?;
-    if end > bytes.len() {
-        buffer.bytes_needed = end;
-        return Err(too_small().with_outcome(outcome));
-    }
-    buffer.bytes_used = end;
-    Ok(width)
+    filled
 }
 
 /// Runs one statement and puts its first row into `buffer`, which has room for `values_len` values: a query of one

@@ -231,7 +231,8 @@ pub unsafe extern "C" fn quorate_pool_acquire(
     }
 }
 
-/// Asks a server for an answer, over a connection of the pool. `cancel` may be NULL.
+/// Asks for an answer, over a connection of the pool: with dqlite the leader, with Picodata every instance.
+/// `cancel` may be NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quorate_pool_ping(
     pool: *const quorate_pool,
@@ -245,7 +246,7 @@ pub unsafe extern "C" fn quorate_pool_ping(
             let pool = &borrow(pool, "pool")?.pool;
             let bounds = bounds(timeout_ms, cancel)?;
             Ok(pool
-                .acquire_for_call_within(bounds.deadline, bounds.cancel)?
+                .bounded(bounds.deadline, bounds.cancel.cloned())
                 .ping()?)
         })
     }
@@ -301,6 +302,14 @@ pub enum quorate_stat {
     Refreshes = 12,
     /// How often the topology could not be read; the last good one was kept.
     RefreshFailures = 13,
+    /// How long ago the topology was read last, in milliseconds; `UINT64_MAX` if it never was.
+    TopologyAgeMilliseconds = 14,
+    /// 1 if the topology could not be read the last time, so that an older one is in use; else 0.
+    TopologyFailing = 15,
+    /// With Picodata: how many instances the cluster has, those that are offline included.
+    Instances = 16,
+    /// With Picodata: how many instances calls may go to at this moment.
+    UsableInstances = 17,
 }
 
 /// Reads a figure of the pool; `stat` is a `quorate_stat`. Never blocks on the network.
@@ -338,6 +347,13 @@ fn figure(pool: &Pool, stat: i32) -> Answer<u64> {
         11 => stats.leader_changes,
         12 => stats.refreshes,
         13 => stats.refresh_failures,
+        14 => stats
+            .topology_age
+            .and_then(|age| u64::try_from(age.as_millis()).ok())
+            .unwrap_or(u64::MAX),
+        15 => stats.topology_failing.into(),
+        16 => stats.instances.into(),
+        17 => stats.usable_instances.into(),
         _ => return Err(Failure::misuse(format!("{stat} is no quorate_stat"))),
     })
 }

@@ -137,18 +137,11 @@ impl Seat {
 }
 
 impl Drop for Inside<'_> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
-        loop {
-            self.state = None;
-            // Looked at after the lock is free: who abandons while it is not leaves a note before trying it.
-            if !self.seat.has_abandoned.load(Ordering::SeqCst) {
-                return;
-            }
-            match self.seat.state.try_lock() {
-                Some(state) => self.state = Some(state),
-                None => return,
-            }
+        self.state = None;
+        // Looked at after the lock is free: who abandons while it is not leaves a note before trying it.
+        if self.seat.has_abandoned.load(Ordering::SeqCst) {
             self.clean_up();
         }
     }
@@ -177,12 +170,20 @@ impl<'a> Inside<'a> {
         self.seat
     }
 
+    /// Does for handles that were freed meanwhile what they could not do, until no note is left.
     #[cold]
     fn clean_up(&mut self) {
-        self.seat.has_abandoned.store(false, Ordering::SeqCst);
-        let tokens = std::mem::take(&mut *self.seat.abandoned.lock());
-        for token in tokens {
-            self.abandon(token);
+        while self.seat.has_abandoned.load(Ordering::SeqCst) {
+            match self.seat.state.try_lock() {
+                Some(state) => self.state = Some(state),
+                None => return,
+            }
+            self.seat.has_abandoned.store(false, Ordering::SeqCst);
+            let tokens = std::mem::take(&mut *self.seat.abandoned.lock());
+            for token in tokens {
+                self.abandon(token);
+            }
+            self.state = None;
         }
     }
 }
@@ -204,6 +205,7 @@ impl State {
     }
 
     /// The connection, for a call within `bounds`. What was being read on it ends.
+    #[inline(always)]
     pub(super) fn begin(&mut self, bounds: &Bounds<'_>) -> Answer<&mut Connection> {
         self.settle();
         let connection = self.connection()?;
@@ -212,7 +214,14 @@ impl State {
     }
 
     /// Ends what is being read.
+    #[inline(always)]
     fn settle(&mut self) {
+        if self.rows != 0 || self.batch.is_some() {
+            self.end_reading();
+        }
+    }
+
+    fn end_reading(&mut self) {
         let Some(connection) = &mut self.connection else {
             return;
         };

@@ -5,13 +5,14 @@
 //! `data` at byte 16. Fill one by hand or with the `quorate_make_…` functions below.
 
 use std::ffi::c_char;
+use std::mem::MaybeUninit;
 use std::ptr::null;
 
 use chrono::{DateTime, Datelike, FixedOffset, NaiveDate};
 use uuid::Uuid;
 
 use super::status::{Answer, Failure};
-use super::view::{slice, utf8};
+use super::view::{QUORATE_NUL_TERMINATED, slice, text, utf8};
 use crate::params::ParamsRef;
 use crate::value::ValueRef;
 
@@ -108,17 +109,23 @@ impl From<DateTime<FixedOffset>> for quorate_timestamp {
 pub struct quorate_bytes {
     /// The first byte. May be NULL where `length` is 0.
     pub pointer: *const c_char,
-    /// How many bytes there are.
+    /// How many bytes there are. For a text that the caller gives, also `QUORATE_NUL_TERMINATED`.
     pub length: usize,
 }
 
 impl quorate_bytes {
+    /// Bytes, which stay where they are.
+    #[inline]
+    pub(super) fn of_bytes(bytes: &[u8]) -> Self {
+        quorate_bytes {
+            pointer: bytes.as_ptr().cast(),
+            length: bytes.len(),
+        }
+    }
+
     /// A text, which stays where it is.
     pub(super) fn of(text: &str) -> Self {
-        quorate_bytes {
-            pointer: text.as_ptr().cast(),
-            length: text.len(),
-        }
+        quorate_bytes::of_bytes(text.as_bytes())
     }
 }
 
@@ -167,11 +174,17 @@ impl Default for quorate_value {
 impl quorate_value {
     /// The value of a column; texts and bytes stay where they are.
     pub(super) fn of(value: ValueRef<'_>) -> Self {
-        let bytes = |bytes: &[u8]| quorate_value_data {
-            bytes: quorate_bytes {
-                pointer: bytes.as_ptr().cast(),
-                length: bytes.len(),
-            },
+        quorate_value::of_bytes_at(value, |bytes| bytes)
+    }
+
+    /// The value of a column, with its text or bytes where `place` has put them.
+    #[inline]
+    pub(super) fn of_bytes_at<'v, 'b>(
+        value: ValueRef<'v>,
+        place: impl FnOnce(&'v [u8]) -> &'b [u8],
+    ) -> Self {
+        let bytes = |bytes: &'v [u8]| quorate_value_data {
+            bytes: quorate_bytes::of_bytes(place(bytes)),
         };
         let integer = |integer| quorate_value_data { integer };
         let data = match value {
@@ -203,9 +216,10 @@ impl quorate_value {
     /// # Safety
     ///
     /// The member of `data` that the type names is set, and bytes stay as they are for `'a`.
+    #[inline(always)]
     unsafe fn read<'a>(&self) -> Answer<ValueRef<'a>> {
         let Some(kind) = quorate_type::of(self.kind) else {
-            return Err(Failure::misuse(format!("{} is no quorate_type", self.kind)));
+            return Err(no_type(self.kind));
         };
         // SAFETY: the caller's; all members are plain numbers, of which any bits are valid.
         unsafe {
@@ -245,8 +259,19 @@ impl quorate_value {
     /// As for [`bytes`](quorate_value::bytes).
     unsafe fn text<'a>(&self) -> Answer<&'a str> {
         // SAFETY: the caller's.
-        utf8(unsafe { self.bytes() }?, "the text")
+        unsafe {
+            let bytes = self.data.bytes;
+            if bytes.length == QUORATE_NUL_TERMINATED {
+                return text(bytes.pointer, bytes.length, "data.bytes.pointer");
+            }
+            utf8(self.bytes()?, "the text")
+        }
     }
+}
+
+#[cold]
+fn no_type(kind: i32) -> Failure {
+    Failure::misuse(format!("{kind} is no quorate_type"))
 }
 
 /// The day 1970-01-01, counted as chrono does from the year 1.
@@ -305,11 +330,14 @@ pub(super) unsafe fn with_params<R>(
     };
     let named = values.iter().filter(|value| !value.name.is_null()).count();
     if named == 0 {
-        let mut few = [ValueRef::Null; FEW];
+        // The places are filled one by one: to fill all of them with NULL first would cost more than that.
+        let mut few = [const { MaybeUninit::uninit() }; FEW];
         if let Some(few) = few.get_mut(..len) {
             for (index, (place, value)) in few.iter_mut().zip(values).enumerate() {
-                *place = read(index, value)?;
+                place.write(read(index, value)?);
             }
+            // SAFETY: the loop has written all of them, and a `MaybeUninit` lies in memory as what it holds.
+            let few = unsafe { &*(std::ptr::from_ref(few) as *const [ValueRef<'_>]) };
             return run(ParamsRef::Positional(few));
         }
         let mut all = Vec::with_capacity(len);

@@ -92,7 +92,7 @@ impl Dialer {
             return self.secure(socket, host, call);
         }
         let address = Address::parse(address, None)?;
-        let targets = self.resolver.resolve(&address, call.deadline.instant())?;
+        let targets = self.resolver.resolve(&address, call)?;
         let mut failure = None;
         for target in &targets {
             let connected = connect_to(target, call)

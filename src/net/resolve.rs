@@ -8,12 +8,12 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::thread;
-use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::address::{Address, Place};
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::wait::{Call, Waker};
 
 /// The lookups of one resolver that run at a time, and so its helper threads.
 const MAX_LOOKUPS: usize = 16;
@@ -49,8 +49,14 @@ type Lookup = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 
 struct Shared {
     lookup: Box<Lookup>,
-    flights: Mutex<HashMap<String, Arc<Flight>>>,
-    landed: Condvar,
+    flights: Mutex<Flights>,
+}
+
+#[derive(Default)]
+struct Flights {
+    lookups: HashMap<String, Arc<Flight>>,
+    /// Who waits for a lookup to end.
+    waiting: Vec<Arc<Waker>>,
 }
 
 /// One lookup under way.
@@ -73,7 +79,6 @@ impl Resolver {
             shared: Arc::new(Shared {
                 lookup: Box::new(lookup),
                 flights: Mutex::default(),
-                landed: Condvar::new(),
             }),
         }
     }
@@ -81,18 +86,14 @@ impl Resolver {
     /// What to connect to for `address`, in the order to try: at least one.
     ///
     /// An IP address or a Unix socket is answered at once, without a lookup and whatever the deadline. A name is
-    /// looked up on a helper thread while the caller waits, until `deadline` at most; without one, until the
-    /// system's resolver gives up. IPv6 and IPv4 take turns, beginning with the family that the system puts
+    /// looked up on a helper thread while the caller waits, until the call ends at most; without a
+    /// deadline, until the system's resolver gives up. IPv6 and IPv4 take turns, beginning with the family that the system puts
     /// first (RFC 8305, section 4), so that a family which does not work costs one attempt before the other.
     ///
     /// # Errors
-    /// [`ErrorKind::Timeout`]: the deadline passed. [`ErrorKind::Connect`]: the name does not exist, has no
+    /// [`ErrorKind::Timeout`]: the deadline passed. The call was cancelled. [`ErrorKind::Connect`]: the name does not exist, has no
     /// address, or could not be looked up.
-    pub(crate) fn resolve(
-        &self,
-        address: &Address,
-        deadline: Option<Instant>,
-    ) -> Result<Vec<SocketAddress>> {
+    pub(crate) fn resolve(&self, address: &Address, call: &Call<'_>) -> Result<Vec<SocketAddress>> {
         let (host, port) = match address.place() {
             Place::Unix(path) => return Ok(vec![SocketAddress::Unix(path.into())]),
             Place::Abstract(name) => return Ok(vec![SocketAddress::Abstract(name.clone())]),
@@ -100,7 +101,7 @@ impl Resolver {
         };
         let mut found = match numeric(host) {
             Some(socket) => vec![socket],
-            None => interleave(self.look_up(host, deadline)?),
+            None => interleave(self.look_up(host, call)?),
         };
         for socket in &mut found {
             socket.set_port(port);
@@ -108,16 +109,14 @@ impl Resolver {
         Ok(found.into_iter().map(SocketAddress::Ip).collect())
     }
 
-    fn look_up(&self, host: &str, deadline: Option<Instant>) -> Result<Vec<SocketAddr>> {
+    fn look_up(&self, host: &str, call: &Call<'_>) -> Result<Vec<SocketAddr>> {
         let mut flights = self.shared.flights.lock();
         let flight = loop {
-            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                return Err(late(host));
-            }
-            if let Some(flight) = self.board(&mut flights, host)? {
+            call.check().map_err(|error| late(host, error))?;
+            if let Some(flight) = self.board(&mut flights.lookups, host)? {
                 break flight;
             }
-            self.wait(&mut flights, deadline);
+            self.wait(&mut flights, host, call)?;
         };
         loop {
             match flight.outcome.get() {
@@ -135,25 +134,23 @@ impl Resolver {
                     )
                     .with_source(Arc::clone(cause)));
                 }
-                None if deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
-                    return Err(late(host));
-                }
-                None => self.wait(&mut flights, deadline),
+                None => self.wait(&mut flights, host, call)?,
             }
         }
     }
 
+    /// Waits until some lookup has ended, or the call does.
     fn wait(
         &self,
-        flights: &mut MutexGuard<'_, HashMap<String, Arc<Flight>>>,
-        deadline: Option<Instant>,
-    ) {
-        match deadline {
-            Some(deadline) => {
-                self.shared.landed.wait_until(flights, deadline);
-            }
-            None => self.shared.landed.wait(flights),
-        }
+        flights: &mut MutexGuard<'_, Flights>,
+        host: &str,
+        call: &Call<'_>,
+    ) -> Result<()> {
+        let waker = Waker::current()?;
+        flights.waiting.push(Arc::clone(&waker));
+        let waited = MutexGuard::unlocked(flights, || call.wait(&waker));
+        flights.waiting.retain(|other| !Arc::ptr_eq(other, &waker));
+        waited.map_err(|error| late(host, error))
     }
 
     /// The lookup of `host` that is under way, or a new one; none if as many run as may.
@@ -199,7 +196,7 @@ impl Default for Resolver {
 impl fmt::Debug for Resolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Resolver")
-            .field("lookups", &self.shared.flights.lock().len())
+            .field("lookups", &self.shared.flights.lock().lookups.len())
             .finish()
     }
 }
@@ -229,12 +226,19 @@ impl Drop for Helper {
         self.flight
             .outcome
             .get_or_init(|| Err(Arc::new(io::Error::other("the lookup panicked"))));
-        self.shared.flights.lock().remove(&self.host);
-        self.shared.landed.notify_all();
+        let mut flights = self.shared.flights.lock();
+        flights.lookups.remove(&self.host);
+        for waker in flights.waiting.drain(..) {
+            waker.wake();
+        }
     }
 }
 
-fn late(host: &str) -> Error {
+/// The error of a call that ended before the lookup of `host`.
+fn late(host: &str, error: Error) -> Error {
+    if error.kind() != ErrorKind::Timeout {
+        return error;
+    }
     Error::new(
         ErrorKind::Timeout,
         format!("the host name `{host}` was not looked up in time"),
@@ -278,7 +282,11 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
+    use std::time::Instant;
+
     use super::*;
+    use crate::cancel::CancelHandle;
+    use crate::deadline::Deadline;
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -290,8 +298,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn within(limit: Duration) -> Option<Instant> {
-        Some(Instant::now() + limit)
+    fn within(limit: Duration) -> Call<'static> {
+        Call::until(Deadline::after(limit))
     }
 
     /// A lookup that waits until the sender is used or dropped, and counts its calls.
@@ -319,7 +327,7 @@ mod tests {
     #[test]
     fn what_needs_no_lookup_makes_none() {
         let resolver = Resolver::with_lookup(|_| unreachable!());
-        let past = Some(Instant::now());
+        let past = within(Duration::ZERO);
         for (text, expected) in [
             ("10.0.0.1:9", SocketAddress::Ip(socket("10.0.0.1:9"))),
             ("[::1]:9", SocketAddress::Ip(socket("[::1]:9"))),
@@ -327,7 +335,7 @@ mod tests {
             ("/run/db", SocketAddress::Unix("/run/db".into())),
             ("@db", SocketAddress::Abstract("db".to_owned())),
         ] {
-            assert_eq!(resolver.resolve(&parse(text), past).unwrap(), [expected]);
+            assert_eq!(resolver.resolve(&parse(text), &past).unwrap(), [expected]);
         }
     }
 
@@ -356,19 +364,21 @@ mod tests {
     fn the_systems_resolver_is_asked() {
         let resolver = Resolver::new();
         let found = resolver
-            .resolve(&parse("localhost:9"), within(PATIENCE))
+            .resolve(&parse("localhost:9"), &within(PATIENCE))
             .unwrap();
         assert!(found.iter().all(|address| matches!(
             address,
             SocketAddress::Ip(socket) if socket.ip().is_loopback() && socket.port() == 9
         )));
-        until(|| resolver.shared.flights.lock().is_empty());
+        until(|| resolver.shared.flights.lock().lookups.is_empty());
     }
 
     #[test]
     fn failures_name_the_host() {
         let failing = Resolver::with_lookup(|_| Err(io::Error::other("no such name")));
-        let error = failing.resolve(&parse("db1:9"), None).unwrap_err();
+        let error = failing
+            .resolve(&parse("db1:9"), &Call::until(Deadline::NONE))
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Connect);
         assert!(
             error
@@ -378,13 +388,15 @@ mod tests {
         assert!(std::error::Error::source(&error).is_some());
 
         let empty = Resolver::with_lookup(|_| Ok(Vec::new()));
-        let error = empty.resolve(&parse("db1:9"), None).unwrap_err();
+        let error = empty
+            .resolve(&parse("db1:9"), &Call::until(Deadline::NONE))
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Connect);
         assert!(error.message().contains("`db1` has no address"));
 
         let panicking = Resolver::with_lookup(|_| panic!("on purpose"));
         let error = panicking
-            .resolve(&parse("db1:9"), within(PATIENCE))
+            .resolve(&parse("db1:9"), &within(PATIENCE))
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Connect);
         assert!(error.message().contains("panicked"));
@@ -396,7 +408,7 @@ mod tests {
         for _ in 0..3 {
             let start = Instant::now();
             let error = resolver
-                .resolve(&parse("db1:9"), within(Duration::from_millis(20)))
+                .resolve(&parse("db1:9"), &within(Duration::from_millis(20)))
                 .unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Timeout);
             assert!(error.message().contains("`db1`"), "{error}");
@@ -404,8 +416,10 @@ mod tests {
         }
         assert_eq!(calls.load(Ordering::SeqCst), 1);
         drop(release);
-        until(|| resolver.shared.flights.lock().is_empty());
-        resolver.resolve(&parse("db1:9"), within(PATIENCE)).unwrap();
+        until(|| resolver.shared.flights.lock().lookups.is_empty());
+        resolver
+            .resolve(&parse("db1:9"), &within(PATIENCE))
+            .unwrap();
         assert_eq!(calls.load(Ordering::SeqCst), 2);
     }
 
@@ -413,10 +427,10 @@ mod tests {
     fn a_deadline_that_has_passed_starts_no_lookup() {
         let (resolver, _release, calls) = held();
         let error = resolver
-            .resolve(&parse("db1:9"), Some(Instant::now()))
+            .resolve(&parse("db1:9"), &within(Duration::ZERO))
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout);
-        assert!(resolver.shared.flights.lock().is_empty());
+        assert!(resolver.shared.flights.lock().lookups.is_empty());
         assert_eq!(calls.load(Ordering::SeqCst), 0);
     }
 
@@ -428,7 +442,7 @@ mod tests {
                 .map(|port| {
                     let resolver = resolver.clone();
                     scope.spawn(move || {
-                        resolver.resolve(&parse(&format!("db1:{port}")), within(PATIENCE))
+                        resolver.resolve(&parse(&format!("db1:{port}")), &within(PATIENCE))
                     })
                 })
                 .collect();
@@ -436,6 +450,7 @@ mod tests {
             until(|| {
                 let flights = resolver.shared.flights.lock();
                 flights
+                    .lookups
                     .get("db1")
                     .is_some_and(|flight| Arc::strong_count(flight) == 10)
             });
@@ -457,17 +472,39 @@ mod tests {
         let soon = Duration::from_millis(5);
         for number in 0..MAX_LOOKUPS + 4 {
             let address = parse(&format!("db{number}:9"));
-            let error = resolver.resolve(&address, within(soon)).unwrap_err();
+            let error = resolver.resolve(&address, &within(soon)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Timeout);
         }
-        assert_eq!(resolver.shared.flights.lock().len(), MAX_LOOKUPS);
+        assert_eq!(resolver.shared.flights.lock().lookups.len(), MAX_LOOKUPS);
         assert!(calls.load(Ordering::SeqCst) <= MAX_LOOKUPS);
 
         thread::scope(|scope| {
-            let waiting = scope.spawn(|| resolver.resolve(&parse("last:9"), within(PATIENCE)));
+            let waiting = scope.spawn(|| resolver.resolve(&parse("last:9"), &within(PATIENCE)));
             drop(release);
             assert!(waiting.join().unwrap().is_ok());
         });
-        until(|| resolver.shared.flights.lock().is_empty());
+        until(|| resolver.shared.flights.lock().lookups.is_empty());
+    }
+
+    #[test]
+    fn a_call_is_cancelled_while_a_name_is_looked_up() {
+        let (resolver, release, _) = held();
+        let handle = CancelHandle::new();
+        let canceller = thread::spawn({
+            let (resolver, handle) = (resolver.clone(), handle.clone());
+            move || {
+                until(|| !resolver.shared.flights.lock().waiting.is_empty());
+                handle.cancel();
+            }
+        });
+        let _running = handle.enter().unwrap();
+        let call = Call {
+            cancel: Some(&handle),
+            ..within(PATIENCE)
+        };
+        let error = resolver.resolve(&parse("db1:9"), &call).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Cancelled);
+        canceller.join().unwrap();
+        drop(release);
     }
 }

@@ -171,8 +171,9 @@ impl Socket {
         while tls.wants_write() {
             match tls.write_tls(&mut self.raw) {
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
+                // What was taken counts as sent whatever the error, since a part of it may have been; the error
+                // comes again with the next write or read.
+                Err(_) => break,
             }
         }
         Ok(taken)

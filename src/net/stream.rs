@@ -128,6 +128,11 @@ impl Stream {
         Ok(true)
     }
 
+    /// Whether something of the queue has not been sent.
+    pub(crate) fn wants_write(&self) -> bool {
+        self.written < self.output.len() || self.socket.wants_write()
+    }
+
     /// The received bytes that are not consumed yet.
     pub(crate) fn unread(&self) -> &[u8] {
         self.input.get(self.start..self.end).unwrap_or_default()
@@ -171,6 +176,26 @@ impl Stream {
             self.input.truncate(size);
             self.input.shrink_to_fit();
         }
+    }
+
+    /// Receives what has arrived, without waiting; false if nothing has.
+    pub(crate) fn fill_now(&mut self) -> Result<bool> {
+        self.make_room(2 * (self.end - self.start));
+        let read = self.socket.try_read(&mut self.input[self.end..]);
+        self.received(read)
+    }
+
+    /// Gives the memory back that a large message took, once it is read.
+    pub(crate) fn release(&mut self) {
+        if self.start == self.end && self.input.len() > KEEP_SIZE {
+            self.input = Vec::new();
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn input_size(&self) -> usize {
+        self.input.len()
     }
 
     /// Receives something, waiting for it if need be.

@@ -30,6 +30,7 @@ const ASK_AFTER: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct Waker {
     event: OwnedFd,
+    process: u32,
 }
 
 impl Waker {
@@ -42,7 +43,10 @@ impl Waker {
             )
             .with_source(std::io::Error::from(errno))
         })?;
-        Ok(Waker { event })
+        Ok(Waker {
+            event,
+            process: std::process::id(),
+        })
     }
 
     /// The waker of the calling thread, made when it is first asked for.
@@ -53,7 +57,10 @@ impl Waker {
         CURRENT
             .try_with(|current| {
                 let mut current = current.borrow_mut();
-                if let Some(waker) = &*current {
+                // After a fork both processes would wait for one eventfd, and take each other's wake-ups.
+                if let Some(waker) = &*current
+                    && waker.process == std::process::id()
+                {
                     return Ok(Arc::clone(waker));
                 }
                 let waker = Arc::new(Waker::new()?);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::backend::{Aim, Backend, Refreshed, Route, Session, Standing, Target};
+use crate::backend::{Aim, Backend, Refreshed, Route, Session, ShardingSource, Standing, Target};
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, NodeCause, Result};
@@ -29,6 +29,9 @@ use crate::topology::{Instance, Snapshot};
 const REFUSAL_MEMORY: Duration = Duration::from_secs(60);
 /// How long one instance may take to tell the topology before another one is asked.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What has taken longer than this was a wait.
+const A_WAIT: Duration = Duration::from_millis(1);
 
 /// Knows the instances, and chooses among them.
 pub(crate) struct PicodataBackend {
@@ -103,11 +106,33 @@ impl Access {
     }
 
     /// Opens a session. A password is tried once: as long as none was taken, the other threads wait.
-    fn connect(&self, address: &str, call: &Call<'_>) -> Result<Box<dyn Session>> {
+    ///
+    /// Who has waited goes on only if the address is still one to go to.
+    fn connect(
+        &self,
+        address: &str,
+        call: &Call<'_>,
+        patience: Option<Duration>,
+        is_left_out: &dyn Fn() -> bool,
+    ) -> Result<Box<dyn Session>> {
         let admitted = || self.is_admitted.load(Ordering::Acquire).then_some(());
-        let boarded = self.trying.board(admitted, call)?;
+        // That it has to wait is no fault of the server at `address`.
+        let waited_for = || {
+            let text = "other threads still try whether a server takes the user";
+            Error::new(ErrorKind::PoolTimeout, text)
+        };
+        let begin = Instant::now();
+        let boarded = self.trying.board(admitted, call);
+        let boarded = boarded.map_err(|error| match error.kind() {
+            ErrorKind::Timeout => waited_for().with_source(error),
+            _ => error,
+        })?;
         self.check_refused()?;
-        let opened = self.open(address, call);
+        if begin.elapsed() > A_WAIT && is_left_out() {
+            return Err(waited_for());
+        }
+        let own = patience.map_or(Deadline::NONE, Deadline::after);
+        let opened = self.open(address, &call.at_most(own));
         match &opened {
             Ok(_) => {
                 self.is_admitted.store(true, Ordering::Release);
@@ -246,7 +271,8 @@ impl PicodataBackend {
     /// Reads the topology from the first source that answers, beginning with the session that did last time.
     fn read_topology(&self, call: &Call<'_>) -> Result<()> {
         let mut causes = Vec::new();
-        let kept = self.reader.lock().take();
+        let is_trusted = |reader: &Reader| !self.members.is_left_out(&reader.address);
+        let kept = self.reader.lock().take().filter(is_trusted);
         if let Some(mut reader) = kept {
             let limited = call.at_most(Deadline::after(SOURCE_TIMEOUT));
             match discover(&mut *reader.session, &self.logger, &limited) {
@@ -268,7 +294,7 @@ impl PicodataBackend {
             let limited = call.at_most(Deadline::after(SOURCE_TIMEOUT));
             let read = self
                 .source_access()
-                .connect(&address, &limited)
+                .connect(&address, &limited, None, &|| false)
                 .and_then(|mut session| {
                     Ok((discover(&mut *session, &self.logger, &limited)?, session))
                 });
@@ -372,8 +398,16 @@ impl Backend for PicodataBackend {
         }
     }
 
-    fn connect(&self, endpoint: &str, call: &Call<'_>) -> Result<Box<dyn Session>> {
-        let session = self.access.connect(endpoint, call)?;
+    fn connect(
+        &self,
+        endpoint: &str,
+        patience: Option<Duration>,
+        call: &Call<'_>,
+    ) -> Result<Box<dyn Session>> {
+        let is_left_out = || self.members.is_left_out(endpoint);
+        let session = self
+            .access
+            .connect(endpoint, call, patience, &is_left_out)?;
         self.members.heard(endpoint);
         Ok(session)
     }
@@ -428,6 +462,21 @@ impl Backend for PicodataBackend {
         Ok(self.members.addresses())
     }
 
+    fn leaves_out(&self) -> bool {
+        self.members.is_troubled()
+    }
+
+    fn probe(&self) -> Option<Arc<str>> {
+        if self.access.check_ever_refused().is_err() {
+            return None;
+        }
+        self.members.probe()
+    }
+
+    fn has_others(&self, endpoint: &str, avoid: &[Arc<str>]) -> bool {
+        self.members.has_others(endpoint, avoid)
+    }
+
     fn reset(&self) {
         self.access.forget_refusal();
         if let Some((access, _)) = &self.service {
@@ -436,7 +485,7 @@ impl Backend for PicodataBackend {
         *self.reader.lock() = None;
     }
 
-    fn sharding(&self) -> Option<&Sharding> {
+    fn sharding(&self) -> Option<&dyn ShardingSource> {
         Some(&self.sharding)
     }
 

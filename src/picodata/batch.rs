@@ -16,8 +16,9 @@ use crate::params::Params;
 use crate::picodata::answer::{Answer, Step};
 use crate::picodata::encode::{Param, numbered};
 use crate::picodata::failure::Cause;
+use crate::picodata::portal;
 use crate::picodata::session::{PicodataSession, affected};
-use crate::picodata::statements::{Kind, Prepared, RowShape, in_order, rewritten};
+use crate::picodata::statements::{Kind, Prepared, in_order, rewritten};
 use crate::value::{Value, ValueRef};
 
 type Request<T> = Pin<Box<dyn Future<Output = Result<T, tokio_postgres::Error>> + Send>>;
@@ -30,12 +31,18 @@ pub(crate) struct BatchStatement {
     kind: Kind,
     /// `None` for one that is run as a text.
     prepared: Option<Arc<Prepared>>,
+    /// `None` for one that was sent without tokio-postgres.
+    request: Option<Queued>,
+}
+
+/// A request of tokio-postgres.
+struct Queued {
     request: Request<RowStream>,
     /// What the request came to when it was queued: it could not be.
     early: Option<Result<RowStream, tokio_postgres::Error>>,
 }
 
-impl BatchStatement {
+impl Queued {
     /// Queues the messages of the statement.
     fn queue(&mut self, context: &mut Context<'_>) {
         if let Poll::Ready(done) = self.request.as_mut().poll(context) {
@@ -64,10 +71,61 @@ impl PicodataSession {
             kinds.push((item, kind.map_err(|error| in_batch(error, index))?));
         }
         self.prepare_batch(&kinds, call)?;
-        let mut number = self.driver.executed();
-        for (index, (item, kind)) in kinds.into_iter().enumerate() {
-            number += 1;
-            match self.batch_statement(item, kind, number) {
+        let cached = kinds
+            .iter()
+            .map(|(item, _)| self.statements.get(&item.sql).cloned());
+        let prepared: Option<Vec<Arc<Prepared>>> = cached.collect();
+        let first = self.driver.executed() + 1;
+        match prepared {
+            Some(prepared) => self.send_prepared(kinds, prepared, first, call)?,
+            None => self.send_texts(kinds, first)?,
+        }
+        // Some statements may have been sent: then each says of itself what became of it.
+        if self.driver.is_broken() && self.driver.outcome(first) == Outcome::NotSent {
+            self.steps.clear();
+            return Err(self.driver.ending().with_outcome(Outcome::NotSent));
+        }
+        Ok(())
+    }
+
+    /// Sends a batch whose statements are all prepared. What the socket does not take at once goes out while answers
+    /// are received.
+    fn send_prepared(
+        &mut self,
+        items: Vec<(&BatchItem, Kind)>,
+        prepared: Vec<Arc<Prepared>>,
+        first: u64,
+        call: &Call<'_>,
+    ) -> Result<()> {
+        self.quiesce(call)?;
+        self.driver.line_mut().queue_runs(|runs| {
+            for (index, ((item, _), prepared)) in items.iter().zip(&prepared).enumerate() {
+                let written = item.params.with_values(|params| {
+                    let values = prepared.bind(params)?;
+                    portal::write(prepared, &values, runs).map_err(|failure| failure.error)
+                });
+                written.map_err(|error| in_batch(error, index))?;
+            }
+            Ok(())
+        })?;
+        for (number, ((item, kind), prepared)) in (first..).zip(items.into_iter().zip(prepared)) {
+            self.steps.push_back(BatchStatement {
+                number,
+                sql: item.sql.clone(),
+                kind,
+                prepared: Some(prepared),
+                request: None,
+            });
+        }
+        self.driver.send_now();
+        Ok(())
+    }
+
+    /// Sends a batch in which there are texts that were not prepared, by tokio-postgres, which asks for the columns of
+    /// each and looks up their types.
+    fn send_texts(&mut self, items: Vec<(&BatchItem, Kind)>, first: u64) -> Result<()> {
+        for (index, (item, kind)) in items.into_iter().enumerate() {
+            match self.batch_statement(item, kind, first + index as u64) {
                 Ok(statement) => self.steps.push_back(statement),
                 Err(error) => {
                     self.steps.clear();
@@ -75,23 +133,16 @@ impl PicodataSession {
                 }
             }
         }
-        let Some(first) = self.steps.front().map(|statement| statement.number) else {
-            return Ok(());
-        };
         // The first poll of a request queues its messages; the rest of the turn sends them.
         let steps = &mut self.steps;
         let mut queued = false;
         let _ = self.driver.turn(|context| {
             if !std::mem::replace(&mut queued, true) {
-                steps.iter_mut().for_each(|step| step.queue(context));
+                let requests = steps.iter_mut().filter_map(|step| step.request.as_mut());
+                requests.for_each(|request| request.queue(context));
             }
             Poll::<Result<(), _>>::Pending
         });
-        // Some statements may have been sent: then each says of itself what became of it.
-        if self.driver.is_broken() && self.driver.outcome(first) == Outcome::NotSent {
-            self.steps.clear();
-            return Err(self.driver.ending().with_outcome(Outcome::NotSent));
-        }
         Ok(())
     }
 
@@ -115,6 +166,8 @@ impl PicodataSession {
         if missing.len() > self.statements.size() {
             return Ok(());
         }
+        self.statements.make_room(missing.len());
+        self.statements.take_dropped(|_| false);
         let mut preparing = Vec::with_capacity(missing.len());
         for (item, kind) in missing {
             let style = self.options.placeholders;
@@ -126,7 +179,8 @@ impl PicodataSession {
             let request: Request<Statement> = Box::pin(async move { client.prepare(&sent).await });
             preparing.push((item, kind, (text, names), request));
         }
-        // All are polled before the connection is, so that they go out together.
+        // All are polled before the connection is, so that they go out together, in this order.
+        self.driver.line_mut().take_names();
         let mut answers: Vec<Option<Result<Statement, tokio_postgres::Error>>> = Vec::new();
         answers.resize_with(preparing.len(), || None);
         let run = self.driver.run(call, |context| {
@@ -149,15 +203,17 @@ impl PicodataSession {
             self.driver.set_broken();
             failure.error.with_outcome(Outcome::NotSent)
         })?;
+        let mut given_names = self.driver.line_mut().take_names().into_iter();
         let mut told = self.driver.take_descriptions();
         for ((item, kind, (text, names), _), answer) in preparing.into_iter().zip(answers) {
+            let name = given_names.next();
             match answer {
                 Some(Ok(statement)) => {
                     if let Some(keys) = &self.options.statement_keys {
                         keys.learn(&item.sql, &text, names.as_ref(), &mut told);
                     }
                     // Columns that are not read are told when it is run.
-                    if let Ok(prepared) = Prepared::new(statement, kind, names) {
+                    if let Ok(prepared) = Prepared::new(statement, name, kind, names) {
                         self.statements.put(&item.sql, Arc::new(prepared));
                     }
                 }
@@ -217,8 +273,10 @@ impl PicodataSession {
             sql: item.sql.clone(),
             kind,
             prepared,
-            request,
-            early: None,
+            request: Some(Queued {
+                request,
+                early: None,
+            }),
         })
     }
 
@@ -230,10 +288,15 @@ impl PicodataSession {
     ) -> Result<BatchStep> {
         let number = statement.number;
         // Answers that had come before the connection broke are still there.
-        let stream = self.driver.run(call, |context| statement.poll(context));
-        let answered = stream.and_then(|stream| {
-            let mut answer = Answer::new(stream);
-            let first = self.driver.run(call, |context| answer.poll_step(context))?;
+        let answer = match &mut statement.request {
+            Some(request) => {
+                let stream = self.driver.run(call, |context| request.poll(context));
+                stream.map(Answer::stream)
+            }
+            None => Ok(Answer::portal()),
+        };
+        let answered = answer.and_then(|mut answer| {
+            let first = answer.wait_step(&mut self.driver, call)?;
             Ok((answer, first))
         });
         let (answer, first) = answered.map_err(|failure| match failure.cause {
@@ -257,31 +320,24 @@ impl PicodataSession {
         })?;
         self.apply(statement.kind.effect);
         let reads = statement.kind.reads;
-        let row = match first {
-            Step::End(count) => {
-                let shape = statement.prepared.map(|prepared| prepared.shape.clone());
-                let shape = shape.unwrap_or_default();
-                let has_columns = !shape.columns.is_empty();
-                self.reading.begin_empty(shape);
-                if has_columns {
-                    return Ok(BatchStep::Rows);
-                }
-                return Ok(BatchStep::Done(affected(statement.kind, count)));
-            }
-            Step::Row(row) => row,
-        };
-        let shape = match statement.prepared {
-            Some(prepared) => Ok(prepared.shape.clone()),
-            None => RowShape::of(row.columns()),
-        };
-        match shape {
-            Ok(shape) => {
-                self.begin_reading(shape, answer, Step::Row(row), reads);
-                Ok(BatchStep::Rows)
-            }
+        let Step::End(count) = first else {
+            let shape = match statement.prepared {
+                Some(prepared) => Ok(prepared.shape.clone()),
+                None => answer.shape(),
+            };
             // Its rows are skipped with the rest of the batch; it has been run.
-            Err(error) => Err(error.with_outcome(Outcome::Unknown)),
+            let shape = shape.map_err(|error| error.with_outcome(Outcome::Unknown))?;
+            self.begin_reading(shape, answer, first, reads);
+            return Ok(BatchStep::Rows);
+        };
+        let shape = statement.prepared.map(|prepared| prepared.shape.clone());
+        let shape = shape.unwrap_or_default();
+        let has_columns = !shape.columns.is_empty();
+        self.reading.begin_empty(shape);
+        if has_columns {
+            return Ok(BatchStep::Rows);
         }
+        Ok(BatchStep::Done(affected(statement.kind, count)))
     }
 }
 

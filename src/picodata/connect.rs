@@ -4,7 +4,6 @@ use std::os::fd::AsFd;
 use std::pin::pin;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use rustix::event::PollFlags;
 use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::{Config, NoTls};
@@ -15,10 +14,11 @@ use crate::net::address::Address;
 use crate::net::socket::{Socket, disconnected};
 use crate::net::wait::Call;
 use crate::picodata::drive::Driver;
-use crate::picodata::failure::connect_error;
+use crate::picodata::failure::{connect_error, start_up_error};
+use crate::picodata::line::Line;
 use crate::picodata::options::{ConnectOptions, Server};
-use crate::picodata::pipe::{Key, Line, Pipe};
 use crate::picodata::session::PicodataSession;
+use crate::picodata::startup::Key;
 
 // Codes that stand in the place of a protocol version (PostgreSQL's manual, "Message Formats").
 const SSL_REQUEST: u32 = 80_877_103;
@@ -58,17 +58,15 @@ fn start(
     options: &Arc<ConnectOptions>,
     call: &Call<'_>,
 ) -> Result<PicodataSession> {
-    let line = Arc::new(Mutex::new(Line::new(socket, options)));
-    let mut driver = Driver::new(Arc::clone(&line), options.logger.clone());
+    let mut driver = Driver::new(Line::new(socket, options), options.logger.clone());
     let config = config(options);
     let started = {
-        let mut starting = pin!(config.connect_raw(Pipe(Arc::clone(&line)), NoTls));
+        let mut starting = pin!(config.connect_raw(driver.pipe(), NoTls));
         let run = driver.run(call, |context| starting.as_mut().poll(context).map(Ok));
-        run.map_err(|failure| failure.error)?
+        run.map_err(|failure| start_up_error(failure.error))?
     };
     let (client, connection) = started.map_err(connect_error)?;
-    driver.start(connection);
-    let key = line.lock().started();
+    let key = driver.start(connection);
     // PostgreSQL always sends a key, Picodata never does, and its programs write `postgres://` as well.
     let options = match (key, options.server) {
         (None, Server::Postgres) => Arc::new(ConnectOptions {

@@ -1,7 +1,9 @@
 //! From the binary form of a column to a cell.
 
 use std::io::Write;
+use std::ops::Range;
 
+use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Kind, Type};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -77,8 +79,11 @@ impl Form {
         })
     }
 
-    /// Reads a value. What does not fit into the cell is appended to `data`.
-    pub(crate) fn read(self, bytes: &[u8], data: &mut Vec<u8>) -> Result<Cell> {
+    /// Reads the value in `place` of a row. What has no place of its own there is appended to `written`, behind a copy
+    /// of the row.
+    #[inline]
+    fn read(self, place: Range<usize>, row: &[u8], written: &mut Vec<u8>) -> Result<Cell> {
+        let bytes = row.get(place.clone()).unwrap_or_default();
         Ok(match self {
             Form::Bool => Cell::Bool(fixed::<1>(bytes)? != [0]),
             Form::Int2 => Cell::Int(i64::from(i16::from_be_bytes(fixed(bytes)?))),
@@ -87,61 +92,133 @@ impl Form {
             Form::Oid => Cell::Int(i64::from(u32::from_be_bytes(fixed(bytes)?))),
             Form::Float4 => Cell::Float(f64::from(f32::from_be_bytes(fixed(bytes)?))),
             Form::Float8 => Cell::Float(f64::from_be_bytes(fixed(bytes)?)),
-            Form::Text => Cell::Text(keep(bytes, data)?),
-            Form::Blob => Cell::Blob(keep(bytes, data)?),
-            Form::Numeric => {
-                let start = data.len();
-                numeric::decode(bytes, data).ok_or_else(|| malformed("numeric"))?;
-                Cell::Decimal(span(start, data)?)
+            Form::Text => Cell::Text(span(place)?),
+            Form::Blob => Cell::Blob(span(place)?),
+            Form::Uuid => {
+                fixed::<16>(bytes)?;
+                Cell::Uuid(span(place)?)
             }
-            Form::Timestamp => match i64::from_be_bytes(fixed(bytes)?) {
-                i64::MAX => Cell::Text(keep(b"infinity", data)?),
-                i64::MIN => Cell::Text(keep(b"-infinity", data)?),
-                micros => Cell::Timestamp(micros.saturating_add(EPOCH_MICROS)),
-            },
-            Form::Date => match i32::from_be_bytes(fixed(bytes)?) {
-                i32::MAX => Cell::Text(keep(b"infinity", data)?),
-                i32::MIN => Cell::Text(keep(b"-infinity", data)?),
-                days => Cell::Date(days.saturating_add(EPOCH_DAYS)),
-            },
-            Form::Time => {
-                let micros = i64::from_be_bytes(fixed(bytes)?);
-                let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
-                let start = data.len();
-                write!(
-                    data,
-                    "{:02}:{:02}:{:02}",
-                    seconds / 3600,
-                    seconds / 60 % 60,
-                    seconds % 60
-                )
-                .and_then(|()| match micros {
-                    0 => Ok(()),
-                    _ => write!(data, ".{micros:06}"),
-                })
-                .map_err(|_| malformed("time"))?;
-                Cell::Text(span(start, data)?)
-            }
-            Form::Uuid => Cell::Uuid(keep(&fixed::<16>(bytes)?, data)?),
-            Form::Json => Cell::Json(keep(bytes, data)?),
+            Form::Json => Cell::Json(span(place)?),
             Form::Jsonb => match bytes {
-                [1, text @ ..] => Cell::Json(keep(text, data)?),
+                [1, ..] => Cell::Json(span(place.start + 1..place.end)?),
                 _ => return Err(malformed("jsonb")),
             },
             Form::Void => Cell::Null,
+            Form::Timestamp => match i64::from_be_bytes(fixed(bytes)?) {
+                i64::MAX => Cell::Text(write("infinity", row, written)?),
+                i64::MIN => Cell::Text(write("-infinity", row, written)?),
+                micros => Cell::Timestamp(micros.saturating_add(EPOCH_MICROS)),
+            },
+            Form::Date => match i32::from_be_bytes(fixed(bytes)?) {
+                i32::MAX => Cell::Text(write("infinity", row, written)?),
+                i32::MIN => Cell::Text(write("-infinity", row, written)?),
+                days => Cell::Date(days.saturating_add(EPOCH_DAYS)),
+            },
+            Form::Numeric => Cell::Decimal(write_with(row, written, |out| {
+                numeric::decode(bytes, out).ok_or_else(|| malformed("numeric"))
+            })?),
+            Form::Time => {
+                let micros = i64::from_be_bytes(fixed(bytes)?);
+                let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
+                let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+                Cell::Text(write_with(row, written, |out| {
+                    write!(out, "{hours:02}:{minutes:02}:{:02}", seconds % 60)
+                        .and_then(|()| match micros {
+                            0 => Ok(()),
+                            _ => write!(out, ".{micros:06}"),
+                        })
+                        .map_err(|_| malformed("time"))
+                })?)
+            }
         })
     }
 }
 
-fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N]> {
-    bytes.try_into().map_err(|_| {
-        Error::new(
-            ErrorKind::Protocol,
-            format!("a value has {} bytes where {N} were expected", bytes.len()),
-        )
-    })
+/// Reads a row, the body of a DataRow (PostgreSQL's manual, "Message Formats"): the number of its columns, then each
+/// with its length, -1 for NULL. The spans of the cells lie in `row`, or if `written` is not empty, in that.
+///
+/// # Errors
+///
+/// [`ErrorKind::Protocol`]; the cells before the fault are there.
+#[inline]
+pub(crate) fn read_row(
+    forms: &[Form],
+    row: &[u8],
+    cells: &mut Vec<Cell>,
+    written: &mut Vec<u8>,
+) -> Result<()> {
+    let Some(count) = row.first_chunk() else {
+        return Err(cut());
+    };
+    if usize::from(u16::from_be_bytes(*count)) != forms.len() {
+        return Err(miscounted(u16::from_be_bytes(*count), forms.len()));
+    }
+    let mut at = count.len();
+    for form in forms {
+        let Some(len) = row.get(at..).and_then(<[u8]>::first_chunk) else {
+            return Err(cut());
+        };
+        at += len.len();
+        let Ok(len) = usize::try_from(i32::from_be_bytes(*len)) else {
+            cells.push(Cell::Null);
+            continue;
+        };
+        if row.len() - at < len {
+            return Err(cut());
+        }
+        cells.push(form.read(at..at + len, row, written)?);
+        at += len;
+    }
+    if at == row.len() { Ok(()) } else { Err(cut()) }
 }
 
+/// Writes a row of tokio-postgres as it came.
+pub(crate) fn write_row(row: &Row, out: &mut Vec<u8>) -> Result<()> {
+    let faulty = |error: &dyn std::fmt::Display| Error::new(ErrorKind::Protocol, error.to_string());
+    let count = u16::try_from(row.len()).map_err(|error| faulty(&error))?;
+    out.extend_from_slice(&count.to_be_bytes());
+    for index in 0..row.len() {
+        let Raw(value) = row.try_get(index).map_err(|error| faulty(&error))?;
+        let len = value.map_or(Ok(-1), |bytes| i32::try_from(bytes.len()));
+        out.extend_from_slice(&len.map_err(|error| faulty(&error))?.to_be_bytes());
+        out.extend_from_slice(value.unwrap_or_default());
+    }
+    Ok(())
+}
+
+#[inline]
+fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N]> {
+    match bytes.try_into() {
+        Ok(bytes) => Ok(bytes),
+        Err(_) => Err(mismeasured(bytes.len(), N)),
+    }
+}
+
+#[cold]
+fn mismeasured(len: usize, expected: usize) -> Error {
+    Error::new(
+        ErrorKind::Protocol,
+        format!("a value has {len} bytes where {expected} were expected"),
+    )
+}
+
+#[cold]
+fn miscounted(count: u16, expected: usize) -> Error {
+    Error::new(
+        ErrorKind::Protocol,
+        format!("a row has {count} columns where {expected} were announced"),
+    )
+}
+
+#[cold]
+fn cut() -> Error {
+    Error::new(
+        ErrorKind::Protocol,
+        "a row does not end where its message does",
+    )
+}
+
+#[cold]
 fn malformed(kind: &str) -> Error {
     Error::new(
         ErrorKind::Protocol,
@@ -149,21 +226,38 @@ fn malformed(kind: &str) -> Error {
     )
 }
 
-fn keep(bytes: &[u8], data: &mut Vec<u8>) -> Result<Span> {
-    let start = data.len();
-    data.extend_from_slice(bytes);
-    span(start, data)
+#[inline]
+fn span(place: Range<usize>) -> Result<Span> {
+    match (u32::try_from(place.start), u32::try_from(place.len())) {
+        (Ok(start), Ok(len)) => Ok(Span { start, len }),
+        _ => Err(too_large()),
+    }
 }
 
-/// The place of what was appended since `start`.
-fn span(start: usize, data: &[u8]) -> Result<Span> {
-    match (u32::try_from(start), u32::try_from(data.len() - start)) {
-        (Ok(start), Ok(len)) => Ok(Span { start, len }),
-        _ => Err(Error::new(
-            ErrorKind::Protocol,
-            "a row is larger than 4 GiB",
-        )),
+#[cold]
+fn too_large() -> Error {
+    Error::new(ErrorKind::Protocol, "a row is larger than 4 GiB")
+}
+
+fn write(text: &str, row: &[u8], written: &mut Vec<u8>) -> Result<Span> {
+    write_with(row, written, |out| {
+        out.extend_from_slice(text.as_bytes());
+        Ok(())
+    })
+}
+
+/// The place of what `write` appends.
+fn write_with(
+    row: &[u8],
+    written: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<()>,
+) -> Result<Span> {
+    if written.is_empty() {
+        written.extend_from_slice(row);
     }
+    let start = written.len();
+    write(written)?;
+    span(start..written.len())
 }
 
 /// The bytes of a column as they came.
@@ -189,6 +283,26 @@ impl<'a> FromSql<'a> for Raw<'a> {
 mod tests {
     use super::*;
 
+    /// A row of one value.
+    fn row_of(value: &[u8]) -> Vec<u8> {
+        let len = (value.len() as i32).to_be_bytes();
+        [&1u16.to_be_bytes(), len.as_slice(), value].concat()
+    }
+
+    /// The cells of a row, and what they lie in.
+    fn read(forms: &[Form], row: &[u8]) -> Result<(Vec<Cell>, Vec<u8>)> {
+        let (mut cells, mut written) = (Vec::new(), Vec::new());
+        read_row(forms, row, &mut cells, &mut written)?;
+        if written.is_empty() {
+            written = row.to_vec();
+        }
+        Ok((cells, written))
+    }
+
+    fn part(data: &[u8], span: Span) -> &[u8] {
+        &data[span.start as usize..][..span.len as usize]
+    }
+
     #[test]
     fn a_value_of_a_wrong_length_is_refused() {
         for form in [
@@ -207,7 +321,7 @@ mod tests {
             Form::Jsonb,
         ] {
             for bytes in [&[][..], &[0; 3], &[0; 17]] {
-                let error = form.read(bytes, &mut Vec::new()).unwrap_err();
+                let error = read(&[form], &row_of(bytes)).unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::Protocol, "{form:?} {bytes:?}");
             }
         }
@@ -220,9 +334,50 @@ mod tests {
             (86_399_000_001, "23:59:59.000001"),
             (86_400_000_000, "24:00:00"),
         ] {
-            let mut data = Vec::new();
-            Form::Time.read(&micros.to_be_bytes(), &mut data).unwrap();
-            assert_eq!(data, expected.as_bytes());
+            let (cells, data) = read(&[Form::Time], &row_of(&micros.to_be_bytes())).unwrap();
+            let Cell::Text(span) = cells[0] else {
+                panic!("{cells:?}");
+            };
+            assert_eq!(part(&data, span), expected.as_bytes());
+        }
+    }
+
+    #[test]
+    fn values_lie_in_the_row_and_behind_a_copy_of_it() {
+        let forms = [Form::Text, Form::Date, Form::Jsonb, Form::Text, Form::Int2];
+        let mut row = 5u16.to_be_bytes().to_vec();
+        let infinity = i32::MAX.to_be_bytes();
+        for value in [b"name".as_slice(), &infinity, b"\x01{}", b"", &[1, 2]] {
+            row.extend((value.len() as i32).to_be_bytes());
+            row.extend(value);
+        }
+        let (cells, data) = read(&forms, &row).unwrap();
+        assert!(data.starts_with(&row));
+        let texts: Vec<&[u8]> = cells
+            .iter()
+            .filter_map(|cell| match cell {
+                Cell::Text(span) | Cell::Json(span) => Some(part(&data, *span)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(texts, [b"name".as_slice(), b"infinity", b"{}", b""]);
+        assert_eq!(cells[4], Cell::Int(258));
+    }
+
+    #[test]
+    fn a_row_that_is_cut_or_too_long_is_refused() {
+        let forms = [Form::Int4, Form::Text, Form::Text];
+        let row = b"\0\x03\0\0\0\x04\0\0\0\x07\xff\xff\xff\xff\0\0\0\x02hi";
+        let (cells, data) = read(&forms, row).unwrap();
+        assert_eq!(cells[..2], [Cell::Int(7), Cell::Null]);
+        assert!(matches!(cells[2], Cell::Text(span) if part(&data, span) == b"hi"));
+        let longer = [row.as_slice(), b"!"].concat();
+        for faulty in (0..row.len()).map(|cut| &row[..cut]).chain([&*longer]) {
+            let error = read(&forms, faulty).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Protocol, "{faulty:?}");
+        }
+        for forms in [&forms[..2], &[Form::Int4; 4]] {
+            assert!(read(forms, row).is_err());
         }
     }
 }

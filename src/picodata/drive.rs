@@ -1,12 +1,11 @@
-//! Driving tokio-postgres on the caller's thread: polling what has something to do, and waiting in `poll(2)`
-//! when nothing has.
+//! Driving tokio-postgres on the caller's thread: polling what has something to do, and waiting for the socket when
+//! nothing has.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use parking_lot::Mutex;
 use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::{AsyncMessage, Connection};
 
@@ -15,8 +14,11 @@ use crate::logging::Logger;
 use crate::net::socket::Idle;
 use crate::net::wait::Call;
 use crate::picodata::failure::{Cause, Failure};
-use crate::picodata::pipe::{Line, Pipe};
+use crate::picodata::line::Line;
+use crate::picodata::pipe::{Pipe, Queues};
+use crate::picodata::portal;
 use crate::picodata::sharding::StatementKey;
+use crate::picodata::startup::Key;
 
 /// How many statements may be described before somebody asks for it: a batch prepares as many at once as a session
 /// keeps.
@@ -28,7 +30,8 @@ const MAX_DESCRIBED: usize = 4096;
 /// waker that sets a flag: only while it is clear does neither have anything to do, and the thread may wait.
 /// No runtime is entered, so a thread that belongs to one may call it.
 pub(crate) struct Driver {
-    line: Arc<Mutex<Line>>,
+    line: Line,
+    queues: Queues,
     /// `None` before the start-up is done, and once the conversation is over.
     connection: Option<Connection<Pipe, NoTlsStream>>,
     /// Why the connection ended, until a request has told it.
@@ -54,10 +57,11 @@ impl Wake for Flag {
 }
 
 impl Driver {
-    pub(crate) fn new(line: Arc<Mutex<Line>>, logger: Logger) -> Self {
+    pub(crate) fn new(line: Line, logger: Logger) -> Self {
         let flag = Arc::new(Flag(AtomicBool::new(false)));
         Driver {
             line,
+            queues: Queues::default(),
             connection: None,
             end: None,
             broken: false,
@@ -68,9 +72,24 @@ impl Driver {
         }
     }
 
-    /// Takes over the connection that a start-up has given.
-    pub(crate) fn start(&mut self, connection: Connection<Pipe, NoTlsStream>) {
+    /// The stream for tokio-postgres.
+    pub(crate) fn pipe(&self) -> Pipe {
+        self.queues.pipe()
+    }
+
+    /// Takes over the connection that a start-up has given; the key is the server's, if it has sent one.
+    pub(crate) fn start(&mut self, connection: Connection<Pipe, NoTlsStream>) -> Option<Key> {
         self.connection = Some(connection);
+        self.line.started()
+    }
+
+    /// The socket, for a conversation without tokio-postgres.
+    pub(crate) fn line(&self) -> &Line {
+        &self.line
+    }
+
+    pub(crate) fn line_mut(&mut self) -> &mut Line {
+        &mut self.line
     }
 
     /// Keeps from now on what the server says of statements before it has parsed them.
@@ -97,12 +116,12 @@ impl Driver {
     }
 
     /// How many statements have left this process whole.
-    pub(crate) fn executed(&self) -> u64 {
-        self.line.lock().executed()
+    pub(crate) fn executed(&mut self) -> u64 {
+        self.line.executed()
     }
 
     /// What became of the statement that is the `number`th to be sent, if it was not answered.
-    pub(crate) fn outcome(&self, number: u64) -> Outcome {
+    pub(crate) fn outcome(&mut self, number: u64) -> Outcome {
         if self.executed() < number {
             Outcome::NotSent
         } else {
@@ -112,7 +131,7 @@ impl Driver {
 
     /// What the server said of the transaction; meaningful while no request is under way.
     pub(crate) fn transaction_status(&self) -> Option<u8> {
-        self.line.lock().transaction_status()
+        self.line.transaction_status()
     }
 
     /// Runs a request until it is answered, or until the call ends.
@@ -124,32 +143,29 @@ impl Driver {
         mut request: impl FnMut(&mut Context<'_>) -> Poll<Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Failure> {
         loop {
-            match self.turn(&mut request) {
-                Poll::Ready(answer) => return answer,
-                Poll::Pending => {
-                    let waited = self.line.lock().wait(call);
-                    waited.map_err(|error| Failure {
-                        error,
-                        cause: Cause::CallEnded,
-                    })?;
-                }
+            if let Poll::Ready(answer) = self.turn(&mut request) {
+                return answer;
             }
+            self.wait(call)?;
         }
     }
 
-    /// Runs a request as far as it gets without waiting.
+    /// Runs a request as far as it gets with what has been received.
     pub(crate) fn turn<T>(
         &mut self,
         mut request: impl FnMut(&mut Context<'_>) -> Poll<Result<T, tokio_postgres::Error>>,
     ) -> Poll<Result<T, Failure>> {
         loop {
             self.flag.0.store(false, Ordering::Relaxed);
-            // Before all else, and cheaply: a row of a large answer is mostly here already.
             if let Poll::Ready(answer) = request(&mut Context::from_waker(&self.waker)) {
                 return Poll::Ready(answer.map_err(|error| self.failed(error)));
             }
-            if !self.move_bytes() && !self.flag.0.load(Ordering::Relaxed) {
-                return Poll::Pending;
+            let ended = self.poll_connection();
+            match self.move_bytes() {
+                Ok(moved) if moved || ended => {}
+                Ok(_) if self.flag.0.load(Ordering::Relaxed) => {}
+                Ok(_) => return Poll::Pending,
+                Err(error) => self.break_off(Failure::broken(error))?,
             }
         }
     }
@@ -160,7 +176,7 @@ impl Driver {
     }
 
     /// Polls the connection; true if it has just ended: what has ended may have answered a request before.
-    fn move_bytes(&mut self) -> bool {
+    fn poll_connection(&mut self) -> bool {
         let Some(connection) = &mut self.connection else {
             return false;
         };
@@ -194,15 +210,80 @@ impl Driver {
         true
     }
 
-    /// Waits until the server is ready again, behind an error that it has sent by itself.
-    ///
-    /// There is no harm in a call that ends first: what the server says then is read with the next answer.
-    pub(crate) fn settle(&mut self, call: &Call<'_>) {
-        while self.transaction_status().is_none() && !self.move_bytes() {
-            if self.transaction_status().is_none() && self.line.lock().wait(call).is_err() {
-                return;
+    /// Moves bytes between tokio-postgres and the socket, without waiting; true if it has more to read now.
+    fn move_bytes(&mut self) -> crate::error::Result<bool> {
+        if self.broken {
+            return Ok(false);
+        }
+        let outgoing = self.queues.take();
+        if !outgoing.is_empty() {
+            self.line.queue(&outgoing)?;
+        }
+        self.line.flush_some()?;
+        if !self.queues.is_hungry() || !self.line.has_unread() {
+            return Ok(false);
+        }
+        let line = &mut self.line;
+        self.queues.give(|incoming| line.pass(incoming))?;
+        Ok(true)
+    }
+
+    /// Waits for the socket, on behalf of tokio-postgres. An error of the connection is told by the request.
+    fn wait(&mut self, call: &Call<'_>) -> Result<(), Failure> {
+        let waited = if self.queues.is_hungry() {
+            self.line.wait(call).map(|()| true)
+        } else {
+            self.line.flush(call)
+        };
+        match waited.map_err(Failure::waiting) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Failure::broken(Error::new(
+                ErrorKind::Internal,
+                "a request is pending and waits for nothing",
+            ))),
+            Err(failure) if failure.cause == Cause::Broken => self.break_off(failure),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Ends a conversation whose socket failed. During a start-up there is no connection that would tell the request.
+    fn break_off(&mut self, failure: Failure) -> Result<(), Failure> {
+        let was_started = self.connection.is_some();
+        self.set_broken();
+        if !was_started {
+            return Err(failure);
+        }
+        self.end = Some(failure);
+        Ok(())
+    }
+
+    /// Waits until the server has answered all that it was asked, whoever has asked it. Nobody wants these answers.
+    pub(crate) fn quiesce(&mut self, call: &Call<'_>) -> Result<(), Failure> {
+        while !self.line.is_quiet() && !self.broken {
+            if self.line.is_owed_here() {
+                let skipped = portal::skip(&mut self.line, call);
+                skipped.inspect_err(|failure| {
+                    if failure.cause == Cause::Broken {
+                        self.broken = true;
+                    }
+                })?;
+                continue;
+            }
+            if let Poll::Ready(Err(failure)) = self.turn(|_| Poll::<Result<(), _>>::Pending) {
+                return Err(failure);
+            }
+            if !self.line.is_quiet() && !self.broken {
+                self.wait(call)?;
             }
         }
+        Ok(())
+    }
+
+    /// Waits until the server is ready again, behind an error that it has sent by itself.
+    ///
+    /// There is no harm in a call that ends first: what the server says then is skipped before the next request.
+    pub(crate) fn settle(&mut self, call: &Call<'_>) {
+        let _ = self.quiesce(call);
     }
 
     /// What an error of a request means. One that ends the conversation ends it here too.
@@ -218,6 +299,19 @@ impl Driver {
         failure
     }
 
+    /// Receives what has arrived, without waiting.
+    pub(crate) fn look(&mut self) -> crate::error::Result<()> {
+        self.line.receive_now()
+    }
+
+    /// Sends what the socket takes of what the line has queued, without waiting.
+    pub(crate) fn send_now(&mut self) {
+        if let Err(error) = self.line.flush_some() {
+            self.end = Some(Failure::broken(error));
+            self.set_broken();
+        }
+    }
+
     /// Why the conversation ended.
     pub(crate) fn ending(&mut self) -> Error {
         self.end
@@ -230,11 +324,20 @@ impl Driver {
         if self.broken {
             return Idle::Closed;
         }
-        self.line.lock().look();
+        if self.line.receive_now().is_err() {
+            self.set_broken();
+            return Idle::Closed;
+        }
+        if self.line.is_quiet() && !self.line.has_unread() {
+            return Idle::Ready;
+        }
+        if self.line.is_owed_here() {
+            return Idle::OutOfStep;
+        }
         match self.turn(|_| Poll::<Result<(), _>>::Pending) {
             _ if self.broken => Idle::Closed,
-            Poll::Pending => Idle::Ready,
-            Poll::Ready(_) => Idle::OutOfStep,
+            Poll::Pending if self.line.is_quiet() => Idle::Ready,
+            _ => Idle::OutOfStep,
         }
     }
 }

@@ -2,10 +2,9 @@
 
 use std::io;
 
-use tokio_postgres::error::{DbError, Severity};
-
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::net::socket::disconnected;
+use crate::picodata::server_error::ServerError;
 
 /// The SQLSTATE of an internal error, which Picodata gives nearly every error of a statement.
 const INTERNAL_ERROR: &str = "XX000";
@@ -48,20 +47,43 @@ impl Failure {
             cause: Cause::Broken,
         }
     }
+
+    /// A parameter that cannot be sent.
+    pub(crate) fn unsendable(error: Error) -> Self {
+        Failure {
+            error,
+            cause: Cause::Unsendable,
+        }
+    }
+
+    /// What ended a wait for the socket: the call, or the connection.
+    pub(crate) fn waiting(error: Error) -> Self {
+        let cause = match error.kind() {
+            ErrorKind::Disconnected | ErrorKind::Tls | ErrorKind::Protocol => Cause::Broken,
+            _ => Cause::CallEnded,
+        };
+        Failure { error, cause }
+    }
+
+    /// What the server answered.
+    pub(crate) fn answered(answer: &ServerError) -> Self {
+        let cause = if answer.is_fatal() {
+            Cause::Broken
+        } else {
+            stale(answer).map_or(Cause::Answered, Cause::Stale)
+        };
+        Failure {
+            error: statement_error(answer),
+            cause,
+        }
+    }
 }
 
 impl From<tokio_postgres::Error> for Failure {
     /// The outcome of the error is right where the server has answered; else the session knows it.
     fn from(error: tokio_postgres::Error) -> Self {
         if let Some(answer) = error.as_db_error() {
-            let cause = match answer.parsed_severity() {
-                Some(Severity::Fatal | Severity::Panic) => Cause::Broken,
-                _ => stale(answer).map_or(Cause::Answered, Cause::Stale),
-            };
-            return Failure {
-                error: statement_error(answer),
-                cause,
-            };
+            return Failure::answered(&ServerError::from(answer));
         }
         if error.is_closed() {
             return Failure::broken(Error::new(
@@ -72,10 +94,7 @@ impl From<tokio_postgres::Error> for Failure {
         let text = error.to_string();
         match error.into_source().map(|source| source.downcast::<Error>()) {
             // A parameter that could not be encoded.
-            Some(Ok(own)) => Failure {
-                error: *own,
-                cause: Cause::Unsendable,
-            },
+            Some(Ok(own)) => Failure::unsendable(*own),
             Some(Err(source)) => Failure::broken(transport_error(source, &text)),
             None => Failure::broken(Error::new(ErrorKind::Protocol, text)),
         }
@@ -84,11 +103,13 @@ impl From<tokio_postgres::Error> for Failure {
 
 fn transport_error(source: Box<dyn std::error::Error + Send + Sync>, text: &str) -> Error {
     match source.downcast::<io::Error>() {
+        // The end of the connection comes from our own stream, without a text; a message that is shorter than it
+        // should be, from the decoder, with one.
         Ok(error)
             if matches!(
                 error.kind(),
                 io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
-            ) =>
+            ) || error.kind() == io::ErrorKind::UnexpectedEof && error.get_ref().is_some() =>
         {
             Error::new(ErrorKind::Protocol, format!("{text}: {error}")).with_source(error)
         }
@@ -110,7 +131,16 @@ pub(crate) fn connect_error(error: tokio_postgres::Error) -> Error {
     if authentication {
         return Error::new(ErrorKind::Authentication, error.message()).with_source(error);
     }
-    if !from_server && error.kind() == ErrorKind::Disconnected {
+    if from_server {
+        error
+    } else {
+        start_up_error(error)
+    }
+}
+
+/// The error of a start-up whose connection failed.
+pub(crate) fn start_up_error(error: Error) -> Error {
+    if error.kind() == ErrorKind::Disconnected {
         return Error::new(
             ErrorKind::Connect,
             format!("{} during the start-up", error.message()),
@@ -138,8 +168,8 @@ pub(crate) fn connect_error(error: tokio_postgres::Error) -> Error {
 ///
 /// Source of the codes: PostgreSQL's manual, appendix A. Picodata has its own 42999 and gives nearly all else
 /// as XX000 with nothing but a text, so that text is looked at, here and nowhere else.
-fn statement_error(answer: &DbError) -> Error {
-    let code = answer.code().code();
+fn statement_error(answer: &ServerError) -> Error {
+    let code = answer.code();
     let internal = code == INTERNAL_ERROR;
     let message = if internal {
         innermost(answer.message())
@@ -182,8 +212,8 @@ const OUTDATED_SCHEMA: &str = "storage schema version different from router";
 /// PostgreSQL finds out when it binds, before it runs anything; so does Picodata where it answers 42999. Its
 /// older text comes from a storage that has compared its schema with the plan's and run nothing, while another
 /// storage, which the change has not reached yet, may have run its part.
-fn stale(answer: &DbError) -> Option<Stale> {
-    match answer.code().code() {
+fn stale(answer: &ServerError) -> Option<Stale> {
+    match answer.code() {
         // Forgotten: DISCARD ALL, DEALLOCATE.
         "26000" | "42999" => Some(Stale::NotRun),
         // "cached plan must not change result type": the code is shared, the routine's name is not.

@@ -4,8 +4,9 @@
 
 /// The length of a tag and a length, in bytes.
 const HEADER: usize = 5;
-/// How much of a body is kept to be looked at, in bytes: the two numbers of a BackendKeyData.
-const KEPT: usize = 8;
+/// How much of a body is kept to be looked at, in bytes: the name that tokio-postgres gives a statement, a letter
+/// and a number, with the NUL behind it.
+const KEPT: usize = 24;
 
 /// Follows one direction of a conversation.
 #[derive(Debug, Default)]
@@ -19,9 +20,19 @@ pub(crate) struct Frames {
 }
 
 impl Frames {
-    /// Takes the next bytes, and calls `complete` at the end of each message with its tag and the beginning
-    /// of its body.
-    pub(crate) fn feed(&mut self, mut bytes: &[u8], mut complete: impl FnMut(u8, &[u8])) {
+    /// How much of the message that is under way is still to come, in bytes.
+    pub(crate) fn to_come(&self) -> usize {
+        self.left
+    }
+
+    /// Whether the last message is complete.
+    pub(crate) fn is_between(&self) -> bool {
+        self.have == 0
+    }
+
+    /// Takes the next bytes, and calls `complete` at the end of each message with its tag, the beginning of its
+    /// body, and how many of these bytes are behind it.
+    pub(crate) fn feed(&mut self, mut bytes: &[u8], mut complete: impl FnMut(u8, &[u8], usize)) {
         while let Some(first) = bytes.first() {
             if self.have < HEADER {
                 self.header[self.have] = *first;
@@ -44,7 +55,7 @@ impl Frames {
             bytes = rest;
             if self.left == 0 {
                 self.have = 0;
-                complete(self.header[0], &self.body[..self.kept]);
+                complete(self.header[0], &self.body[..self.kept], bytes.len());
             }
         }
     }
@@ -60,7 +71,7 @@ mod tests {
         for (tag, body) in [
             (b'E', &b"\0\0\0\0\0"[..]),
             (b'S', b""),
-            (b'd', b"0123456789"),
+            (b'd', b"0123456789012345678901234567890"),
         ] {
             bytes.push(tag);
             bytes.extend_from_slice(&(body.len() as u32 + 4).to_be_bytes());
@@ -76,12 +87,12 @@ mod tests {
             let mut frames = Frames::default();
             let mut seen = Vec::new();
             for piece in bytes.chunks(size) {
-                frames.feed(piece, |tag, body| seen.push((tag, body.to_vec())));
+                frames.feed(piece, |tag, body, _| seen.push((tag, body.to_vec())));
             }
             let expected = vec![
                 (b'E', b"\0\0\0\0\0".to_vec()),
                 (b'S', Vec::new()),
-                (b'd', b"01234567".to_vec()),
+                (b'd', b"012345678901234567890123".to_vec()),
             ];
             assert_eq!(seen, expected, "in pieces of {size}");
         }
@@ -92,16 +103,24 @@ mod tests {
         let bytes = messages();
         let mut frames = Frames::default();
         let mut count = 0;
-        frames.feed(&bytes[..9], |_, _| count += 1);
-        assert_eq!(count, 0);
-        frames.feed(&bytes[9..10], |_, _| count += 1);
-        assert_eq!(count, 1);
+        frames.feed(&bytes[..9], |_, _, _| count += 1);
+        assert_eq!((count, frames.is_between()), (0, false));
+        frames.feed(&bytes[9..10], |_, _, _| count += 1);
+        assert_eq!((count, frames.is_between()), (1, true));
+    }
+
+    #[test]
+    fn the_end_of_each_message_is_known() {
+        let bytes = messages();
+        let mut ends = Vec::new();
+        Frames::default().feed(&bytes, |_, _, behind| ends.push(bytes.len() - behind));
+        assert_eq!(ends, [10, 15, bytes.len()]);
     }
 
     #[test]
     fn a_length_that_is_too_small_is_survived() {
         let mut seen = Vec::new();
-        Frames::default().feed(b"X\0\0\0\0Y\0\0\0\x04", |tag, _| seen.push(tag));
+        Frames::default().feed(b"X\0\0\0\0Y\0\0\0\x04", |tag, _, _| seen.push(tag));
         assert_eq!(seen, b"XY");
     }
 }

@@ -107,6 +107,13 @@ impl Members {
         }
     }
 
+    /// The instances of the last snapshot.
+    #[cfg(test)]
+    pub(crate) fn snapshot(&self) -> Vec<Arc<Instance>> {
+        self.view()
+            .map_or_else(Vec::new, |view| view.snapshot.instances().to_vec())
+    }
+
     /// The addresses that a pool may have connections to.
     pub(crate) fn addresses(&self) -> Vec<Arc<str>> {
         self.view().map_or_else(Vec::new, |view| {
@@ -127,28 +134,33 @@ impl Members {
     ) -> Option<Arc<str>> {
         let view = self.view()?;
         if let Some(instance) = preferred(&view.snapshot)
-            && self.can_be_had(instance, &view, target)
+            && self.filter.admits(instance)
+            && !target.avoid.contains(&instance.address)
         {
-            return Some(Arc::clone(&instance.address));
+            let address = Arc::clone(&instance.address);
+            if self.can_be_had(&address, &view, target) {
+                return Some(address);
+            }
+            let others = [target.avoid, &[address]].concat();
+            if let Some(other) = self.choose_carefully(&view, target, &others) {
+                return Some(other);
+            }
         }
         if target.avoid.is_empty() && !self.is_troubled() && !view.usual.is_empty() {
             return self.choose_usual(&view, target);
         }
-        self.choose_carefully(&view, target)
+        self.choose_carefully(&view, target, target.avoid)
     }
 
     /// Whether a call may go to an instance that is preferred to what the strategy would choose: it is worth no
     /// waiting.
-    fn can_be_had(&self, instance: &Instance, view: &View, target: &Target<'_>) -> bool {
-        let address = &instance.address;
-        self.filter.admits(instance)
-            && !target.avoid.contains(address)
-            && (target.load)(address) < self.max_conns
+    fn can_be_had(&self, address: &Arc<str>, view: &View, target: &Target<'_>) -> bool {
+        (target.load)(address) < self.max_conns
             && (!self.is_troubled()
                 || view
                     .records
                     .get(address)
-                    .is_none_or(|record| record.admits(Instant::now())))
+                    .is_none_or(|record| !record.is_left_out()))
     }
 
     /// Chooses while all instances do well.
@@ -178,40 +190,58 @@ impl Members {
     }
 
     /// Chooses where some have failed in this call, or lately.
-    fn choose_carefully(&self, view: &View, target: &Target<'_>) -> Option<Arc<str>> {
+    fn choose_carefully(
+        &self,
+        view: &View,
+        target: &Target<'_>,
+        avoid: &[Arc<str>],
+    ) -> Option<Arc<str>> {
         let now = Instant::now();
         let record = |instance: &Instance| view.records.get(&instance.address).map(|r| &**r);
-        let mut avoid: Vec<Arc<str>> = target.avoid.to_vec();
-        loop {
-            let is_left = |instance: &Instance| !avoid.contains(&instance.address);
-            let usable = |instance: &Instance| {
-                is_left(instance) && record(instance).is_none_or(|record| record.would_admit(now))
-            };
-            let mut chosen = self.filter.select(&view.snapshot, usable);
-            chosen.retain(|instance| is_left(instance));
-            if chosen.is_empty() {
-                // Those outside of the preferred failure domain, and those whose breaker is open.
-                chosen = view
-                    .snapshot
-                    .instances()
-                    .iter()
-                    .filter(|instance| self.filter.admits(instance) && is_left(instance))
-                    .collect();
-            }
-            let candidates: Vec<_> = chosen
+        let is_left = |instance: &Instance| !avoid.contains(&instance.address);
+        // No call of a user's is the probe: it would end late, or nobody would know what became of it.
+        let usable = |instance: &Instance| {
+            is_left(instance) && record(instance).is_none_or(|record| !record.is_left_out())
+        };
+        let mut chosen = self.filter.select(&view.snapshot, usable);
+        chosen.retain(|instance| is_left(instance));
+        if chosen.is_empty() {
+            // Those outside of the preferred failure domain, and those whose breaker is open.
+            chosen = view
+                .snapshot
+                .instances()
                 .iter()
-                .map(|instance| self.candidate(instance, record(instance), target, now))
+                .filter(|instance| self.filter.admits(instance) && is_left(instance))
                 .collect();
-            let instance = choose(&*self.strategy, &candidates)?.instance;
-            let address = Arc::clone(&instance.address);
-            let refused =
-                candidates.len() > 1 && record(instance).is_some_and(|record| !record.admits(now));
-            if !refused {
-                return Some(address);
-            }
-            // Another thread has just taken the probe.
-            avoid.push(address);
         }
+        let candidates: Vec<_> = chosen
+            .iter()
+            .map(|instance| self.candidate(instance, record(instance), target, now))
+            .collect();
+        choose(&*self.strategy, &candidates).map(|chosen| Arc::clone(&chosen.instance.address))
+    }
+
+    /// Takes the probe of an instance that is left out and whose pause is over.
+    pub(crate) fn probe(&self) -> Option<Arc<str>> {
+        let view = self.view()?;
+        let now = Instant::now();
+        let admitted = |instance: &&Arc<Instance>| self.filter.admits(instance);
+        let due = |record: &Arc<Health>| record.is_left_out() && record.admits(now);
+        let mut instances = view.snapshot.instances().iter().filter(admitted);
+        instances
+            .find(|instance| view.records.get(&instance.address).is_some_and(due))
+            .map(|instance| Arc::clone(&instance.address))
+    }
+
+    /// Whether there is an instance that calls may go to besides `address` and `avoid`.
+    pub(crate) fn has_others(&self, address: &str, avoid: &[Arc<str>]) -> bool {
+        let admitted = |instance: &Arc<Instance>| {
+            self.filter.admits(instance)
+                && *instance.address != *address
+                && !avoid.contains(&instance.address)
+        };
+        self.view()
+            .is_some_and(|view| view.snapshot.instances().iter().any(admitted))
     }
 
     fn candidate<'i>(

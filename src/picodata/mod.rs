@@ -14,12 +14,14 @@
 //! | `options` | what a session is opened with |
 //! | `connect` | from an address to a session: TLS, start-up, authentication; the request to cancel |
 //! | `frames` | where each message begins and ends, in either direction; no I/O |
-//! | `pipe` | our socket as the stream that tokio-postgres reads and writes |
-//! | `drive` | polling on the caller's thread, with `poll(2)` between |
+//! | `line` | the socket, and what has passed over it; `startup`: what is looked after while a conversation begins |
+//! | `pipe` | what tokio-postgres reads and writes: two queues in memory |
+//! | `drive` | polling tokio-postgres on the caller's thread, and waiting for the socket between |
+//! | `portal` | the run of a prepared statement, without tokio-postgres |
 //! | `session` | the conversation; `answer`: the rows of a statement; `batch`: many statements at once |
 //! | `statements` | what is known of a text, and what the server said when it prepared it |
 //! | `encode`, `decode`, `numeric` | parameters and columns in PostgreSQL's binary forms |
-//! | `failure` | from the errors of tokio-postgres and of the server to ours |
+//! | `failure` | from the errors of tokio-postgres and of the server to ours; `server_error`: the latter, field by field |
 
 mod answer;
 mod backend;
@@ -34,12 +36,16 @@ mod encode;
 mod failure;
 pub(crate) mod frames;
 mod json;
+mod line;
 mod members;
 pub(crate) mod numeric;
 mod options;
 mod pipe;
+mod portal;
+mod server_error;
 mod session;
 pub(crate) mod sharding;
+mod startup;
 mod statements;
 
 use crate::backend::Backend;

@@ -1,7 +1,6 @@
 //! A session with Picodata or PostgreSQL: one statement at a time.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -21,17 +20,18 @@ use crate::picodata::answer::{Answer, Reading, Step};
 use crate::picodata::batch::BatchStatement;
 use crate::picodata::connect;
 use crate::picodata::drive::{self, Driver, given_up};
-use crate::picodata::encode::numbered;
 use crate::picodata::failure::{Cause, Failure, Stale};
 use crate::picodata::options::{ConnectOptions, Server};
-use crate::picodata::pipe::Key;
+use crate::picodata::portal;
+use crate::picodata::startup::Key;
 use crate::picodata::statements::{Kind, Prepared, RowShape, rewritten};
 use crate::row::{Cell, Columns};
 use crate::sql::Effect;
 use crate::statement_cache::StatementCache;
 
-/// How long a call that has ended waits for the server to give its statement up, before the connection is.
-const STOP_TIMEOUT: Duration = Duration::from_millis(100);
+/// How long a call that has ended waits for the server to give its statement up, before the connection is: by so
+/// much may a call outlive its deadline.
+const STOP_TIMEOUT: Duration = Duration::from_millis(30);
 /// How many rows of an answer that nobody wants are read before the server is asked to stop.
 const FEW_ROWS: usize = 256;
 
@@ -93,14 +93,24 @@ impl PicodataSession {
     }
 
     /// Fails where the session was given up. Rows and batches that were not read to their end are dropped.
-    fn begin(&mut self) -> Result<()> {
+    fn begin(&mut self, call: &Call<'_>) -> Result<()> {
         self.in_transaction = self.in_transaction();
         self.reading.end();
         self.steps.clear();
         if self.driver.is_broken() {
             return Err(given_up());
         }
-        Ok(())
+        self.quiesce(call)
+    }
+
+    /// Waits until the server has answered what was asked before; nothing new was sent if it fails.
+    pub(super) fn quiesce(&mut self, call: &Call<'_>) -> Result<()> {
+        let quiet = self.driver.quiesce(call).map_err(|failure| failure.error);
+        let quiet = quiet.and_then(|()| match self.driver.is_broken() {
+            true => Err(self.driver.ending()),
+            false => Ok(()),
+        });
+        quiet.map_err(|error| error.with_outcome(Outcome::NotSent))
     }
 
     pub(super) fn kind_of(&self, sql: &str) -> Result<Kind> {
@@ -115,7 +125,7 @@ impl PicodataSession {
         }
     }
 
-    /// Runs a request that executes the `number`th statement of the connection.
+    /// Runs a request of tokio-postgres that executes the `number`th statement of the connection.
     ///
     /// The outcome of the error is what became of that statement.
     pub(super) fn run<T>(
@@ -124,21 +134,36 @@ impl PicodataSession {
         call: &Call<'_>,
         mut request: impl FnMut(&mut Context<'_>) -> Poll<Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Failure> {
-        let run = self.driver.run(call, &mut request);
-        run.map_err(|failure| self.failed(failure, number, call, request))
+        self.try_until(number, call, |driver, call| driver.run(call, &mut request))
     }
 
+    /// Makes a part of the conversation that executes the `number`th statement of the connection. It may be gone on
+    /// with when its call has ended.
+    ///
+    /// The outcome of the error is what became of that statement.
+    fn try_until<T>(
+        &mut self,
+        number: u64,
+        call: &Call<'_>,
+        mut part: impl FnMut(&mut Driver, &Call<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let done = part(&mut self.driver, call);
+        done.map_err(|failure| self.failed(failure, number, call, part))
+    }
+
+    #[cold]
     fn failed<T>(
         &mut self,
         mut failure: Failure,
         number: u64,
         call: &Call<'_>,
-        request: impl FnMut(&mut Context<'_>) -> Poll<Result<T, tokio_postgres::Error>>,
+        part: impl FnMut(&mut Driver, &Call<'_>) -> Result<T, Failure>,
     ) -> Failure {
         match failure.cause {
             Cause::Answered | Cause::Stale(_) => self.driver.settle(call),
             Cause::Unsendable => {}
             Cause::Broken => {
+                self.driver.set_broken();
                 let outcome = self.driver.outcome(number);
                 failure.error = failure.error.with_outcome(outcome);
             }
@@ -149,7 +174,7 @@ impl PicodataSession {
                         self.driver.set_broken();
                         Outcome::NotSent
                     }
-                    _ => self.stop(request),
+                    _ => self.stop(part),
                 };
                 failure.error = failure.error.with_outcome(outcome);
             }
@@ -160,20 +185,26 @@ impl PicodataSession {
     /// Has the server give up what it runs, and says what became of it. The session is broken if it does not.
     fn stop<T>(
         &mut self,
-        request: impl FnMut(&mut Context<'_>) -> Poll<Result<T, tokio_postgres::Error>>,
+        mut part: impl FnMut(&mut Driver, &Call<'_>) -> Result<T, Failure>,
     ) -> Outcome {
         let call = Call::until(Deadline::after(STOP_TIMEOUT));
         let stopped = self
             .cancel(&call)
             .is_ok()
-            .then(|| self.driver.run(&call, request));
+            .then(|| part(&mut self.driver, &call));
         match stopped {
             Some(Err(failure)) if matches!(failure.cause, Cause::Answered | Cause::Stale(_)) => {
                 self.driver.settle(&call);
                 Outcome::Rejected
             }
-            // It was done already. Rows that are under way are skipped.
-            Some(Ok(_)) => Outcome::Unknown,
+            // It was done already. Rows that are under way are skipped, if they come.
+            Some(Ok(_)) => {
+                self.driver.settle(&call);
+                if self.driver.transaction_status().is_none() {
+                    self.driver.set_broken();
+                }
+                Outcome::Unknown
+            }
             _ => {
                 self.driver.set_broken();
                 Outcome::Unknown
@@ -215,19 +246,28 @@ impl PicodataSession {
         call: &Call<'_>,
     ) -> Result<Arc<Prepared>> {
         let (text, names) = rewritten(sql, params, self.options.placeholders)?;
+        self.quiesce(call)?;
+        // tokio-postgres tells the server of a dropped statement when it is next asked for something, which is now.
+        if kind.preparable {
+            self.statements.make_room(1);
+        }
+        self.statements.take_dropped(|_| false);
         let client = Arc::clone(&self.client);
+        self.driver.line_mut().take_names();
         let mut preparing = pin!(client.prepare(&text));
         let prepared = match self.driver.run(call, drive::poll(preparing.as_mut())) {
             Ok(statement) => {
+                // Those of further statements that looked up the types are behind it.
+                let name = self.driver.line_mut().take_names().into_iter().next();
                 if let Some(keys) = &self.options.statement_keys {
                     let told = &mut self.driver.take_descriptions();
                     keys.learn(sql, &text, names.as_ref(), told);
                 }
-                Prepared::new(statement, kind, names)?
+                Prepared::new(statement, name, kind, names)?
             }
             Err(failure) if failure.cause == Cause::CallEnded => {
                 // It may wait for a lock of another session.
-                self.stop(drive::poll(preparing));
+                self.stop(|driver, call| driver.run(call, drive::poll(preparing.as_mut())));
                 return Err(failure.error);
             }
             Err(failure) => {
@@ -245,28 +285,21 @@ impl PicodataSession {
         Ok(prepared)
     }
 
-    /// Runs a prepared statement and gives what it answers first.
+    /// Runs a prepared statement and gives what it answers first: a row, or the end.
     fn start(
         &mut self,
         prepared: &Prepared,
         params: ParamsRef<'_>,
         call: &Call<'_>,
     ) -> Result<(Answer, Step), Failure> {
-        let unsendable = |error| Failure {
-            error,
-            cause: Cause::Unsendable,
-        };
-        let values = prepared.bind(params).map_err(unsendable)?;
-        let client = Arc::clone(&self.client);
+        let values = prepared.bind(params).map_err(Failure::unsendable)?;
+        self.quiesce(call).map_err(Failure::waiting)?;
         let number = self.driver.executed() + 1;
-        // The server says "bound" together with what comes after it, so both are waited for at once.
-        let mut running = pin!(async {
-            let params = numbered(&values);
-            let mut answer = Answer::new(client.query_raw(&prepared.statement, params).await?);
-            let first = poll_fn(|context| answer.poll_step(context)).await?;
-            Ok((answer, first))
-        });
-        self.run(number, call, drive::poll(running.as_mut()))
+        let line = self.driver.line_mut();
+        line.queue_runs(|runs| portal::write(prepared, &values, runs))?;
+        let mut answer = Answer::portal();
+        let first = self.try_until(number, call, |driver, call| answer.wait_step(driver, call))?;
+        Ok((answer, first))
     }
 
     /// Runs a text, and once more if the server has found what it had prepared to be out of date, and cannot
@@ -345,6 +378,40 @@ impl PicodataSession {
         }
     }
 
+    fn end_reading(&mut self) {
+        self.reading.end();
+        self.driver.line_mut().release();
+    }
+
+    /// The error of rows that cannot be read on.
+    #[cold]
+    fn row_error(&mut self, failure: Failure) -> Error {
+        match failure.cause {
+            Cause::Broken => {
+                self.driver.set_broken();
+                failure.error.with_outcome(Outcome::Unknown)
+            }
+            Cause::CallEnded => failure.error.with_outcome(Outcome::Unknown),
+            _ => failure.error,
+        }
+    }
+
+    /// Reads an answer to its end, after asking the server to stop if there is more than a few rows.
+    fn close(&mut self, mut answer: Answer, reads: bool, call: &Call<'_>) -> Result<(), Failure> {
+        // A cancelled statement spoils its transaction, and one that is pipelined would be hit instead.
+        let may_cancel =
+            reads && self.key.is_some() && self.steps.is_empty() && !self.in_transaction;
+        if may_cancel {
+            self.driver.look().map_err(Failure::broken)?;
+            if let Step::End(_) = answer.skip(&mut self.driver, FEW_ROWS)? {
+                return Ok(());
+            }
+            // If it cannot be asked, the rows are read to their end.
+            let _ = self.cancel(call);
+        }
+        answer.finish(&mut self.driver, call).map(|_| ())
+    }
+
     /// Keeps an answer to be read, if it has rows.
     pub(super) fn begin_reading(
         &mut self,
@@ -354,8 +421,8 @@ impl PicodataSession {
         reads: bool,
     ) {
         match first {
-            Step::Row(row) => self.reading.begin(shape, answer, row, reads),
             Step::End(_) => self.reading.begin_empty(shape),
+            Step::Row | Step::Wait => self.reading.begin(shape, answer, reads),
         }
     }
 }
@@ -387,7 +454,7 @@ impl Session for PicodataSession {
     }
 
     fn prepare(&mut self, sql: &str, call: &Call<'_>) -> Result<Description> {
-        self.begin()?;
+        self.begin(call)?;
         let prepared = self.look_up(sql, ParamsRef::Positional(&[]), call)?;
         Ok(Description {
             parameters: prepared.statement.params().len(),
@@ -395,7 +462,7 @@ impl Session for PicodataSession {
     }
 
     fn exec(&mut self, sql: &str, params: ParamsRef<'_>, call: &Call<'_>) -> Result<ExecResult> {
-        self.begin()?;
+        self.begin(call)?;
         if self.statements.get(sql).is_none() {
             let kind = self.kind_of(sql)?;
             if kind.several && (!params.is_empty() || self.options.server == Server::Picodata) {
@@ -409,8 +476,8 @@ impl Session for PicodataSession {
         let number = self.driver.executed();
         let count = match first {
             Step::End(count) => count,
-            Step::Row(_) => self
-                .run(number, call, |context| answer.poll_end(context))
+            Step::Row | Step::Wait => self
+                .try_until(number, call, |driver, call| answer.finish(driver, call))
                 .map_err(|failure| failure.error)?,
         };
         self.apply(prepared.kind.effect);
@@ -418,7 +485,7 @@ impl Session for PicodataSession {
     }
 
     fn query(&mut self, sql: &str, params: ParamsRef<'_>, call: &Call<'_>) -> Result<()> {
-        self.begin()?;
+        self.begin(call)?;
         let (prepared, answer, first) = self.start_text(sql, params, call)?;
         self.written = ExecResult::default();
         if let Step::End(count) = first {
@@ -442,41 +509,28 @@ impl Session for PicodataSession {
     }
 
     fn next_row(&mut self) -> Result<NextRow> {
-        let Self {
-            driver, reading, ..
-        } = self;
-        match driver.peek(|context| reading.poll_row(context)) {
-            Poll::Pending => Ok(NextRow::Wait),
-            Poll::Ready(Ok(Ok(true))) => Ok(NextRow::Row),
-            Poll::Ready(Ok(Ok(false))) => {
-                self.reading.end();
+        match self.reading.next(&mut self.driver) {
+            Ok(Step::Row) => Ok(NextRow::Row),
+            Ok(Step::Wait) => Ok(NextRow::Wait),
+            Ok(Step::End(_)) => {
+                self.end_reading();
                 Ok(NextRow::End)
             }
-            Poll::Ready(Ok(Err(unreadable))) => {
-                self.driver.set_broken();
-                self.reading.end();
-                Err(unreadable)
-            }
-            Poll::Ready(Err(error)) => {
-                let failure = self.driver.failed(error);
-                self.reading.end();
-                Err(match failure.cause {
-                    Cause::Broken => failure.error.with_outcome(Outcome::Unknown),
-                    _ => failure.error,
-                })
+            Err(failure) => {
+                self.end_reading();
+                Err(self.row_error(failure))
             }
         }
     }
 
     fn receive_rows(&mut self, call: &Call<'_>) -> Result<()> {
-        let Self {
-            driver, reading, ..
-        } = self;
+        let Some(answer) = &mut self.reading.answer else {
+            return Ok(());
+        };
         // An error of the rows is the next row's; here it is the call that ends, and the rows are still under
         // way: closing them stops the server.
-        driver
-            .run(call, |context| reading.poll_ahead(context))
-            .map_err(|failure| failure.error.with_outcome(Outcome::Unknown))
+        let waited = answer.wait(&mut self.driver, call);
+        waited.map_err(|failure| self.row_error(failure))
     }
 
     fn cells(&self) -> &[Cell] {
@@ -484,48 +538,26 @@ impl Session for PicodataSession {
     }
 
     fn data(&self) -> &[u8] {
-        self.reading.data()
+        self.reading.data(&self.driver)
     }
 
     fn try_close_rows(&mut self) -> bool {
-        let Self {
-            driver, reading, ..
-        } = self;
-        driver.peek(|context| reading.skip(context))
+        let closed = self.reading.skip(&mut self.driver);
+        if closed {
+            self.driver.line_mut().release();
+        }
+        closed
     }
 
     fn close_rows(&mut self, call: &Call<'_>) -> Result<()> {
-        let Some(mut answer) = self.reading.answer.take() else {
+        let reads = self.reading.reads;
+        let Some(taken) = self.reading.take() else {
             return Ok(());
         };
-        let reads = self.reading.reads;
-        // A cancelled statement spoils its transaction, and one that is pipelined would be hit instead.
-        let may_cancel =
-            reads && self.key.is_some() && self.steps.is_empty() && !self.in_transaction;
-        self.reading.end();
-        if may_cancel {
-            let mut left = FEW_ROWS;
-            let ended = self.driver.turn(|context| {
-                while left > 0 {
-                    left -= 1;
-                    match std::task::ready!(answer.poll_step(context)) {
-                        Ok(Step::Row(_)) => {}
-                        Ok(Step::End(_)) => return Poll::Ready(Ok(true)),
-                        Err(error) => return Poll::Ready(Err(error)),
-                    }
-                }
-                Poll::Ready(Ok(false))
-            });
-            match ended {
-                Poll::Ready(Ok(true)) => return Ok(()),
-                Poll::Ready(Err(failure)) => return Err(failure.error),
-                Poll::Ready(Ok(false)) | Poll::Pending => {}
-            }
-            // If it cannot be asked, the rows are read to their end.
-            let _ = self.cancel(call);
-        }
-        match self.driver.run(call, |context| answer.poll_end(context)) {
-            Ok(_) => Ok(()),
+        let closed = taken.and_then(|answer| self.close(answer, reads, call));
+        self.driver.line_mut().release();
+        match closed {
+            Ok(()) => Ok(()),
             // What it was asked for, or an error of rows that nobody wanted.
             Err(failure) if reads && failure.cause == Cause::Answered => Ok(()),
             Err(failure) if failure.cause == Cause::Answered => Err(failure.error),
@@ -537,7 +569,7 @@ impl Session for PicodataSession {
     }
 
     fn start_batch(&mut self, items: &[BatchItem], call: &Call<'_>) -> Result<()> {
-        self.begin()?;
+        self.begin(call)?;
         self.send_batch(items, call)
     }
 
@@ -552,7 +584,7 @@ impl Session for PicodataSession {
     }
 
     fn ping(&mut self, call: &Call<'_>) -> Result<()> {
-        self.begin()?;
+        self.begin(call)?;
         let client = Arc::clone(&self.client);
         // Picodata takes no comment and no empty text.
         let mut pinging = pin!(client.batch_execute("SELECT 1"));

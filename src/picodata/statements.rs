@@ -86,6 +86,8 @@ impl Kind {
 /// A statement that the server holds for this session. It is dropped there when its last copy is dropped here.
 pub(crate) struct Prepared {
     pub(crate) statement: Statement,
+    /// What the server knows it as, which tokio-postgres keeps to itself.
+    pub(crate) name: String,
     pub(crate) shape: RowShape,
     pub(crate) kind: Kind,
     /// The names of the parameters, where the text has them.
@@ -134,14 +136,25 @@ impl RowShape {
 }
 
 impl Prepared {
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unsupported`]: a column is of a type that is not read.
     pub(crate) fn new(
         statement: Statement,
+        name: Option<String>,
         kind: Kind,
         names: Option<ParameterList>,
     ) -> Result<Self> {
+        let name = name.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Internal,
+                "the statement was prepared under no name",
+            )
+        })?;
         Ok(Prepared {
             shape: RowShape::of(statement.columns())?,
             statement,
+            name,
             kind,
             names,
         })

@@ -19,6 +19,13 @@ use crate::pool::stats::{Counters, EndpointStats, Stats};
 use crate::pool::worker::Signal;
 use crate::process;
 
+/// How long the worker gives one of several endpoints, while it waits for it, to be connected to and to answer.
+const OWN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a call waits for a new connection to one of several endpoints at most, and a third of the time that it
+/// has left, before it turns to the next.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 pub(crate) struct Core {
     pub(crate) config: Config,
     pub(crate) backend: Box<dyn Backend>,
@@ -98,7 +105,9 @@ impl Core {
 
     fn lease_within(&self, aim: Aim<'_>, call: Call<'_>, now: Instant) -> Result<Lease> {
         let mut backoff = None;
+        // Those that have failed, and those of which all connections are in use, the last `full` ones.
         let mut avoid: Vec<Arc<str>> = Vec::new();
+        let mut full = Some(0);
         let mut causes = Vec::new();
         loop {
             let target = Target {
@@ -108,25 +117,61 @@ impl Core {
                 refresh: &|| self.signal.poke(),
             };
             let Some(route) = self.backend.route(&target, &call)? else {
-                return Err(none_left(causes));
+                match full.take() {
+                    None | Some(0) => return Err(none_left(causes)),
+                    // There is nothing but to wait.
+                    Some(count) => avoid.truncate(avoid.len() - count),
+                }
+                continue;
             };
             let endpoint = self.endpoint(&route.endpoint, route.exclusive)?;
-            match endpoint.checkout(&*self.backend, route.session, &call, now) {
+            let permit = endpoint.try_enter();
+            if permit.is_none()
+                && !route.exclusive
+                && let Some(count) = &mut full
+            {
+                *count += 1;
+                avoid.push(Arc::clone(endpoint.address()));
+                continue;
+            }
+            let others = || self.backend.has_others(endpoint.address(), &avoid);
+            // One that does not answer leaves time for the next ones.
+            let patience = || {
+                let left = call.deadline.remaining().unwrap_or(Duration::MAX);
+                (!route.exclusive && others()).then(|| (left / 3).min(PATIENCE))
+            };
+            let (backend, ready) = (&*self.backend, route.session);
+            match endpoint.checkout(backend, ready, permit, &call, &patience, now) {
                 Ok(lease) => {
                     self.counters.acquired();
                     return Ok(lease);
                 }
-                Err(Unavailable::Retired) => self.check_open()?,
+                Err(Unavailable::Retired | Unavailable::LeftOut) => self.check_open()?,
                 Err(Unavailable::Failed(error)) => {
+                    let has_time = call.check().is_ok();
                     if error.kind() == ErrorKind::PoolTimeout {
+                        // It has waited for another thread, and not for the endpoint.
+                        if has_time && !route.exclusive {
+                            continue;
+                        }
                         return Err(error);
                     }
+                    let error = if error.kind() == ErrorKind::Timeout && has_time {
+                        Error::new(
+                            ErrorKind::Connect,
+                            "no connection in good time; another instance may be quicker",
+                        )
+                        .with_source(error)
+                    } else {
+                        error
+                    };
                     self.report(endpoint.address(), &error);
                     if !is_passing(&error) || call.check().is_err() {
                         return Err(error.with_node(&**endpoint.address()));
                     }
                     if !route.exclusive {
-                        avoid.push(Arc::clone(endpoint.address()));
+                        let at = avoid.len() - full.unwrap_or(0);
+                        avoid.insert(at, Arc::clone(endpoint.address()));
                         causes.push(cause(endpoint.address(), error));
                         self.check_open()?;
                         continue;
@@ -250,9 +295,15 @@ impl Core {
 
     fn ping_one(&self, address: &Arc<str>, call: &Call<'_>) -> Result<()> {
         let endpoint = self.endpoint(address, false)?;
-        match endpoint.checkout(&*self.backend, None, call, Instant::now()) {
+        let permit = endpoint.try_enter();
+        let now = Instant::now();
+        match endpoint.checkout(&*self.backend, None, permit, call, &|| None, now) {
             Ok(mut lease) => lease.session()?.ping(call),
             Err(Unavailable::Failed(error)) => Err(error),
+            Err(Unavailable::LeftOut) => Err(Error::new(
+                ErrorKind::Connect,
+                "the instance has failed several times and is left out for now",
+            )),
             // It has just left the cluster.
             Err(Unavailable::Retired) => self.check_open(),
         }
@@ -276,6 +327,25 @@ impl Core {
             ));
             self.signal.poke();
         }
+        if self.backend.standing(endpoint).is_left_out {
+            let active = self.endpoints.lock().active.get(endpoint).cloned();
+            if let Some(endpoint) = active {
+                endpoint.leave_out();
+            }
+            // The worker tries it from now on.
+            self.signal.poke();
+        }
+    }
+
+    /// Tries one of the endpoints that are left out, if it is time to.
+    pub(crate) fn probe(&self, call: &Call<'_>) {
+        let Some(address) = self.backend.probe() else {
+            return;
+        };
+        let call = call.at_most(Deadline::after(OWN_TIMEOUT));
+        if let Err(error) = self.ping_one(&address, &call) {
+            self.report(&address, &error);
+        }
     }
 
     /// Keeps the least number of connections open.
@@ -297,7 +367,8 @@ impl Core {
             };
         }
         let mut kept = Ok(());
-        for address in &endpoints {
+        let is_sound = |address: &&Arc<str>| !self.backend.standing(address).is_left_out;
+        for address in endpoints.iter().filter(is_sound) {
             if let Err(error) = self.keep_min_of(address, false, call) {
                 self.report(address, &error);
                 kept = Err(error.with_node(&**address));
@@ -308,8 +379,9 @@ impl Core {
 
     fn keep_min_of(&self, address: &Arc<str>, exclusive: bool, call: &Call<'_>) -> Result<()> {
         let min = self.config.pool.min_conns;
+        let patience = (!exclusive).then_some(OWN_TIMEOUT);
         self.endpoint(address, exclusive)?
-            .keep_min(&*self.backend, min, call)
+            .keep_min(&*self.backend, min, patience, call)
     }
 
     pub(crate) fn reset(&self) {

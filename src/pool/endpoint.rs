@@ -83,6 +83,8 @@ pub(crate) struct Endpoint {
 pub(crate) enum Unavailable {
     /// The endpoint is no longer in use; another one may be.
     Retired,
+    /// The endpoint is left out for now; who waited for a connection to it should choose again.
+    LeftOut,
     /// The call failed.
     Failed(Error),
 }
@@ -126,16 +128,26 @@ impl Endpoint {
         &self.address
     }
 
+    /// The right to take a connection out, if it can be had at once.
+    pub(crate) fn try_enter(&self) -> Option<Permit> {
+        self.gate.try_enter()
+    }
+
     /// Takes a connection out: an idle one, or `ready`, or a new one. `now` is when the call began to ask for
     /// one, which is near enough to tell a connection's age.
+    ///
+    /// Without a permit it waits for one. `patience` is asked how long a new connection may take, and only where
+    /// one is made.
     pub(crate) fn checkout(
         self: &Arc<Self>,
         backend: &dyn Backend,
         ready: Option<Box<dyn Session>>,
+        permit: Option<Permit>,
         call: &Call<'_>,
+        patience: &dyn Fn() -> Option<Duration>,
         now: Instant,
     ) -> Result<Lease, Unavailable> {
-        let permit = match self.gate.try_enter() {
+        let permit = match permit {
             Some(permit) => permit,
             None => {
                 let start = Instant::now();
@@ -143,6 +155,7 @@ impl Endpoint {
                 self.counters.waited(start.elapsed());
                 entered.map_err(|refusal| match refusal {
                     Refusal::Closed => Unavailable::Retired,
+                    Refusal::SentAway => Unavailable::LeftOut,
                     Refusal::Ended(error) => Unavailable::Failed(error),
                 })?
             }
@@ -161,7 +174,7 @@ impl Endpoint {
         };
         // The slot may be one that somebody has just given back.
         if !self.is_usable(&mut slot, now) {
-            self.fill(&mut slot, backend, ready, call)
+            self.fill(&mut slot, backend, ready, patience(), call)
                 .map_err(Unavailable::Failed)?;
         }
         Ok(Lease::new(Arc::clone(self), slot, permit))
@@ -190,13 +203,14 @@ impl Endpoint {
         slot: &mut Slot,
         backend: &dyn Backend,
         ready: Option<Box<dyn Session>>,
+        patience: Option<Duration>,
         call: &Call<'_>,
     ) -> Result<()> {
         slot.session = None;
         let generation = self.generation.load(Ordering::Acquire);
         let session = match ready {
             Some(session) => session,
-            None => match backend.connect(&self.address, call) {
+            None => match backend.connect(&self.address, patience, call) {
                 Ok(session) => session,
                 Err(error) => {
                     self.counters.connect_failed();
@@ -217,8 +231,15 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Opens idle connections until there are `min`, as far as there is room.
-    pub(crate) fn keep_min(&self, backend: &dyn Backend, min: u32, call: &Call<'_>) -> Result<()> {
+    /// Opens idle connections until there are `min`, as far as there is room; each may take as long as `patience`
+    /// says.
+    pub(crate) fn keep_min(
+        &self,
+        backend: &dyn Backend,
+        min: u32,
+        patience: Option<Duration>,
+        call: &Call<'_>,
+    ) -> Result<()> {
         while self.slots.state().connections < min {
             let Some(_permit) = self.gate.try_enter() else {
                 return Ok(());
@@ -238,7 +259,7 @@ impl Endpoint {
                 None => self.wait_for_slot(call)?,
             };
             if slot.session.is_none() {
-                self.fill(&mut slot, backend, None, call)?;
+                self.fill(&mut slot, backend, None, patience, call)?;
             }
         }
         Ok(())
@@ -254,6 +275,16 @@ impl Endpoint {
     pub(crate) fn retire(&self) {
         self.gate.close();
         self.reset();
+    }
+
+    /// Sends waiters away and closes the idle connections, whose server is not to be trusted. Those in use, on
+    /// which it may yet answer, stay.
+    pub(crate) fn leave_out(&self) {
+        self.gate.send_away();
+        let mut idle: Vec<_> = std::iter::from_fn(|| self.slots.try_get()).collect();
+        for slot in &mut idle {
+            slot.session = None;
+        }
     }
 
     fn drop_idle(&self) {

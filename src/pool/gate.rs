@@ -29,6 +29,7 @@ struct State {
 struct Ticket {
     waker: Arc<Waker>,
     granted: AtomicBool,
+    sent_away: AtomicBool,
 }
 
 /// Why a caller was not let in.
@@ -36,6 +37,8 @@ struct Ticket {
 pub(crate) enum Refusal {
     /// The gate is closed for good.
     Closed,
+    /// Those who waited were sent away.
+    SentAway,
     /// The call ended first.
     Ended(Error),
 }
@@ -77,6 +80,7 @@ impl Gate {
         let ticket = Arc::new(Ticket {
             waker: Arc::clone(&waker),
             granted: AtomicBool::new(false),
+            sent_away: AtomicBool::new(false),
         });
         {
             let mut state = self.state.lock();
@@ -101,6 +105,7 @@ impl Gate {
             }
             let refusal = match waited {
                 _ if state.closed => Refusal::Closed,
+                _ if ticket.sent_away.load(Ordering::Acquire) => Refusal::SentAway,
                 Ok(()) => continue,
                 Err(error) => Refusal::Ended(self.ended(error)),
             };
@@ -133,6 +138,14 @@ impl Gate {
         let mut state = self.state.lock();
         state.closed = true;
         for ticket in &state.waiting {
+            ticket.waker.wake();
+        }
+    }
+
+    /// Sends all who wait away, once.
+    pub(crate) fn send_away(&self) {
+        for ticket in self.state.lock().waiting.drain(..) {
+            ticket.sent_away.store(true, Ordering::Release);
             ticket.waker.wake();
         }
     }
@@ -296,5 +309,21 @@ mod tests {
         };
         assert_eq!(error.kind(), ErrorKind::Cancelled);
         canceller.join().unwrap();
+    }
+
+    #[test]
+    fn those_who_wait_are_sent_away_once() {
+        let gate = Gate::new(1);
+        let permit = gate.try_enter().unwrap();
+        let refused = thread::scope(|scope| {
+            let waiter = scope.spawn(|| gate.enter(&late()));
+            wait_for_waiters(&gate, 1);
+            gate.send_away();
+            waiter.join().unwrap()
+        });
+        assert!(matches!(refused, Err(Refusal::SentAway)));
+        assert_eq!((gate.waiting(), gate.inside()), (0, 1));
+        drop(permit);
+        assert!(gate.enter(&soon()).is_ok());
     }
 }

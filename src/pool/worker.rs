@@ -1,9 +1,10 @@
 //! The worker: the one thread of a pool, which reads the topology and keeps the least number of
 //! connections.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -20,6 +21,9 @@ const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
 const REFRESH_RETRY: Duration = Duration::from_secs(1);
 /// The shortest time between two readings, however many errors ask for one.
 const REFRESH_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often it is seen whether an endpoint that is left out may be tried, while there are any.
+const PROBE_PERIOD: Duration = Duration::from_millis(250);
 
 /// Asks the worker to read the topology at once.
 #[derive(Default)]
@@ -43,9 +47,22 @@ impl Signal {
     }
 }
 
+/// Tells those who wait that the worker has ended.
+struct End(Arc<Done>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.done.store(true, Ordering::Release);
+        if let Some(watcher) = &*self.0.watcher.lock() {
+            watcher.wake();
+        }
+    }
+}
+
 /// The running worker thread.
 pub(crate) struct Worker {
     thread: Mutex<Option<JoinHandle<()>>>,
+    id: ThreadId,
     done: Arc<Done>,
 }
 
@@ -64,13 +81,28 @@ impl Worker {
             .spawn({
                 let done = Arc::clone(&done);
                 move || {
-                    run(&core, core.closing());
+                    // Dropped last, also where a function of the user's panics.
+                    let _end = End(done);
+                    while catch_unwind(AssertUnwindSafe(|| run(&core, core.closing()))).is_err() {
+                        core.counters.refreshed(false);
+                        // The panic hook has told of it; the pool goes on.
+                        let stop = core.closing();
+                        let Ok(_running) = stop.enter() else { break };
+                        let pause = Call {
+                            deadline: Deadline::after(REFRESH_RETRY),
+                            cancel: Some(stop),
+                            closing: None,
+                        };
+                        while Waker::current()
+                            .and_then(|waker| pause.wait(&waker))
+                            .is_ok()
+                        {}
+                        if stop.is_cancelled() {
+                            break;
+                        }
+                    }
                     *core.signal.waker.lock() = None;
                     drop(core);
-                    done.done.store(true, Ordering::Release);
-                    if let Some(watcher) = &*done.watcher.lock() {
-                        watcher.wake();
-                    }
                 }
             })
             .map_err(|error| {
@@ -78,6 +110,7 @@ impl Worker {
                     .with_source(error)
             })?;
         Ok(Worker {
+            id: thread.thread().id(),
             thread: Mutex::new(Some(thread)),
             done,
         })
@@ -85,7 +118,13 @@ impl Worker {
 
     /// Waits for the end of the worker of a pool that was closed, until `deadline`; false if it has not ended
     /// by then, which takes a dial function or a node store of the user's that does not return.
+    ///
+    /// Called on the worker itself, by a function of the user's that closes or drops the pool, it waits for
+    /// nothing: the worker ends when that function has returned.
     pub(crate) fn wait(&self, deadline: Deadline) -> bool {
+        if std::thread::current().id() == self.id {
+            return false;
+        }
         let thread = match deadline.instant() {
             Some(instant) => self.thread.try_lock_until(instant),
             None => Some(self.thread.lock()),
@@ -126,6 +165,7 @@ fn run(core: &Core, stop: &CancelHandle) {
     let Ok(_running) = stop.enter() else { return };
     let mut next_refresh = Deadline::after(Duration::ZERO);
     let mut next_check = Deadline::after(Duration::ZERO);
+    let mut next_probe = Deadline::NONE;
     let mut failing = false;
     loop {
         if stop.is_cancelled() {
@@ -175,13 +215,20 @@ fn run(core: &Core, stop: &CancelHandle) {
             }
             next_check = Deadline::after(core.config.pool.health_check_period);
         }
+        if next_probe.has_passed() {
+            core.probe(&call);
+        }
+        next_probe = match core.backend.leaves_out() {
+            true => Deadline::after(PROBE_PERIOD),
+            false => Deadline::NONE,
+        };
         if asked {
             // Many errors at once ask for one reading.
             let call = call.at_most(Deadline::after(REFRESH_PAUSE));
             while call.wait(&waker).is_ok() {}
         }
         let call = Call {
-            deadline: next_refresh.min(next_check),
+            deadline: next_refresh.min(next_check).min(next_probe),
             cancel: Some(stop),
             closing: None,
         };

@@ -530,7 +530,11 @@ fn a_transaction_is_open_where_its_text_says_so() {
         ("", "savepoint a; release a", false),
         ("begin", "savepoint a; release a", true),
         ("begin", "commit; savepoint a; release a", false),
-        ("begin", "rollback; savepoint a; savepoint b; rollback to a", true),
+        (
+            "begin",
+            "rollback; savepoint a; savepoint b; rollback to a",
+            true,
+        ),
         ("begin", "select 'commit;'", true),
     ] {
         let database = database();

@@ -31,7 +31,11 @@ mod transaction;
 #[cfg(any(test, fuzzing))]
 #[cfg_attr(
     not(test),
-    allow(dead_code, reason = "the fuzz target takes the comparison alone")
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "the fuzz target takes the comparison alone"
+    )
 )]
 pub(crate) mod against_sqlite;
 

@@ -77,11 +77,6 @@ impl Health {
         self.breaker.admit(now) != Admission::Refuse
     }
 
-    /// The same without taking the probe.
-    pub(crate) fn would_admit(&self, now: Instant) -> bool {
-        self.breaker.would_admit(now)
-    }
-
     /// The moving average of its answers, where they are measured.
     pub(crate) fn latency(&self, now: Instant) -> Option<Duration> {
         self.latency.value(now)
@@ -116,7 +111,7 @@ mod tests {
         let later = now + 61_000 * MS;
         assert!(health.admits(later) && !health.admits(later));
         assert!(!health.timed_out(later));
-        assert!(!health.would_admit(later + 500 * MS) && health.would_admit(later + 1000 * MS));
+        assert!(!health.admits(later + 500 * MS) && health.admits(later + 1000 * MS));
         health.heard();
         assert!(!health.is_left_out() && !health.is_doubtful());
     }

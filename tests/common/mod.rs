@@ -11,6 +11,7 @@ pub mod fake;
 pub mod latency;
 pub mod pg_raw;
 pub mod pico_on_postgres;
+pub mod pico_servers;
 pub mod picodata;
 pub mod postgres;
 pub mod proxy;

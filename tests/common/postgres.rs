@@ -253,6 +253,19 @@ impl PostgresCluster {
         self.end(Signal::QUIT);
     }
 
+    /// Kills all processes of the server at once: nobody is told, and nothing is tidied up.
+    pub fn kill(&mut self) {
+        // It begins no further process while those that it has are looked for.
+        self.signal_server(Signal::STOP);
+        self.signal_all(Signal::KILL);
+        let Some(mut child) = self.server.take() else {
+            return;
+        };
+        child.wait().unwrap();
+        // What the file says of the server that was killed would be taken for the word of the next one.
+        let _ = fs::remove_file(self.data().join("postmaster.pid"));
+    }
+
     fn end(&mut self, signal: Signal) {
         let Some(mut child) = self.server.take() else {
             return;
@@ -278,6 +291,12 @@ impl PostgresCluster {
     /// Lets frozen processes go on.
     pub fn thaw(&self) {
         self.signal_all(Signal::CONT);
+    }
+
+    fn signal_server(&self, signal: Signal) {
+        if let Some(child) = &self.server {
+            let _ = kill_process(Pid::from_child(child), signal);
+        }
     }
 
     fn signal_all(&self, signal: Signal) {

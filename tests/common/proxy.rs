@@ -67,6 +67,8 @@ struct Settings {
     refuse: bool,
     /// Bytes to the client that may still pass before the connection that sends them is cut.
     cut_after: Option<u64>,
+    /// The same, but the connection is kept, and no byte moves on it any more.
+    stall: bool,
     orders: Orders,
 }
 
@@ -81,7 +83,12 @@ struct Orders {
 
 impl Proxy {
     pub fn start(target: &str) -> Proxy {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Proxy::start_at("127.0.0.1:0", target)
+    }
+
+    /// The same at an address of this machine.
+    pub fn start_at(address: &str, target: &str) -> Proxy {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
         shared.settings().target = target.into();
@@ -131,7 +138,21 @@ impl Proxy {
     /// Lets this many more bytes pass to clients, all connections together, then ends the connection that
     /// carried the last of them. Works once.
     pub fn cut_after(&self, bytes: u64) {
-        self.shared.settings().cut_after = Some(bytes);
+        let mut settings = self.shared.settings();
+        settings.cut_after = Some(bytes);
+        settings.stall = false;
+    }
+
+    /// The same, but that connection stays open and moves no byte any more, as with a server that hangs there.
+    pub fn stall_after(&self, bytes: u64) {
+        let mut settings = self.shared.settings();
+        settings.cut_after = Some(bytes);
+        settings.stall = true;
+    }
+
+    /// Whether [`cut_after`](Proxy::cut_after) or [`stall_after`](Proxy::stall_after) is still to happen.
+    pub fn is_armed(&self) -> bool {
+        self.shared.settings().cut_after.is_some()
     }
 
     /// Ends one direction of the open connections: who reads there sees the end, the other one goes on.
@@ -293,7 +314,11 @@ impl<'a> Connection<'a> {
             let cut = settings.cut_after;
             let written = self.to_client.write(&mut self.client, cut)?;
             if cut.is_some() && self.count_down(written) {
-                return self.cut();
+                return if settings.stall {
+                    self.stall()
+                } else {
+                    self.cut()
+                };
             }
         }
         Ok(())
@@ -386,7 +411,16 @@ impl<'a> Connection<'a> {
     fn cut(&mut self) -> io::Result<()> {
         self.server.shutdown(Shutdown::Both)?;
         self.client.shutdown(Shutdown::Write)?;
-        let end = Instant::now() + Duration::from_secs(2);
+        self.drain(Instant::now() + Duration::from_secs(2))
+    }
+
+    /// Leaves the connection as it is until the client gives it up.
+    fn stall(&mut self) -> io::Result<()> {
+        self.drain(Instant::now() + Duration::from_secs(60))
+    }
+
+    /// Reads what the client sends, and forgets it, until the client closes.
+    fn drain(&mut self, end: Instant) -> io::Result<()> {
         let mut ignored = [0; 4096];
         while !self.shared.stopping() && Instant::now() < end {
             match self.client.read(&mut ignored) {

@@ -21,6 +21,10 @@ pub enum Step {
     Handshake,
     /// Reads this many whole dqlite messages.
     Frames(usize),
+    /// Reads the message that opens a conversation in PostgreSQL's protocol.
+    Startup,
+    /// Reads this many of its messages.
+    Messages(usize),
     /// Sends bytes.
     Send(Vec<u8>),
     /// Waits.
@@ -185,6 +189,15 @@ impl Player {
                     self.read(words as usize * 8)?;
                 }
             }
+            Step::Startup => {
+                self.read_message()?;
+            }
+            Step::Messages(count) => {
+                for _ in 0..*count {
+                    self.read(1)?;
+                    self.read_message()?;
+                }
+            }
             Step::Send(bytes) => self.send(bytes)?,
             Step::Pause(time) => thread::sleep(*time),
             Step::Close => return Ok(false),
@@ -221,6 +234,14 @@ impl Player {
             }
         }
         Ok(bytes)
+    }
+
+    /// A length that counts itself, and what it says.
+    fn read_message(&mut self) -> io::Result<()> {
+        let length = self.read(4)?;
+        let length = u32::from_be_bytes(length.try_into().unwrap());
+        self.read(length as usize - 4)?;
+        Ok(())
     }
 
     fn send(&mut self, mut bytes: &[u8]) -> io::Result<()> {

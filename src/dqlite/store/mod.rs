@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
 
+use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 
 pub use memory::MemoryNodeStore;
@@ -115,6 +116,25 @@ pub trait NodeStore: Send + Sync {
     /// a store without nodes would leave every client of it without a way back. [`ErrorKind::Store`] if the
     /// store cannot be written; it then holds what it held before.
     fn set(&self, nodes: &[NodeInfo]) -> Result<()>;
+
+    /// As [`get`](NodeStore::get), for a call that ends at `deadline`. A store that may have to wait waits no
+    /// longer; the others need not have this method.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](NodeStore::get); the deadline passed.
+    fn get_within(&self, _deadline: Deadline) -> Result<Vec<NodeInfo>> {
+        self.get()
+    }
+
+    /// As [`set`](NodeStore::set), for a call that ends at `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`set`](NodeStore::set); the deadline passed.
+    fn set_within(&self, nodes: &[NodeInfo], _deadline: Deadline) -> Result<()> {
+        self.set(nodes)
+    }
 }
 
 impl dyn NodeStore {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use lru::LruCache;
 use parking_lot::{Mutex, RwLock};
 
-use crate::backend::Session;
+use crate::backend::{Session, ShardingSource, TableSharding};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::flight::Flight;
 use crate::net::wait::Call;
@@ -74,11 +74,6 @@ impl Sharding {
     /// Where sessions put what they learn of statements.
     pub(crate) fn statement_keys(&self) -> Option<&Arc<StatementKeys>> {
         self.keys.as_ref()
-    }
-
-    /// Lets one thread at a time read the key of a table.
-    pub(crate) fn reading(&self) -> &Flight {
-        &self.reading
     }
 
     /// The master of the bucket that a statement with these parameters is for; `None` where that is not known.
@@ -196,24 +191,80 @@ impl Sharding {
         }
     }
 
-    /// The sharding key of a table, if it was read already.
-    pub(crate) fn known(&self, table: &str) -> Option<Arc<TableKey>> {
-        self.forget_outdated();
-        self.tables.lock().keys.get(table).cloned()
+    /// Forgets the keys of tables if the schema has changed since they were read.
+    fn check_schema(&self, session: &mut dyn Session, call: &Call<'_>) -> Result<()> {
+        let mut schema = None;
+        optional(read(session, SCHEMA, call, |row| {
+            schema = decode_schema(row)
+        }))?;
+        let mut tables = self.tables.lock();
+        // Where it is not told, nothing is known to be up to date.
+        if schema.is_none() || schema != tables.schema {
+            tables.keys.clear();
+            tables.schema = schema;
+        }
+        Ok(())
     }
 
-    /// Reads the sharding key of a table.
-    ///
+    fn read_tier(
+        &self,
+        tier: &Arc<str>,
+        session: &mut dyn Session,
+        call: &Call<'_>,
+    ) -> Result<Arc<Buckets>> {
+        let mut told = None;
+        let mut fault = optional(read(session, &discovery::buckets(tier), call, |row| {
+            told = row.first().and_then(text).map(|map| BucketMap::parse(&map));
+        }))?;
+        let map = match told.transpose() {
+            Ok(map) => map,
+            Err(error) => {
+                fault = Some(error);
+                None
+            }
+        };
+        let mut count = map.as_ref().and_then(BucketMap::bucket_count);
+        if count.is_none() {
+            // An ordinary user may not read it.
+            let refused = optional(read(session, TIERS, call, |row| {
+                let told = decode_tier(row).filter(|(name, _)| name == tier);
+                count = count.or(told.map(|(_, count)| count));
+            }))?;
+            fault = fault.or(refused);
+        }
+        let buckets = Arc::new(Buckets {
+            read: Instant::now(),
+            map,
+            count,
+            fault,
+        });
+        let known = Some(Arc::clone(&buckets));
+        self.tiers.write().insert(Arc::clone(tier), known);
+        Ok(buckets)
+    }
+}
+
+impl ShardingSource for Sharding {
+    fn reading(&self) -> &Flight {
+        &self.reading
+    }
+
+    fn known(&self, table: &str) -> Option<Arc<dyn TableSharding>> {
+        self.forget_outdated();
+        let key = self.tables.lock().keys.get(table).cloned();
+        key.map(|key| key as Arc<dyn TableSharding>)
+    }
+
     /// # Errors
     ///
     /// [`ErrorKind::Unsupported`]: the table is not sharded, the server shards no tables, or it tells too little.
     /// [`ErrorKind::Database`]: there is no such table, or the server refuses to tell.
-    pub(crate) fn read_table(
+    fn read_table(
         &self,
         table: &str,
         session: &mut dyn Session,
         call: &Call<'_>,
-    ) -> Result<Arc<TableKey>> {
+    ) -> Result<Arc<dyn TableSharding>> {
         self.check_schema(session, call)?;
         let mut found = None;
         let refused = optional(read(session, &discovery::table(table), call, |row| {
@@ -269,57 +320,5 @@ impl Sharding {
         let key = Arc::new(key);
         self.tables.lock().keys.put(table.into(), Arc::clone(&key));
         Ok(key)
-    }
-
-    /// Forgets the keys of tables if the schema has changed since they were read.
-    fn check_schema(&self, session: &mut dyn Session, call: &Call<'_>) -> Result<()> {
-        let mut schema = None;
-        optional(read(session, SCHEMA, call, |row| {
-            schema = decode_schema(row)
-        }))?;
-        let mut tables = self.tables.lock();
-        // Where it is not told, nothing is known to be up to date.
-        if schema.is_none() || schema != tables.schema {
-            tables.keys.clear();
-            tables.schema = schema;
-        }
-        Ok(())
-    }
-
-    fn read_tier(
-        &self,
-        tier: &Arc<str>,
-        session: &mut dyn Session,
-        call: &Call<'_>,
-    ) -> Result<Arc<Buckets>> {
-        let mut told = None;
-        let mut fault = optional(read(session, &discovery::buckets(tier), call, |row| {
-            told = row.first().and_then(text).map(|map| BucketMap::parse(&map));
-        }))?;
-        let map = match told.transpose() {
-            Ok(map) => map,
-            Err(error) => {
-                fault = Some(error);
-                None
-            }
-        };
-        let mut count = map.as_ref().and_then(BucketMap::bucket_count);
-        if count.is_none() {
-            // An ordinary user may not read it.
-            let refused = optional(read(session, TIERS, call, |row| {
-                let told = decode_tier(row).filter(|(name, _)| name == tier);
-                count = count.or(told.map(|(_, count)| count));
-            }))?;
-            fault = fault.or(refused);
-        }
-        let buckets = Arc::new(Buckets {
-            read: Instant::now(),
-            map,
-            count,
-            fault,
-        });
-        let known = Some(Arc::clone(&buckets));
-        self.tiers.write().insert(Arc::clone(tier), known);
-        Ok(buckets)
     }
 }

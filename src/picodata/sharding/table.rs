@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::backend::TableSharding;
 use crate::error::{Error, ErrorKind, Result};
 use crate::params::ParamsRef;
 use crate::picodata::sharding::{Distribution, HashKey, Hashing};
@@ -55,32 +56,6 @@ impl TableKey {
             spread,
             bucket_count,
         })
-    }
-
-    pub(crate) fn table(&self) -> &str {
-        &self.table
-    }
-
-    pub(crate) fn tier(&self) -> &str {
-        &self.tier
-    }
-
-    pub(crate) fn columns(&self) -> &[String] {
-        &self.columns
-    }
-
-    /// The bucket, from 1 to the number of buckets, of a row with these values in the columns of the key.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Misuse`]: a column without a value, or a value without a column.
-    /// [`ErrorKind::Conversion`]: a value that the column cannot have. Both name the column.
-    pub(crate) fn bucket(&self, params: ParamsRef<'_>) -> Result<u64> {
-        let bucket = match params {
-            ParamsRef::Positional(values) => self.bucket_of(values),
-            ParamsRef::Named(named) => self.bucket_of(&self.in_order(named)?),
-        };
-        bucket.map_err(|error| error.context(format_args!("the table {:?}", self.table)))
     }
 
     fn bucket_of(&self, values: &[ValueRef<'_>]) -> Result<u64> {
@@ -152,6 +127,28 @@ impl TableKey {
             }
         }
         Ok(all)
+    }
+}
+
+impl TableSharding for TableKey {
+    fn table(&self) -> &str {
+        &self.table
+    }
+
+    fn tier(&self) -> &str {
+        &self.tier
+    }
+
+    fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    fn bucket(&self, params: ParamsRef<'_>) -> Result<u64> {
+        let bucket = match params {
+            ParamsRef::Positional(values) => self.bucket_of(values),
+            ParamsRef::Named(named) => self.bucket_of(&self.in_order(named)?),
+        };
+        bucket.map_err(|error| error.context(format_args!("the table {:?}", self.table)))
     }
 }
 

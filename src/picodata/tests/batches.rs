@@ -169,3 +169,25 @@ fn rows_of_a_batch_may_be_skipped() {
     assert_eq!(session.rows().unwrap(), [[Value::Int(2)]]);
     session.check();
 }
+
+#[test]
+fn a_batch_of_prepared_statements_with_rows_and_an_error_amid_them() {
+    let cluster = shared();
+    let mut session = open(&cluster);
+    let sql = "SELECT n, 1 / ($1 - n) FROM generate_series(1, 3) AS n";
+    for round in 0..3 {
+        let mut batch = Batch::new();
+        for divisor in [9, 3, 9] {
+            batch.queue(sql, (divisor,)).unwrap();
+        }
+        let answers = run(&mut session, &batch);
+        let rows: Vec<_> = answers
+            .iter()
+            .map(|answer| answer.as_ref().map(Vec::len).ok())
+            .collect();
+        assert_eq!(rows, [Some(3), None, Some(3)], "round {round}");
+        let error = answers[1].as_ref().unwrap_err();
+        assert_eq!(error.sqlstate(), Some("22012"));
+        session.check();
+    }
+}

@@ -165,8 +165,9 @@ fn errors_are_told_by_their_text_where_there_is_nothing_else() {
 fn a_server_without_a_key_is_left_behind() {
     let (address, server) = serve(&[]);
     let mut session = open_at(&address);
-    let call = Call::until(Deadline::after(Duration::from_millis(50)));
     let sql = "INSERT INTO t VALUES (1)";
+    session.0.prepare(sql, &seconds(20)).unwrap();
+    let call = Call::until(Deadline::after(Duration::from_millis(50)));
     let error = session
         .0
         .exec(sql, ParamsRef::Positional(&[]), &call)

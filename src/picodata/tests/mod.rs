@@ -4,6 +4,7 @@ mod batches;
 mod connecting;
 mod deadlines;
 mod manners;
+mod membership;
 mod running;
 mod values;
 

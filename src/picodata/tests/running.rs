@@ -360,3 +360,41 @@ fn an_idle_session_takes_what_it_did_not_ask_for() {
     });
     assert!(session.0.is_broken());
 }
+
+#[test]
+fn an_error_amid_rows_comes_after_them() {
+    let cluster = shared();
+    let mut session = open(&cluster);
+    for rows in [1i64, 100, 50_000] {
+        let sql = "SELECT n, 1 / ($1 - n) FROM generate_series(1, 100000) AS n";
+        let params = [crate::ValueRef::Int(rows + 1)];
+        session
+            .0
+            .query(sql, ParamsRef::Positional(&params), &seconds(20))
+            .unwrap();
+        for number in 1..=rows {
+            assert!(session.advance(&seconds(20)).unwrap());
+            assert_eq!(session.row().get::<i64>(0).unwrap(), number);
+        }
+        let error = session.advance(&seconds(20)).unwrap_err();
+        assert_eq!(error.sqlstate(), Some("22012"), "{error:?}");
+        assert_eq!(error.outcome(), Outcome::Rejected);
+        session.check();
+    }
+}
+
+#[test]
+fn a_row_larger_than_all_buffers() {
+    let cluster = shared();
+    let mut session = open(&cluster);
+    let sql = "SELECT repeat('x', $1), 7, 1.5::numeric FROM generate_series(1, 2)";
+    for len in [10, 60_000, 65_536, 200_000, 20_000_000] {
+        let rows = session.query(sql, (len,)).unwrap();
+        assert_eq!(rows.len(), 2);
+        for row in rows {
+            assert!(matches!(&row[0], Value::Text(text) if text.len() == len as usize));
+            assert_eq!(row[1..], [Value::Int(7), Value::Decimal("1.5".into())]);
+        }
+    }
+    session.check();
+}

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::{NodeInfo, NodeStore, checked};
+use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use table::Table;
 
@@ -81,15 +82,25 @@ impl SqliteNodeStore {
         }
     }
 
-    fn with_connection<T>(&self, call: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
-        let Some(mut connection) = self.connection.try_lock_for(self.busy_timeout) else {
+    fn with_connection<T>(
+        &self,
+        deadline: Deadline,
+        call: impl FnOnce(&mut Connection) -> Result<T>,
+    ) -> Result<T> {
+        let left = deadline.remaining().unwrap_or(self.busy_timeout);
+        let end = Deadline::after(self.busy_timeout.min(left));
+        let Some(mut connection) = self.connection.try_lock_for(self.busy_timeout.min(left)) else {
             let message = format!(
                 "{}: other threads have used the store for {:?}; try again, or raise the busy timeout",
                 self.table.path.display(),
-                self.busy_timeout
+                self.busy_timeout.min(left)
             );
             return Err(Error::new(ErrorKind::Store, message));
         };
+        // SQLite sleeps in steps that it does not cut short, of up to 100 ms for a long timeout.
+        connection
+            .busy_timeout(end.remaining().unwrap_or_default())
+            .map_err(|error| self.table.failed("open", error))?;
         call(&mut connection)
     }
 }
@@ -105,12 +116,20 @@ impl std::fmt::Debug for SqliteNodeStore {
 
 impl NodeStore for SqliteNodeStore {
     fn get(&self) -> Result<Vec<NodeInfo>> {
-        self.with_connection(|connection| self.table.get(connection))
+        self.get_within(Deadline::NONE)
     }
 
     fn set(&self, nodes: &[NodeInfo]) -> Result<()> {
+        self.set_within(nodes, Deadline::NONE)
+    }
+
+    fn get_within(&self, deadline: Deadline) -> Result<Vec<NodeInfo>> {
+        self.with_connection(deadline, |connection| self.table.get(connection))
+    }
+
+    fn set_within(&self, nodes: &[NodeInfo], deadline: Deadline) -> Result<()> {
         let nodes = checked(nodes)?;
-        self.with_connection(|connection| self.table.set(connection, nodes))
+        self.with_connection(deadline, |connection| self.table.set(connection, nodes))
     }
 }
 

@@ -404,3 +404,37 @@ fn the_longest_busy_timeout_is_taken() {
         .open()
         .unwrap();
 }
+
+#[test]
+fn a_locked_store_is_given_up_at_the_deadline_of_the_call() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("servers.db");
+    let store = SqliteNodeStore::open(&path).unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let began = std::time::Instant::now();
+    let limit = Duration::from_millis(100);
+    let error = store.get_within(Deadline::after(limit)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Store);
+    assert!(
+        began.elapsed() < limit + Duration::from_millis(400),
+        "{:?}",
+        began.elapsed()
+    );
+    let nodes = [crate::dqlite::store::NodeInfo {
+        id: 1,
+        address: "a:1".into(),
+        role: Default::default(),
+    }];
+    let error = store
+        .set_within(&nodes, Deadline::after(limit))
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Store);
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
+    other.execute_batch("COMMIT").unwrap();
+    store.get().unwrap();
+}

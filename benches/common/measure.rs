@@ -8,7 +8,7 @@ use rustix::time::{ClockId, clock_gettime};
 /// What one run of a contender cost for each of its operations, in microseconds.
 #[derive(Debug, Clone, Copy)]
 struct Cost {
-    /// User and system time of this process, with all its threads. The node is a process of its own.
+    /// User and system time of this process, with all its threads. The server is another process.
     cpu: f64,
     wall: f64,
 }

@@ -1,0 +1,91 @@
+// Package dqlite is a driver of database/sql for dqlite, SQLite replicated by raft: a program that was written for
+// go-dqlite moves over by changing the path of its import.
+//
+//	store := dqlite.NewInmemServerStore()
+//	store.Set(ctx, []dqlite.ServerInfo{{Address: "10.0.0.1:9001"}})
+//	d, err := dqlite.NewDriver(store)
+//	sql.Register("dqlite", d)
+//	db, err := sql.Open("dqlite", "app")
+//
+// (A program of its own opens a URL instead: package quorate, sql.Open("quorate", "dqlite://10.0.0.1:9001/app").)
+//
+// What differs, on purpose: driver.ErrBadConn, which makes database/sql run a statement again, is claimed only where the
+// statement was not sent; every error of a statement is a *quorate.Error that says what became of it; a wrong number of
+// parameters is refused; a statement that meets another one's lock is repeated for `busy_timeout` (5 s).
+package dqlite
+
+import (
+	"context"
+	"net"
+
+	"github.com/quorate/quorate/bindings/go/internal/capi"
+	"github.com/quorate/quorate/bindings/go/internal/sqldriver"
+)
+
+// The types of database/sql's driver interface.
+type (
+	// Conn is a connection to the leader.
+	Conn = sqldriver.Conn
+	// Stmt is a prepared statement, bound to a Conn and not used by several goroutines at once.
+	Stmt = sqldriver.Stmt
+	// Tx is a transaction.
+	Tx = sqldriver.Tx
+	// Rows are the answer to a query.
+	Rows = sqldriver.Rows
+	// Result is what a statement has done.
+	Result = sqldriver.Result
+)
+
+// DriverError is SQLite's extended result code for an error, and what the server says; errors.As finds it in an error.
+type DriverError = capi.DriverError
+
+// ErrNoAvailableLeader is what errors.Is finds in the error of a call for which no leader was found in time.
+var ErrNoAvailableLeader = capi.ErrNoLeader
+
+// ServerInfo holds information about a single server.
+type ServerInfo = capi.Node
+
+// Role is what a server does in its cluster.
+type Role = capi.Role
+
+// The roles of servers.
+const (
+	// Voter replicates the data and takes part in elections.
+	Voter = capi.Voter
+	// StandBy replicates the data without a vote.
+	StandBy = capi.StandBy
+	// Spare neither replicates nor votes.
+	Spare = capi.Spare
+)
+
+// DialFunc makes a connection to the server at address. Several goroutines call it at once.
+type DialFunc = func(ctx context.Context, address string) (net.Conn, error)
+
+// LogLevel says how much a message matters.
+type LogLevel int
+
+// Available logging levels.
+const (
+	LogDebug LogLevel = iota
+	LogInfo
+	LogWarn
+	LogError
+)
+
+// String is the level as a word.
+func (l LogLevel) String() string {
+	if l < LogDebug || l > LogError {
+		return "UNKNOWN"
+	}
+	return [...]string{"DEBUG", "INFO", "WARN", "ERROR"}[l]
+}
+
+// LogFunc is told what the driver does. Several goroutines call it at once.
+type LogFunc func(level LogLevel, format string, args ...interface{})
+
+// logTo gives the library's messages to a function of the user's.
+func logTo(log LogFunc) func(level int, message string) {
+	return func(level int, message string) {
+		log(LogError-LogLevel(level)+1, "%s", message)
+	}
+}

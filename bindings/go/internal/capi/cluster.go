@@ -1,0 +1,130 @@
+package capi
+
+// #include "shim.h"
+import "C"
+
+import (
+	"context"
+	"runtime"
+	"unsafe"
+)
+
+// Cluster administers a dqlite cluster: each call finds the leader, and uses a connection of its own. Any goroutine may
+// use it.
+type Cluster struct {
+	handle *C.quorate_cluster
+}
+
+// NewCluster makes a client from a configuration. Nothing is dialled.
+func NewCluster(config *Config) (*Cluster, error) {
+	var handle *C.quorate_cluster
+	var native *C.quorate_error
+	status := C.quorate_cluster_new(config.handle, &handle, &native)
+	runtime.KeepAlive(config)
+	if err := failed(nil, status, native); err != nil {
+		return nil, err
+	}
+	c := &Cluster{handle: handle}
+	runtime.SetFinalizer(c, func(c *Cluster) { C.quorate_cluster_free(c.handle) })
+	return c, nil
+}
+
+func (c *Cluster) call(ctx context.Context, f func(b *bounds, native **C.quorate_error) C.quorate_status) error {
+	b, err := bound(ctx)
+	if err != nil {
+		return err
+	}
+	defer b.release()
+	var native *C.quorate_error
+	status := f(&b, &native)
+	runtime.KeepAlive(c)
+	return failed(ctx, status, native)
+}
+
+// Leader is the address of the leader.
+func (c *Cluster) Leader(ctx context.Context) (string, error) {
+	var buffer *C.quorate_buffer
+	err := c.call(ctx, func(b *bounds, native **C.quorate_error) C.quorate_status {
+		return C.quorate_cluster_leader(c.handle, b.timeout, b.handle(), &buffer, native)
+	})
+	if err != nil {
+		return "", err
+	}
+	return takeBuffer(buffer), nil
+}
+
+// Nodes are the nodes of the cluster, as the leader lists them.
+func (c *Cluster) Nodes(ctx context.Context) ([]Node, error) {
+	var list *C.quorate_nodes
+	err := c.call(ctx, func(b *bounds, native **C.quorate_error) C.quorate_status {
+		return C.quorate_cluster_nodes(c.handle, b.timeout, b.handle(), &list, native)
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer C.quorate_nodes_free(list)
+	return readNodes(list), nil
+}
+
+// Add adds a node, as a spare.
+func (c *Cluster) Add(ctx context.Context, id uint64, address string) error {
+	defer runtime.KeepAlive(address)
+	return c.call(ctx, func(b *bounds, native **C.quorate_error) C.quorate_status {
+		return C.quorate_cluster_add(c.handle, C.uint64_t(id), stringData(address), C.size_t(len(address)), b.timeout,
+			b.handle(), native)
+	})
+}
+
+// Assign gives a node a role.
+func (c *Cluster) Assign(ctx context.Context, id uint64, role Role) error {
+	return c.call(ctx, func(b *bounds, native **C.quorate_error) C.quorate_status {
+		return C.quorate_cluster_assign(c.handle, C.uint64_t(id), C.int32_t(role), b.timeout, b.handle(), native)
+	})
+}
+
+// Remove removes a node.
+func (c *Cluster) Remove(ctx context.Context, id uint64) error {
+	return c.call(ctx, func(b *bounds, native **C.quorate_error) C.quorate_status {
+		return C.quorate_cluster_remove(c.handle, C.uint64_t(id), b.timeout, b.handle(), native)
+	})
+}
+
+// Transfer passes the leadership to the voter id, or to any if it is 0.
+func (c *Cluster) Transfer(ctx context.Context, id uint64) error {
+	return c.call(ctx, func(b *bounds, native **C.quorate_error) C.quorate_status {
+		return C.quorate_cluster_transfer(c.handle, C.uint64_t(id), b.timeout, b.handle(), native)
+	})
+}
+
+// File is a file of a database.
+type File struct {
+	Name string
+	Data []byte
+}
+
+// Dump copies the files of the database called name.
+func (c *Cluster) Dump(ctx context.Context, name string) ([]File, error) {
+	var dump *C.quorate_dump
+	defer runtime.KeepAlive(name)
+	err := c.call(ctx, func(b *bounds, native **C.quorate_error) C.quorate_status {
+		return C.quorate_cluster_dump(c.handle, stringData(name), C.size_t(len(name)), b.timeout, b.handle(), &dump,
+			native)
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer C.quorate_dump_free(dump)
+	var files []File
+	for index := C.size_t(0); index < C.quorate_dump_len(dump); index++ {
+		var name, data *C.char
+		var nameLength, dataLength C.size_t
+		var native *C.quorate_error
+		status := C.quorate_dump_get(dump, index, &name, &nameLength, &data, &dataLength, &native)
+		if err := failed(nil, status, native); err != nil {
+			return nil, err
+		}
+		bytes := append([]byte{}, goBytes(unsafe.Pointer(data), dataLength)...)
+		files = append(files, File{Name: textAt(name, nameLength), Data: bytes})
+	}
+	return files, nil
+}

@@ -1,0 +1,6 @@
+//go:build quorate_static
+
+package capi
+
+// #cgo pkg-config: quorate-static
+import "C"

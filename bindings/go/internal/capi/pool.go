@@ -1,0 +1,277 @@
+package capi
+
+// #include "shim.h"
+import "C"
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"time"
+	"unsafe"
+
+	"github.com/quorate/quorate/bindings/go/internal/value"
+)
+
+// Result is what a statement without rows has done.
+type Result struct {
+	LastInsertID int64
+	RowsAffected uint64
+}
+
+// Statement is a text with its parameters.
+type Statement struct {
+	SQL  string
+	Args []value.Value
+}
+
+// Stat is a figure of a pool.
+type Stat int32
+
+// The figures of a pool; see quorate_stat in quorate.h.
+const (
+	StatMaxConns        Stat = C.QUORATE_STAT_MAX_CONNS
+	StatConnections     Stat = C.QUORATE_STAT_CONNECTIONS
+	StatIdle            Stat = C.QUORATE_STAT_IDLE
+	StatInUse           Stat = C.QUORATE_STAT_IN_USE
+	StatWaiting         Stat = C.QUORATE_STAT_WAITING
+	StatAcquires        Stat = C.QUORATE_STAT_ACQUIRES
+	StatWaits           Stat = C.QUORATE_STAT_WAITS
+	StatWaitNanoseconds Stat = C.QUORATE_STAT_WAIT_NANOSECONDS
+	StatConnects        Stat = C.QUORATE_STAT_CONNECTS
+	StatConnectFailures Stat = C.QUORATE_STAT_CONNECT_FAILURES
+	StatFailures        Stat = C.QUORATE_STAT_FAILURES
+	StatLeaderChanges   Stat = C.QUORATE_STAT_LEADER_CHANGES
+	StatRefreshes       Stat = C.QUORATE_STAT_REFRESHES
+	StatRefreshFailures Stat = C.QUORATE_STAT_REFRESH_FAILURES
+	StatInstances       Stat = C.QUORATE_STAT_INSTANCES
+	StatUsableInstances Stat = C.QUORATE_STAT_USABLE_INSTANCES
+)
+
+// Pool is a pool of connections to a cluster. Any goroutine may use it.
+type Pool struct {
+	// mu keeps the handle from being freed while a call uses it.
+	mu     sync.RWMutex
+	handle *C.quorate_pool
+	gate   gate
+	warn   func(string)
+}
+
+// OpenPool opens a pool. It does not touch the network.
+func OpenPool(config *Config) (*Pool, error) {
+	limit, err := config.duration("acquire_timeout")
+	if err != nil {
+		return nil, err
+	}
+	p := &Pool{warn: config.warn}
+	var native *C.quorate_error
+	status := C.quorate_pool_open_config(config.handle, &p.handle, &native)
+	runtime.KeepAlive(config)
+	if err := failed(nil, status, native); err != nil {
+		return nil, err
+	}
+	p.gate.limit = limit
+	p.gate.capacity = p.capacity
+	runtime.SetFinalizer(p, (*Pool).leaked)
+	return p, nil
+}
+
+// capacity is how many connections there can be, so that a goroutine that is let in does not wait in the library.
+func (p *Pool) capacity() int {
+	max, instances := p.Stat(StatMaxConns), p.Stat(StatUsableInstances)
+	if instances == 0 {
+		// The leader of a dqlite cluster, or an instance that tells of the others.
+		instances = 1
+	}
+	if max == 0 {
+		// Freed meanwhile: the call finds out.
+		return 1
+	}
+	return int(max * instances)
+}
+
+func (p *Pool) leaked() {
+	p.warn("a pool was dropped without Close")
+	p.free()
+}
+
+func (p *Pool) free() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	C.quorate_pool_free(p.handle)
+	p.handle = nil
+	runtime.SetFinalizer(p, nil)
+}
+
+// begin waits for room and takes the bounds of ctx. The caller ends what it answers, and leaves the gate.
+func (p *Pool) begin(ctx context.Context) (bounds, error) {
+	if err := p.gate.enter(ctx); err != nil {
+		return bounds{}, err
+	}
+	b, err := bound(ctx)
+	if err != nil {
+		p.gate.leave()
+	}
+	return b, err
+}
+
+// use calls f with the handle, which stays valid meanwhile.
+func (p *Pool) use(f func(handle *C.quorate_pool) error) error {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.handle == nil {
+		return closedPool()
+	}
+	return f(p.handle)
+}
+
+// Exec runs statements that answer no rows.
+func (p *Pool) Exec(ctx context.Context, sql string, args []value.Value) (Result, error) {
+	b, err := p.begin(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	defer p.gate.leave()
+	defer b.release()
+	var result Result
+	err = p.use(func(handle *C.quorate_pool) (err error) {
+		result, err = exec(place{C.QG_POOL, unsafe.Pointer(handle)}, sql, args, &b)
+		return err
+	})
+	return result, err
+}
+
+func exec(at place, sql string, args []value.Value, b *bounds) (Result, error) {
+	params := newParams(args)
+	answer := C.qg_exec(params.statement(at, sql, b))
+	runtime.KeepAlive(params)
+	runtime.KeepAlive(sql)
+	return Result{int64(answer.result.last_insert_id), uint64(answer.result.rows_affected)},
+		failed(b.ctx, answer.status, answer.error)
+}
+
+func query(at place, sql string, args []value.Value, b *bounds) func(*C.qg_rows_buffer) C.qg_answer {
+	return func(memory *C.qg_rows_buffer) C.qg_answer {
+		params := newParams(args)
+		answer := C.qg_query(params.statement(at, sql, b), memory, firstRows)
+		runtime.KeepAlive(params)
+		runtime.KeepAlive(sql)
+		return answer
+	}
+}
+
+// Query runs one statement and gives its rows, which hold a connection until they have ended or are closed. The context
+// bounds the reading too.
+func (p *Pool) Query(ctx context.Context, sql string, args []value.Value) (*Rows, error) {
+	b, err := p.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.handle == nil {
+		b.release()
+		p.gate.leave()
+		return nil, closedPool()
+	}
+	at := place{C.QG_POOL, unsafe.Pointer(p.handle)}
+	return startRows(b, new(sync.Mutex), p.gate.leave, p.warn, query(at, sql, args, &b))
+}
+
+// SendBatch sends all statements at once. The results hold a connection until they are closed.
+func (p *Pool) SendBatch(ctx context.Context, statements []Statement) (*Results, error) {
+	b, err := p.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var results *Results
+	err = p.use(func(handle *C.quorate_pool) (err error) {
+		results, err = sendBatch(place{C.QG_POOL, unsafe.Pointer(handle)}, statements, &b)
+		return err
+	})
+	if err != nil {
+		b.release()
+		p.gate.leave()
+		return nil, err
+	}
+	results.init(b, new(sync.Mutex), p.gate.leave, p.warn)
+	return results, nil
+}
+
+// Acquire takes a connection out, until it is closed.
+func (p *Pool) Acquire(ctx context.Context) (*Conn, error) {
+	b, err := p.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer b.release()
+	c := &Conn{pool: p}
+	err = p.use(func(handle *C.quorate_pool) error {
+		var native *C.quorate_error
+		status := C.quorate_pool_acquire(handle, b.timeout, b.handle(), &c.handle, &native)
+		return failed(ctx, status, native)
+	})
+	if err != nil {
+		p.gate.leave()
+		return nil, err
+	}
+	runtime.SetFinalizer(c, (*Conn).leaked)
+	return c, nil
+}
+
+// Ping asks for an answer: with dqlite the leader, with Picodata every instance.
+func (p *Pool) Ping(ctx context.Context) error {
+	b, err := p.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.gate.leave()
+	defer b.release()
+	return p.use(func(handle *C.quorate_pool) error {
+		var native *C.quorate_error
+		status := C.quorate_pool_ping(handle, b.timeout, b.handle(), &native)
+		return failed(ctx, status, native)
+	})
+}
+
+// Reset closes idle connections at once and those in use when they come back.
+func (p *Pool) Reset() error {
+	return p.use(func(handle *C.quorate_pool) error {
+		var native *C.quorate_error
+		return failed(nil, C.quorate_pool_reset(handle, &native), native)
+	})
+}
+
+// Stat is a figure of the pool; 0 once it was closed.
+func (p *Pool) Stat(stat Stat) uint64 {
+	var figure C.uint64_t
+	_ = p.use(func(handle *C.quorate_pool) error {
+		C.quorate_pool_stat(handle, C.int32_t(stat), &figure, nil)
+		return nil
+	})
+	return uint64(figure)
+}
+
+// Close sends away everybody who waits, and waits until the connections in use have come back, or ctx ends. It may be
+// called more than once.
+func (p *Pool) Close(ctx context.Context) error {
+	p.gate.close()
+	timeout := C.int64_t(C.QUORATE_TIMEOUT_NONE)
+	if deadline, ok := ctx.Deadline(); ok {
+		timeout = C.int64_t(time.Until(deadline) / time.Millisecond)
+		if timeout < 0 {
+			timeout = 0
+		}
+	}
+	err := p.use(func(handle *C.quorate_pool) error {
+		var native *C.quorate_error
+		return failed(ctx, C.quorate_pool_close(handle, timeout, &native), native)
+	})
+	if e, ok := err.(*Error); ok && e.Kind == KindClosed {
+		return nil
+	}
+	if err == nil {
+		p.free()
+	}
+	return err
+}

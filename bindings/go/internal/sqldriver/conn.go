@@ -1,0 +1,341 @@
+// Package sqldriver is the driver of database/sql for both databases: the packages quorate and dqlite give it a name and
+// a way to be opened.
+package sqldriver
+
+import (
+	"context"
+	"database/sql/driver"
+	"io"
+	"reflect"
+	"time"
+
+	"github.com/quorate/quorate/bindings/go/internal/capi"
+	"github.com/quorate/quorate/bindings/go/internal/value"
+)
+
+// Conn is a connection of database/sql: one of the library's pool. It is not tied to one node for life: outside of a
+// transaction the library repeats on the next leader what cannot have been applied.
+type Conn struct {
+	conn *capi.Conn
+	// limit bounds calls whose context has no deadline; 0 leaves them to the configured timeout.
+	limit time.Duration
+	// closed is called when the connection was given back; it may be nil.
+	closed func() error
+}
+
+var (
+	_ driver.Conn               = (*Conn)(nil)
+	_ driver.ConnBeginTx        = (*Conn)(nil)
+	_ driver.ConnPrepareContext = (*Conn)(nil)
+	_ driver.ExecerContext      = (*Conn)(nil)
+	_ driver.QueryerContext     = (*Conn)(nil)
+	_ driver.NamedValueChecker  = (*Conn)(nil)
+	_ driver.Pinger             = (*Conn)(nil)
+	_ driver.SessionResetter    = (*Conn)(nil)
+	_ driver.Validator          = (*Conn)(nil)
+)
+
+// NewConn is a connection that was taken out of a pool. closed, if it is not nil, is called when it was given back.
+func NewConn(conn *capi.Conn, limit time.Duration, closed func() error) *Conn {
+	return &Conn{conn: conn, limit: limit, closed: closed}
+}
+
+// bounded gives ctx the connection's own limit where it has no deadline.
+func (c *Conn) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok || c.limit <= 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, c.limit)
+}
+
+// Exec runs statements that answer no rows.
+//
+// Deprecated: use ExecContext.
+func (c *Conn) Exec(query string, args []driver.Value) (driver.Result, error) {
+	return c.ExecContext(context.Background(), query, named(args))
+}
+
+// ExecContext runs statements that answer no rows. Several in one text run one after the other, without parameters.
+func (c *Conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	values, err := toValues(args)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
+	result, err := c.conn.Exec(ctx, query, values)
+	if err != nil {
+		return nil, err
+	}
+	return &Result{result}, nil
+}
+
+// Query runs one statement and gives its rows.
+//
+// Deprecated: use QueryContext.
+func (c *Conn) Query(query string, args []driver.Value) (driver.Rows, error) {
+	return c.QueryContext(context.Background(), query, named(args))
+}
+
+// QueryContext runs one statement and gives its rows. The context bounds the reading as well.
+func (c *Conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	values, err := toValues(args)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := c.bounded(ctx)
+	rows, err := c.conn.Query(ctx, query, values)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return &Rows{rows: rows, cancel: cancel}, nil
+}
+
+// Prepare prepares a statement.
+//
+// Deprecated: use PrepareContext.
+func (c *Conn) Prepare(query string) (driver.Stmt, error) {
+	return c.PrepareContext(context.Background(), query)
+}
+
+// PrepareContext has the server look at a statement, so that a fault in it shows now. The connection keeps what it has
+// prepared by its text, so running the same text again costs no second preparation, with or without this.
+func (c *Conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
+	parameters, err := c.conn.Prepare(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return &Stmt{conn: c, query: query, parameters: parameters}, nil
+}
+
+// Begin begins a transaction.
+//
+// Deprecated: use BeginTx.
+func (c *Conn) Begin() (driver.Tx, error) {
+	return c.BeginTx(context.Background(), driver.TxOptions{})
+}
+
+// isolationSerializable is sql.LevelSerializable: the package database/sql itself is no business of a driver.
+const isolationSerializable = 6
+
+// BeginTx begins a transaction, which takes its locks with its first read or write. Transactions are serializable; no
+// other level can be had, and none that is held to read only. Picodata has no transactions.
+func (c *Conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	if opts.Isolation != 0 && opts.Isolation != isolationSerializable {
+		return nil, capi.Errorf(capi.KindUnsupported, "isolation level %d is not offered: transactions are serializable",
+			int(opts.Isolation))
+	}
+	if opts.ReadOnly {
+		return nil, capi.Errorf(capi.KindUnsupported, "a transaction cannot be held to read only")
+	}
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
+	tx, err := c.conn.Begin(ctx, capi.Deferred)
+	if err != nil {
+		return nil, err
+	}
+	return &Tx{conn: c, tx: tx}, nil
+}
+
+// CheckNamedValue makes of an argument what a parameter can be.
+func (c *Conn) CheckNamedValue(arg *driver.NamedValue) error {
+	switch arg.Value.(type) {
+	case [16]byte:
+		return nil
+	}
+	converted, err := driver.DefaultParameterConverter.ConvertValue(arg.Value)
+	if err != nil {
+		return err
+	}
+	arg.Value = converted
+	return nil
+}
+
+// Ping asks the server for an answer.
+func (c *Conn) Ping(ctx context.Context) error {
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
+	return c.conn.Ping(ctx)
+}
+
+// ResetSession says whether the connection may be used again. A transaction that was left open on it is rolled back by
+// the library when it is given back, so that one with an open transaction is.
+func (c *Conn) ResetSession(context.Context) error {
+	if !c.IsValid() {
+		return driver.ErrBadConn
+	}
+	return nil
+}
+
+// IsValid says whether the connection is open and in no transaction.
+func (c *Conn) IsValid() bool {
+	return c.conn.IsOpen() && !c.conn.InTransaction()
+}
+
+// Close gives the connection back to the library's pool, which keeps it for others.
+func (c *Conn) Close() error {
+	err := c.conn.Close()
+	if c.closed != nil {
+		if failure := c.closed(); err == nil {
+			err = failure
+		}
+	}
+	return err
+}
+
+// Tx is a transaction.
+type Tx struct {
+	conn *Conn
+	tx   *capi.Tx
+}
+
+var _ driver.Tx = (*Tx)(nil)
+
+// Commit commits the transaction.
+func (t *Tx) Commit() error {
+	ctx, cancel := t.conn.bounded(context.Background())
+	defer cancel()
+	return t.tx.Commit(ctx)
+}
+
+// Rollback rolls the transaction back.
+func (t *Tx) Rollback() error {
+	ctx, cancel := t.conn.bounded(context.Background())
+	defer cancel()
+	return t.tx.Rollback(ctx)
+}
+
+// Stmt is a prepared statement. One goroutine at a time uses it.
+type Stmt struct {
+	conn       *Conn
+	query      string
+	parameters int
+}
+
+var (
+	_ driver.Stmt             = (*Stmt)(nil)
+	_ driver.StmtExecContext  = (*Stmt)(nil)
+	_ driver.StmtQueryContext = (*Stmt)(nil)
+)
+
+// NumInput is the number of parameters.
+func (s *Stmt) NumInput() int { return s.parameters }
+
+// Exec runs the statement.
+//
+// Deprecated: use ExecContext.
+func (s *Stmt) Exec(args []driver.Value) (driver.Result, error) {
+	return s.ExecContext(context.Background(), named(args))
+}
+
+// ExecContext runs the statement.
+func (s *Stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	return s.conn.ExecContext(ctx, s.query, args)
+}
+
+// Query runs the statement and gives its rows.
+//
+// Deprecated: use QueryContext.
+func (s *Stmt) Query(args []driver.Value) (driver.Rows, error) {
+	return s.QueryContext(context.Background(), named(args))
+}
+
+// QueryContext runs the statement and gives its rows.
+func (s *Stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	return s.conn.QueryContext(ctx, s.query, args)
+}
+
+// Close does nothing: what is prepared belongs to the connection, which drops what it has not used for long.
+func (s *Stmt) Close() error { return nil }
+
+// Result is what a statement has done.
+type Result struct {
+	result capi.Result
+}
+
+var _ driver.Result = (*Result)(nil)
+
+// LastInsertId is the row id of the last row that the connection inserted; 0 where there is none.
+func (r *Result) LastInsertId() (int64, error) { return r.result.LastInsertID, nil }
+
+// RowsAffected is how many rows the statement inserted, changed or deleted.
+func (r *Result) RowsAffected() (int64, error) { return int64(r.result.RowsAffected), nil }
+
+// Rows are the answer to a query, a message of the server at a time.
+type Rows struct {
+	rows   *capi.Rows
+	cancel context.CancelFunc
+}
+
+var (
+	_ driver.Rows                           = (*Rows)(nil)
+	_ driver.RowsColumnTypeDatabaseTypeName = (*Rows)(nil)
+	_ driver.RowsColumnTypeScanType         = (*Rows)(nil)
+	_ driver.RowsColumnTypeNullable         = (*Rows)(nil)
+)
+
+// Columns are the names of the columns.
+func (r *Rows) Columns() []string { return r.rows.Columns() }
+
+// Next reads the next row into dest.
+func (r *Rows) Next(dest []driver.Value) error {
+	if !r.rows.Next() {
+		if err := r.rows.Err(); err != nil {
+			return err
+		}
+		return io.EOF
+	}
+	values := r.rows.Values()
+	for i := range dest {
+		dest[i] = fromValue(&values[i])
+	}
+	return nil
+}
+
+// Close ends the reading, whether all rows were read or not.
+func (r *Rows) Close() error {
+	err := r.rows.Close()
+	r.cancel()
+	return err
+}
+
+func (r *Rows) kind(index int) value.Kind {
+	if kinds := r.rows.Kinds(); index >= 0 && index < len(kinds) {
+		return kinds[index]
+	}
+	return value.Null
+}
+
+// ColumnTypeDatabaseTypeName is the type that the column has in the row that is next, or was read last: nothing else
+// is known of it, and SQLite gives each value a type of its own. Empty where no row has come.
+func (r *Rows) ColumnTypeDatabaseTypeName(index int) string {
+	if r.rows.Kinds() == nil {
+		return ""
+	}
+	return r.kind(index).String()
+}
+
+// ColumnTypeScanType is the type that a value of the column is scanned into best; see ColumnTypeDatabaseTypeName.
+func (r *Rows) ColumnTypeScanType(index int) reflect.Type {
+	switch r.kind(index) {
+	case value.Bool:
+		return reflect.TypeOf(false)
+	case value.Int:
+		return reflect.TypeOf(int64(0))
+	case value.Float:
+		return reflect.TypeOf(float64(0))
+	case value.Text, value.Decimal, value.UUID:
+		return reflect.TypeOf("")
+	case value.Blob, value.JSON:
+		return reflect.TypeOf([]byte(nil))
+	case value.Timestamp, value.Date:
+		return reflect.TypeOf(time.Time{})
+	}
+	return reflect.TypeOf((*interface{})(nil)).Elem()
+}
+
+// ColumnTypeNullable says that nothing is known of it.
+func (r *Rows) ColumnTypeNullable(int) (nullable, ok bool) { return false, false }

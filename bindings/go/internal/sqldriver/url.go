@@ -1,0 +1,20 @@
+package sqldriver
+
+import "strings"
+
+// Names says whether a connection string sets an option, as a URL or as `keyword=value` pairs.
+func Names(url, option string) bool {
+	for at := 0; ; {
+		found := strings.Index(url[at:], option)
+		if found < 0 {
+			return false
+		}
+		start, end := at+found, at+found+len(option)
+		before := start == 0 || strings.ContainsRune("?& \t\n", rune(url[start-1]))
+		after := end < len(url) && strings.ContainsRune("= \t", rune(url[end]))
+		if before && after {
+			return true
+		}
+		at = end
+	}
+}

@@ -1,0 +1,141 @@
+package picodata_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/quorate/quorate/bindings/go/picodata"
+	"github.com/quorate/quorate/bindings/go/quorate"
+)
+
+// sleeps takes a minute, much longer than its context allows.
+const sleeps = "SELECT pg_sleep(60)"
+
+// promptly is how soon a call has to be back whose context has ended.
+const promptly = 10 * time.Second
+
+func TestAContextEndsACallThatIsUnderWay(t *testing.T) {
+	pool := single(t)
+	calls := map[string]func(ctx context.Context) error{
+		"Exec": func(ctx context.Context) error {
+			_, err := pool.Exec(ctx, sleeps)
+			return err
+		},
+		"Query": func(ctx context.Context) error {
+			rows, err := pool.Query(ctx, sleeps)
+			if err == nil {
+				rows.Next()
+				err = rows.Err()
+			}
+			return err
+		},
+		"QueryRow": func(ctx context.Context) error {
+			var nothing string
+			return pool.QueryRow(ctx, sleeps).Scan(&nothing)
+		},
+		"SendBatch": func(ctx context.Context) error {
+			batch := &picodata.Batch{}
+			batch.Queue(sleeps)
+			return pool.SendBatch(ctx, batch).Close()
+		},
+	}
+	for name, call := range calls {
+		begin := time.Now()
+		ctx, cancel := context.WithCancel(context.Background())
+		time.AfterFunc(100*time.Millisecond, cancel)
+		err := call(ctx)
+		var failure *picodata.Error
+		if !errors.Is(err, context.Canceled) || !errors.As(err, &failure) || failure.Kind != quorate.KindCancelled ||
+			failure.Outcome == quorate.NotSent || time.Since(begin) > promptly {
+			t.Errorf("%s, cancelled: %v after %v", name, err, time.Since(begin))
+		}
+
+		begin = time.Now()
+		ctx, cancel = context.WithTimeout(context.Background(), 100*time.Millisecond)
+		err = call(ctx)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &failure) || failure.Kind != quorate.KindTimeout ||
+			time.Since(begin) > promptly {
+			t.Errorf("%s, at its deadline: %v after %v", name, err, time.Since(begin))
+		}
+
+		ctx, cancel = context.WithCancel(context.Background())
+		cancel()
+		err = call(ctx)
+		if !errors.Is(err, context.Canceled) || !errors.As(err, &failure) || failure.Outcome != quorate.NotSent {
+			t.Errorf("%s, cancelled before: %v", name, err)
+		}
+	}
+	if used := pool.Stat().AcquiredConns(); used != 0 {
+		t.Errorf("%d connections are in use", used)
+	}
+	one[int](t, pool, "SELECT 1")
+}
+
+func TestAContextEndsTheReadingOfRows(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	rows, err := single(t).Query(ctx, "SELECT n, pg_sleep(0.01) FROM generate_series(1, 100000) AS n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		t.Fatal(rows.Err())
+	}
+	cancel()
+	begin := time.Now()
+	for rows.Next() {
+	}
+	if !errors.Is(rows.Err(), context.Canceled) || time.Since(begin) > promptly {
+		t.Errorf("%v after %v", rows.Err(), time.Since(begin))
+	}
+}
+
+func TestAClosedPoolAnswersThatItIsClosed(t *testing.T) {
+	pool := single(t)
+	one[int](t, pool, "SELECT 1")
+	pool.Reset()
+	one[int](t, pool, "SELECT 1")
+	pool.Close()
+	pool.Close()
+	pool.Reset()
+	_, err := pool.Exec(context.Background(), "SELECT 1")
+	var failure *picodata.Error
+	if !errors.As(err, &failure) || failure.Kind != quorate.KindClosed {
+		t.Error(err)
+	}
+	if err := pool.Ping(context.Background()); err == nil {
+		t.Error("a closed pool answers Ping")
+	}
+}
+
+func TestCloseWaitsForConnectionsInUse(t *testing.T) {
+	pool := single(t)
+	rows, err := pool.Query(soon(t), "SELECT n FROM generate_series(1, 100000) AS n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan struct{})
+	go func() {
+		pool.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+		t.Error("the pool was closed under its rows")
+	case <-time.After(200 * time.Millisecond):
+	}
+	for rows.Next() {
+	}
+	if rows.Err() != nil {
+		t.Error(rows.Err())
+	}
+	select {
+	case <-closed:
+	case <-time.After(promptly):
+		t.Error("the pool is not closed behind its rows")
+	}
+}

@@ -1,0 +1,329 @@
+//! The socket of a session, and what has passed over it.
+//!
+//! Two have conversations over it, never at the same time: tokio-postgres, whose bytes are looked at as they pass,
+//! and the portal, which writes its messages here and reads the answers where they were received.
+
+use std::collections::VecDeque;
+
+use bytes::BytesMut;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::logging::Logger;
+use crate::net::socket::Socket;
+use crate::net::stream::Stream;
+use crate::net::wait::Call;
+use crate::picodata::frames::Frames;
+use crate::picodata::options::ConnectOptions;
+use crate::picodata::server_error::ServerError;
+use crate::picodata::startup::{Key, Starting};
+
+// Tags of messages (PostgreSQL's manual, "Message Formats").
+const EXECUTE: u8 = b'E';
+const PARSE: u8 = b'P';
+const QUERY: u8 = b'Q';
+const SYNC: u8 = b'S';
+const NOTICE_RESPONSE: u8 = b'N';
+const NOTIFICATION_RESPONSE: u8 = b'A';
+const PARAMETER_STATUS: u8 = b'S';
+const READY_FOR_QUERY: u8 = b'Z';
+
+/// The tag and the length of a message, in bytes. The length counts itself and not the tag.
+const HEADER: usize = 5;
+/// The length of a Sync, in bytes.
+const SYNC_LEN: u64 = HEADER as u64;
+/// A buffer that grew past this is given back, in bytes.
+const KEEP_SIZE: usize = 256 * 1024;
+/// The longest message that is read, in bytes: PostgreSQL's own limit (`MaxAllocSize`, src/include/utils/memutils.h).
+const MAX_MESSAGE: usize = 0x3fff_ffff;
+/// How many bytes of a message are waited for at once: as many as have come, and this many more. What a server says of
+/// a length takes no memory by itself.
+const STEP: usize = 64 * 1024;
+
+/// A message that has been received whole and not been read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Head {
+    pub(crate) tag: u8,
+    /// With the tag.
+    len: usize,
+}
+
+pub(crate) struct Line {
+    stream: Stream,
+    sending: Frames,
+    receiving: Frames,
+    /// Where statements to be run end, as positions of the stream: those that were not sent yet.
+    unsent: VecDeque<u64>,
+    /// How many statements have left this process whole, to be run.
+    executed: u64,
+    /// How often the server has still to say that it is ready: to tokio-postgres, and to the portal.
+    owed: u64,
+    owed_here: u64,
+    /// What it said of the transaction when it was last ready.
+    status: u8,
+    /// The names of the statements that were prepared since they were last taken.
+    names: Vec<String>,
+    logger: Logger,
+    /// Where runs are written.
+    runs: Runs,
+    /// Until the server is ready for the first time.
+    starting: Option<Starting>,
+}
+
+/// The messages that run statements, each run ended by a Sync of its own.
+#[derive(Default)]
+pub(crate) struct Runs {
+    pub(crate) messages: BytesMut,
+    ends: Vec<u64>,
+}
+
+impl Runs {
+    /// Marks the end of a run, behind its Sync.
+    pub(crate) fn end(&mut self) {
+        self.ends.push(self.messages.len() as u64);
+    }
+}
+
+impl Line {
+    pub(crate) fn new(socket: Socket, options: &ConnectOptions) -> Self {
+        let starting = Starting::new(options, socket.is_encrypted());
+        Line {
+            stream: Stream::new(socket),
+            sending: Frames::default(),
+            receiving: Frames::default(),
+            unsent: VecDeque::new(),
+            executed: 0,
+            // The start-up ends with it.
+            owed: 1,
+            owed_here: 0,
+            status: b'I',
+            names: Vec::new(),
+            logger: options.logger.clone(),
+            runs: Runs::default(),
+            starting: Some(starting),
+        }
+    }
+
+    /// Ends the start-up; the key is the server's, if it has sent one.
+    pub(crate) fn started(&mut self) -> Option<Key> {
+        self.starting.take().and_then(Starting::key)
+    }
+
+    /// How many statements have left this process whole. One that has not cannot have been run.
+    pub(crate) fn executed(&mut self) -> u64 {
+        while self
+            .unsent
+            .front()
+            .is_some_and(|end| *end <= self.stream.sent())
+        {
+            self.unsent.pop_front();
+            self.executed += 1;
+        }
+        self.executed
+    }
+
+    /// What the server said of the transaction when it was last ready: `I` for none. It is known only while
+    /// no request is under way.
+    pub(crate) fn transaction_status(&self) -> Option<u8> {
+        self.is_quiet().then_some(self.status)
+    }
+
+    /// Whether everything that was asked is answered.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.owed == 0 && self.owed_here == 0 && self.receiving.is_between()
+    }
+
+    /// Whether the answer that is under way is the portal's.
+    pub(crate) fn is_owed_here(&self) -> bool {
+        self.owed_here > 0
+    }
+
+    /// Takes the names of the statements that were prepared since the last call, in their order.
+    pub(crate) fn take_names(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.names)
+    }
+
+    /// Queues what tokio-postgres sends.
+    pub(crate) fn queue(&mut self, bytes: &[u8]) -> Result<()> {
+        if let Some(starting) = &mut self.starting
+            && let Some(message) = starting.first_message(bytes)?
+        {
+            self.stream.output().extend_from_slice(&message);
+            return Ok(());
+        }
+        self.stream.output().extend_from_slice(bytes);
+        let end = self.stream.queued();
+        self.sending.feed(bytes, |tag, body, behind| {
+            if matches!(tag, EXECUTE | QUERY) {
+                self.unsent.push_back(end - behind as u64);
+            }
+            if matches!(tag, SYNC | QUERY) {
+                self.owed += 1;
+            }
+            if tag == PARSE {
+                let name = body.split(|byte| *byte == 0).next().unwrap_or_default();
+                if !name.is_empty() {
+                    self.names.push(String::from_utf8_lossy(name).into_owned());
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// Queues runs, as `write` writes them. Nothing is queued if it fails.
+    pub(crate) fn queue_runs<E>(
+        &mut self,
+        write: impl FnOnce(&mut Runs) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.runs.messages.clear();
+        self.runs.ends.clear();
+        write(&mut self.runs)?;
+        let base = self.stream.queued();
+        self.stream.output().extend_from_slice(&self.runs.messages);
+        let executes = self.runs.ends.iter().map(|end| base + end - SYNC_LEN);
+        self.unsent.extend(executes);
+        self.owed_here += self.runs.ends.len() as u64;
+        if self.runs.messages.capacity() > KEEP_SIZE {
+            self.runs = Runs::default();
+        }
+        Ok(())
+    }
+
+    /// Sends what the socket takes without waiting.
+    pub(crate) fn flush_some(&mut self) -> Result<()> {
+        self.stream.flush_some().map(|_| ())
+    }
+
+    /// Receives what has arrived, without waiting.
+    pub(crate) fn receive_now(&mut self) -> Result<()> {
+        self.stream.fill_now().map(|_| ())
+    }
+
+    /// Waits until something has been received, and sends what is queued.
+    pub(crate) fn wait(&mut self, call: &Call<'_>) -> Result<()> {
+        self.stream.fill(self.stream.unread().len() + 1, call)
+    }
+
+    /// Waits until all that is queued has been sent; false if it was already.
+    pub(crate) fn flush(&mut self, call: &Call<'_>) -> Result<bool> {
+        let wants_write = self.stream.wants_write();
+        self.stream.flush(call).map(|()| wants_write)
+    }
+
+    pub(crate) fn has_unread(&self) -> bool {
+        !self.stream.unread().is_empty()
+    }
+
+    /// Appends what was received to `incoming`, for tokio-postgres.
+    pub(crate) fn pass(&mut self, incoming: &mut Vec<u8>) -> Result<()> {
+        let bytes = self.stream.unread();
+        let mut verdict = Ok(());
+        self.receiving.feed(bytes, |tag, body, _| {
+            if let (READY_FOR_QUERY, [status, ..]) = (tag, body) {
+                self.owed = self.owed.saturating_sub(1);
+                self.status = *status;
+            }
+            if let (Some(starting), Ok(())) = (&mut self.starting, &verdict) {
+                verdict = starting.received(tag, body);
+            }
+        });
+        incoming.extend_from_slice(bytes);
+        self.stream.consume(bytes.len());
+        match &self.starting {
+            Some(starting) => {
+                verdict.and_then(|()| starting.check_length(self.receiving.to_come()))
+            }
+            None => verdict,
+        }
+    }
+
+    /// The next message of an answer to the portal, if it has been received whole. What the server says by itself
+    /// is taken out.
+    pub(crate) fn head(&mut self) -> Result<Option<Head>> {
+        loop {
+            let Some(head) = self.whole()? else {
+                return Ok(None);
+            };
+            match head.tag {
+                NOTICE_RESPONSE => {
+                    self.take(head);
+                    self.log_notice(head);
+                }
+                NOTIFICATION_RESPONSE | PARAMETER_STATUS => self.take(head),
+                _ => return Ok(Some(head)),
+            }
+        }
+    }
+
+    fn whole(&self) -> Result<Option<Head>> {
+        let unread = self.stream.unread();
+        let [tag, a, b, c, d, ..] = *unread else {
+            return Ok(None);
+        };
+        let len = message_len([a, b, c, d])?;
+        Ok((unread.len() >= len).then_some(Head { tag, len }))
+    }
+
+    /// Marks a message as read. Its body can be looked at until more is received.
+    pub(crate) fn take(&mut self, head: Head) {
+        self.stream.consume(head.len);
+        if head.tag == READY_FOR_QUERY
+            && let [status] = *self.body(head)
+        {
+            self.owed_here = self.owed_here.saturating_sub(1);
+            self.status = status;
+        }
+    }
+
+    /// The body of the message that was taken last.
+    pub(crate) fn body(&self, head: Head) -> &[u8] {
+        self.stream.consumed(head.len - HEADER)
+    }
+
+    /// Waits until the next message has been received whole.
+    pub(crate) fn receive(&mut self, call: &Call<'_>) -> Result<()> {
+        while self.whole()?.is_none() {
+            let unread = self.stream.unread();
+            let len = match *unread {
+                [_, a, b, c, d, ..] => message_len([a, b, c, d])?,
+                _ => HEADER,
+            };
+            let at_once = STEP.max(2 * unread.len());
+            self.stream.fill(len.min(at_once), call)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the memory back that a large message took.
+    pub(crate) fn release(&mut self) {
+        self.stream.release();
+    }
+
+    /// The size of the input buffer, in bytes.
+    #[cfg(test)]
+    pub(crate) fn input_size(&self) -> usize {
+        self.stream.input_size()
+    }
+
+    fn log_notice(&self, head: Head) {
+        match ServerError::parse(self.body(head)) {
+            Ok(notice) => self
+                .logger
+                .debug(format_args!("notice: {}", notice.message())),
+            Err(error) => self
+                .logger
+                .debug(format_args!("a notice cannot be read: {error}")),
+        }
+    }
+}
+
+/// The length of a message with its tag, from the four bytes behind that.
+fn message_len(bytes: [u8; 4]) -> Result<usize> {
+    let len = u32::from_be_bytes(bytes) as usize;
+    if (HEADER - 1..=MAX_MESSAGE).contains(&len) {
+        return Ok(len + 1);
+    }
+    Err(Error::new(
+        ErrorKind::Protocol,
+        format!("the server announces a message of {len} bytes"),
+    ))
+}
