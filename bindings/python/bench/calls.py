@@ -20,7 +20,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve
 from arrow import cpu  # noqa: E402
 from clusters import Cluster  # noqa: E402
 
-QUERIES = 3000
+QUERIES = 2000
 module = importlib.import_module("quorate.connection")
 
 

@@ -32,7 +32,7 @@ from quorate._errors import (
     Warning,  # noqa: A004
 )
 from quorate._callbacks import BalanceFunction, Candidate, DialFunction, Event, EventFunction, LogFunction
-from quorate._library import library as _library
+from quorate._library import library as _shared
 from quorate._values import Json
 from quorate.connection import Connection
 from quorate.cursor import Cursor
@@ -105,7 +105,7 @@ threadsafety: Final = 2
 comes while another is inside a call gets a ProgrammingError, and changes nothing."""
 paramstyle: Final = "qmark"
 
-_number = _library.quorate_version()
+_number = _shared.quorate_version()
 __version__: Final = f"{_number // 1_000_000}.{_number // 1_000 % 1_000}.{_number % 1_000}"
 
 # What `connect` opens connections with, as long as one of them is open.
