@@ -134,23 +134,28 @@ impl Members {
     ) -> Option<Arc<str>> {
         let view = self.view()?;
         if let Some(instance) = preferred(&view.snapshot)
-            && self.can_be_had(instance, &view, target)
+            && self.filter.admits(instance)
+            && !target.avoid.contains(&instance.address)
         {
-            return Some(Arc::clone(&instance.address));
+            let address = Arc::clone(&instance.address);
+            if self.can_be_had(&address, &view, target) {
+                return Some(address);
+            }
+            let others = [target.avoid, &[address]].concat();
+            if let Some(other) = self.choose_carefully(&view, target, &others) {
+                return Some(other);
+            }
         }
         if target.avoid.is_empty() && !self.is_troubled() && !view.usual.is_empty() {
             return self.choose_usual(&view, target);
         }
-        self.choose_carefully(&view, target)
+        self.choose_carefully(&view, target, target.avoid)
     }
 
     /// Whether a call may go to an instance that is preferred to what the strategy would choose: it is worth no
     /// waiting.
-    fn can_be_had(&self, instance: &Instance, view: &View, target: &Target<'_>) -> bool {
-        let address = &instance.address;
-        self.filter.admits(instance)
-            && !target.avoid.contains(address)
-            && (target.load)(address) < self.max_conns
+    fn can_be_had(&self, address: &Arc<str>, view: &View, target: &Target<'_>) -> bool {
+        (target.load)(address) < self.max_conns
             && (!self.is_troubled()
                 || view
                     .records
@@ -185,10 +190,15 @@ impl Members {
     }
 
     /// Chooses where some have failed in this call, or lately.
-    fn choose_carefully(&self, view: &View, target: &Target<'_>) -> Option<Arc<str>> {
+    fn choose_carefully(
+        &self,
+        view: &View,
+        target: &Target<'_>,
+        avoid: &[Arc<str>],
+    ) -> Option<Arc<str>> {
         let now = Instant::now();
         let record = |instance: &Instance| view.records.get(&instance.address).map(|r| &**r);
-        let is_left = |instance: &Instance| !target.avoid.contains(&instance.address);
+        let is_left = |instance: &Instance| !avoid.contains(&instance.address);
         // No call of a user's is the probe: it would end late, or nobody would know what became of it.
         let usable = |instance: &Instance| {
             is_left(instance) && record(instance).is_none_or(|record| !record.is_left_out())
