@@ -49,6 +49,10 @@ STAT_FAILURES = 10
 STAT_LEADER_CHANGES = 11
 STAT_REFRESHES = 12
 STAT_REFRESH_FAILURES = 13
+STAT_TOPOLOGY_AGE_MILLISECONDS = 14
+STAT_TOPOLOGY_FAILING = 15
+STAT_INSTANCES = 16
+STAT_USABLE_INSTANCES = 17
 
 STATUS_OK = 0
 STATUS_CONFIG = 1
@@ -170,6 +174,19 @@ class Result(ctypes.Structure):
     ]
 
 
+class Endpoint(ctypes.Structure):
+    _fields_ = [
+        ("size", c_size_t),
+        ("address", Bytes),
+        ("connections", c_uint32),
+        ("idle", c_uint32),
+        ("in_use", c_uint32),
+        ("waiting", c_uint32),
+        ("latency_us", c_int64),
+        ("left_out", c_bool),
+    ]
+
+
 class Column(ctypes.Structure):
     _fields_ = [
         ("kind", c_int32),
@@ -255,6 +272,10 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "quorate_pool_stat": (c_int32, [c_void_p, c_int32, POINTER(c_uint64), POINTER(c_void_p)]),
     "quorate_pool_close": (c_int32, [c_void_p, c_int64, POINTER(c_void_p)]),
     "quorate_pool_free": (None, [c_void_p]),
+    "quorate_pool_endpoints": (c_int32, [c_void_p, POINTER(c_void_p), POINTER(c_void_p)]),
+    "quorate_endpoints_len": (c_size_t, [c_void_p]),
+    "quorate_endpoints_get": (POINTER(Endpoint), [c_void_p, c_size_t]),
+    "quorate_endpoints_free": (None, [c_void_p]),
     "quorate_connection_exec": (c_int32, [c_void_p, c_char_p, c_size_t, POINTER(Value), c_size_t, c_int64, c_void_p, POINTER(Result), POINTER(c_void_p)]),
     "quorate_connection_query": (c_int32, [c_void_p, c_char_p, c_size_t, POINTER(Value), c_size_t, c_int64, c_void_p, POINTER(c_void_p), POINTER(c_void_p)]),
     "quorate_connection_send_batch": (c_int32, [c_void_p, c_void_p, c_int64, c_void_p, POINTER(c_void_p), POINTER(c_void_p)]),
@@ -267,6 +288,15 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "quorate_connection_close": (c_int32, [c_void_p, POINTER(c_void_p)]),
     "quorate_connection_is_open": (c_bool, [c_void_p]),
     "quorate_connection_free": (None, [c_void_p]),
+    "quorate_pool_sharding_key": (c_int32, [c_void_p, c_char_p, c_size_t, c_int64, c_void_p, POINTER(c_void_p), POINTER(c_void_p)]),
+    "quorate_sharding_key_table": (c_void_p, [c_void_p, POINTER(c_size_t)]),
+    "quorate_sharding_key_tier": (c_void_p, [c_void_p, POINTER(c_size_t)]),
+    "quorate_sharding_key_columns": (c_size_t, [c_void_p]),
+    "quorate_sharding_key_column_name": (c_void_p, [c_void_p, c_size_t, POINTER(c_size_t)]),
+    "quorate_sharding_key_bucket": (c_int32, [c_void_p, POINTER(Value), c_size_t, POINTER(c_uint64), POINTER(c_void_p)]),
+    "quorate_sharding_key_acquire": (c_int32, [c_void_p, POINTER(Value), c_size_t, c_int64, c_void_p, POINTER(c_void_p), POINTER(c_void_p)]),
+    "quorate_sharding_key_clone": (c_int32, [c_void_p, POINTER(c_void_p), POINTER(c_void_p)]),
+    "quorate_sharding_key_free": (None, [c_void_p]),
     "quorate_transaction_exec": (c_int32, [c_void_p, c_char_p, c_size_t, POINTER(Value), c_size_t, c_int64, c_void_p, POINTER(Result), POINTER(c_void_p)]),
     "quorate_transaction_query": (c_int32, [c_void_p, c_char_p, c_size_t, POINTER(Value), c_size_t, c_int64, c_void_p, POINTER(c_void_p), POINTER(c_void_p)]),
     "quorate_transaction_send_batch": (c_int32, [c_void_p, c_void_p, c_int64, c_void_p, POINTER(c_void_p), POINTER(c_void_p)]),
