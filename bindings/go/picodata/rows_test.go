@@ -203,3 +203,11 @@ func TestAScannerThatPanicsDoesNotKeepTheConnection(t *testing.T) {
 		t.Errorf("%d connections are in use", used)
 	}
 }
+
+func TestSeveralStatementsInOneTextAreExecuted(t *testing.T) {
+	pool := single(t)
+	mustExec(t, pool, "CREATE TABLE several (n bigint); INSERT INTO several VALUES (1); INSERT INTO several VALUES (2), (3)")
+	if n := one[int](t, pool, "SELECT count(*) FROM several"); n != 3 {
+		t.Errorf("%d rows", n)
+	}
+}

@@ -38,7 +38,7 @@ func (t CommandTag) Delete() bool { return strings.HasPrefix(t.text, "DELETE") }
 func (t CommandTag) Select() bool { return strings.HasPrefix(t.text, "SELECT") }
 
 // readsRows says whether a text is one statement that only answers rows. The library counts what is changed, so these have
-// to be counted by reading them.
+// to be counted by reading them. What is no query is executed, because a text that is executed may have several statements.
 func readsRows(sql string) bool {
 	words := words{text: sql}
 	switch words.verb() {
