@@ -282,3 +282,16 @@ fn a_member_that_is_expelled_or_comes_is_followed() {
     });
     pool.close().unwrap();
 }
+
+#[test]
+fn a_server_that_knows_none_of_picodatas_parameters_is_asked_without_them() {
+    let cluster = pico_servers::start(2);
+    let url = cluster.url(0).replacen("postgres://", "picodata://", 1);
+    let pool = Pool::open(&url).unwrap();
+    assert_eq!(spread(&pool, &cluster, 10), [5, 5]);
+    assert_eq!(pool.stats().connect_failures, 0);
+    // The scheme says what the server is for, so it gets no transaction all the same.
+    let error = pool.exec("BEGIN", ()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    pool.close().unwrap();
+}

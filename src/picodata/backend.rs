@@ -27,6 +27,8 @@ use crate::topology::{Instance, Snapshot};
 /// How long calls are answered as the server did when it refused the user, without asking it again: Picodata blocks
 /// a user after five wrong passwords.
 const REFUSAL_MEMORY: Duration = Duration::from_secs(60);
+/// The SQLSTATE with which PostgreSQL refuses a start-up parameter that it does not know.
+const UNKNOWN_PARAMETER: &str = "42704";
 /// How long one instance may take to tell the topology before another one is asked.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -63,6 +65,8 @@ struct Access {
     passwords: Passwords,
     /// Whether a session has found the server to be Picodata.
     is_picodata: AtomicBool,
+    /// Whether a server has refused Picodata's start-up parameters: it is PostgreSQL, whatever the scheme says.
+    is_plain: AtomicBool,
     /// Whether the user was let in. Until then one thread at a time tries.
     is_admitted: AtomicBool,
     trying: Flight,
@@ -99,6 +103,7 @@ impl Access {
                 ..ConnectOptions::new(server, own.user.clone())
             },
             is_picodata: AtomicBool::new(server == Server::Picodata),
+            is_plain: AtomicBool::new(false),
             is_admitted: AtomicBool::new(false),
             trying: Flight::default(),
             refused: Mutex::new(None),
@@ -149,10 +154,27 @@ impl Access {
     }
 
     fn open(&self, address: &str, call: &Call<'_>) -> Result<Box<dyn Session>> {
+        let startup = self.startup();
+        let asked = !startup.is_empty();
+        match self.open_with(address, startup, call) {
+            Err(error) if asked && error.sqlstate() == Some(UNKNOWN_PARAMETER) => {
+                self.is_plain.store(true, Ordering::Relaxed);
+                self.open_with(address, Vec::new(), call)
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_with(
+        &self,
+        address: &str,
+        startup: Vec<(String, String)>,
+        call: &Call<'_>,
+    ) -> Result<Box<dyn Session>> {
         let password = self.passwords.of(address);
         let options = ConnectOptions {
             password: password.map(|password| password.expose().to_owned()),
-            startup: self.startup(),
+            startup,
             ..self.options.clone()
         };
         let session = connect(address, &Arc::new(options), call)?;
@@ -165,7 +187,7 @@ impl Access {
     /// What 26.1 and later are asked for: an error of its own for a statement that is out of date, and what the
     /// distribution key of a statement is. Older ones pass it over; plain PostgreSQL would refuse the connection.
     fn startup(&self) -> Vec<(String, String)> {
-        if !self.is_picodata.load(Ordering::Relaxed) {
+        if !self.is_picodata.load(Ordering::Relaxed) || self.is_plain.load(Ordering::Relaxed) {
             return Vec::new();
         }
         let metadata = self
