@@ -1,5 +1,5 @@
-//! A blocking database driver for dqlite, replicated SQLite, and, as a preview, for Picodata: one pool, one set of
-//! errors, one way to bind and to read.
+//! A blocking database driver for dqlite, replicated SQLite, and for Picodata: one pool, one set of errors, one way to
+//! bind and to read.
 //!
 //! ```no_run
 //! use quorate::{Pool, TransactionMode};
@@ -25,7 +25,7 @@
 //!   ([`Pool::within`]), whatever the server does, and can be cancelled from another thread ([`CancelHandle`]).
 //! - Every [`Error`] says what became of the statement ([`Outcome`]). The library repeats by itself only what
 //!   cannot have been applied, so nothing is written twice.
-//! - The same is there for C, and for every language that can call it: `include/quorate.h` (docs/c.md).
+//! - The same is there for C (`include/quorate.h`, docs/c.md), Go and Python (`bindings/`).
 //! - [`dqlite`] holds what that database has beyond SQL: the stores of its nodes, the cluster's administration,
 //!   and nodes of one's own.
 //!
