@@ -91,8 +91,7 @@ impl Setup {
         let mut connection = pool.acquire().unwrap();
         let connected = sent() - before;
         connection.prepare(SELECT).unwrap();
-        // With the last message (ReadyForQuery, 6 bytes) nobody waits: the execution is sent before.
-        let prepared = sent() - before - 6;
+        let prepared = sent() - before;
         count(connection.query(SELECT, (0,)).unwrap()).unwrap();
         [connected, prepared, sent() - before]
     }

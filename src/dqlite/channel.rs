@@ -1,6 +1,7 @@
 //! The conversation with one dqlite node: requests out, responses in, one after the other.
 
 use crate::dqlite::failure::statement_error;
+use crate::dqlite::wire::RESPONSE_ROWS;
 use crate::dqlite::wire::error::WireError;
 use crate::dqlite::wire::frame::Header;
 use crate::dqlite::wire::request::Request;
@@ -154,6 +155,11 @@ impl Channel {
     /// The type tag of the last response.
     pub(crate) fn kind(&self) -> u8 {
         self.header.kind
+    }
+
+    /// Whether the last response is a part of rows, in the one layout that they have.
+    pub(crate) fn is_rows(&self) -> bool {
+        self.header.kind == RESPONSE_ROWS && self.header.schema == 0
     }
 
     /// The last response, decoded. An error breaks the channel.

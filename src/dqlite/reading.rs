@@ -13,6 +13,8 @@ const DONE: [u8; 8] = [0xff; 8];
 pub(crate) struct Reading {
     cursor: Option<RowCursor>,
     columns: Columns,
+    /// How the parts of the last result began: the number of the columns and their names, as they were sent.
+    head: Vec<u8>,
     cells: Vec<Cell>,
     /// The number of rows in the parts before this one.
     rows_before: u64,
@@ -28,18 +30,33 @@ impl Reading {
         writes: bool,
         statement: Option<u32>,
     ) -> Result<(), WireError> {
-        // The same statement, most often.
-        if !part.has_columns(self.columns.names()) {
-            let names = part.columns()?;
-            self.columns = Columns::new(names.into_iter().map(str::to_owned).collect());
-        }
+        let (names, cursor) = (part.columns()?, part.cursor());
+        self.columns = Columns::new(names.into_iter().map(str::to_owned).collect());
+        self.head.clear();
+        let head = part.body().get(..cursor.offset).unwrap_or_default();
+        self.head.extend_from_slice(head);
+        self.begin_known(cursor, writes, statement);
+        Ok(())
+    }
+
+    /// Begins with a part whose columns are those of the last result.
+    pub(crate) fn begin_known(&mut self, cursor: RowCursor, writes: bool, statement: Option<u32>) {
         self.cells.clear();
-        let cursor = part.cursor();
         self.rows_before = cursor.row;
         self.cursor = Some(cursor);
         self.writes = writes;
         self.statement = statement;
-        Ok(())
+    }
+
+    /// Where the rows begin in the body of a part that begins as those of the last result did: nothing of that needs to
+    /// be decoded again.
+    pub(crate) fn known_part(&self, body: &[u8]) -> Option<RowCursor> {
+        let known = !self.head.is_empty() && body.starts_with(&self.head);
+        known.then(|| RowCursor {
+            offset: self.head.len(),
+            columns: self.columns.len(),
+            row: 0,
+        })
     }
 
     /// Goes on with the next part.
@@ -87,6 +104,7 @@ impl Reading {
     pub(crate) fn clear(&mut self) {
         self.end();
         self.columns = Columns::default();
+        self.head.clear();
     }
 
     pub(crate) fn is_open(&self) -> bool {

@@ -20,6 +20,14 @@ const DROP_LIMIT: usize = 1024 * 1024;
 impl DqliteSession {
     /// Begins to read the rows whose first part has been received.
     pub(super) fn begin_rows(&mut self, kind: Kind, statement: Option<u32>) -> Result<()> {
+        if self.channel.is_rows()
+            && let Some(cursor) = self.reading.known_part(self.channel.body())
+        {
+            // The same statement as before, most often.
+            self.reading
+                .begin_known(cursor, kind.writes_and_answers, statement);
+            return Ok(());
+        }
         match self.channel.response()? {
             Response::Rows(part) => self
                 .reading
@@ -136,12 +144,16 @@ impl DqliteSession {
             }
             error.with_outcome(Outcome::Unknown)
         })?;
-        let cursor = match self.channel.response()? {
-            Response::Rows(part) => part.cursor(),
-            _ => {
-                self.end_rows();
-                return Err(self.channel.unexpected("ROWS"));
-            }
+        let known = self.reading.known_part(self.channel.body());
+        let cursor = match known.filter(|_| self.channel.is_rows()) {
+            Some(cursor) => cursor,
+            None => match self.channel.response()? {
+                Response::Rows(part) => part.cursor(),
+                _ => {
+                    self.end_rows();
+                    return Err(self.channel.unexpected("ROWS"));
+                }
+            },
         };
         self.reading
             .next_part(cursor)

@@ -55,17 +55,6 @@ impl<'a> RowsPart<'a> {
             .collect()
     }
 
-    /// Whether the columns are called so.
-    pub(crate) fn has_columns(&self, names: impl ExactSizeIterator<Item = &'a str>) -> bool {
-        let Ok(mut reader) = self.names() else {
-            return false;
-        };
-        names.len() == self.cursor.columns
-            && names
-                .enumerate()
-                .all(|(index, name)| reader.text_bytes(name_place(index)) == Ok(name.as_bytes()))
-    }
-
     /// A reader of the names.
     fn names(&self) -> Result<Reader<'a>, WireError> {
         let mut reader = Reader::new(MESSAGE, self.body);
