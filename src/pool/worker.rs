@@ -215,13 +215,16 @@ fn run(core: &Core, stop: &CancelHandle) {
             }
             next_check = Deadline::after(core.config.pool.health_check_period);
         }
-        if next_probe.has_passed() {
+        let is_due = next_probe.has_passed();
+        if is_due {
             core.probe(&call);
         }
-        next_probe = match core.backend.leaves_out() {
-            true => Deadline::after(PROBE_PERIOD),
-            false => Deadline::NONE,
-        };
+        if !core.backend.leaves_out() {
+            next_probe = Deadline::NONE;
+        } else if is_due || next_probe == Deadline::NONE {
+            // Not anew in each turn: the topology may be read more often.
+            next_probe = Deadline::after(PROBE_PERIOD);
+        }
         if asked {
             // Many errors at once ask for one reading.
             let call = call.at_most(Deadline::after(REFRESH_PAUSE));
