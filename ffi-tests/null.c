@@ -59,12 +59,6 @@ static size_t valid_balance(void *user_data, const quorate_candidate *candidates
     return 0;
 }
 
-static bool valid_ask(void *user_data)
-{
-    (void)user_data;
-    return false;
-}
-
 static int32_t valid_get(void *user_data, quorate_nodes *nodes)
 {
     (void)user_data, (void)nodes;

@@ -277,9 +277,16 @@ impl Core {
             let left = u32::try_from(endpoints.len() - index).unwrap_or(u32::MAX);
             let share = call.deadline.remaining().map(|remaining| remaining / left);
             let call = call.at_most(share.map_or(Deadline::NONE, Deadline::after));
-            if let Err(error) = self.ping_one(address, &call) {
-                self.report(address, &error);
-                causes.push(cause(address, error));
+            match self.ping_one(address, &call) {
+                Ok(()) => {}
+                // That says nothing of an instance.
+                Err(error) if matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Closed) => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    self.report(address, &error);
+                    causes.push(cause(address, error));
+                }
             }
         }
         if causes.is_empty() {
