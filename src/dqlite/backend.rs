@@ -55,7 +55,11 @@ impl DqliteBackend {
             lookup: Lookup::new(
                 prober.clone(),
                 Arc::clone(&store),
-                config.hosts.clone(),
+                // A store that the program has set stands in their place.
+                match config.dqlite.store {
+                    Some(_) => Vec::new(),
+                    None => config.hosts.clone(),
+                },
                 config.dqlite.lookup.clone(),
             ),
             prober,
