@@ -125,6 +125,7 @@ def test_errors_say_what_became_of_the_statement(connection: quorate.Connection)
         connection.execute("INSERT INTO t VALUES (1, 'b')")
     error = caught.value
     assert (error.kind, error.outcome, error.code) == ("constraint", quorate.Outcome.REJECTED, 1555)
+    assert str(error.outcome) == "rejected"
     assert error.node is not None and error.node in str(error)
     with pytest.raises(quorate.ProgrammingError):
         connection.execute("SELECT * FROM missing")

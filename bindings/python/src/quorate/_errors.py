@@ -20,6 +20,10 @@ class Outcome(enum.IntEnum):
     UNKNOWN = c.OUTCOME_UNKNOWN
     """It may or may not have been applied: running it again may apply it twice."""
 
+    def __str__(self) -> str:
+        """The outcome in words, as the messages of errors have it."""
+        return self.name.lower().replace("_", " ")
+
 
 class Warning(Exception):  # noqa: A001 (the name is PEP 249's)
     """Never raised; PEP 249 wants it."""
