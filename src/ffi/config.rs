@@ -88,10 +88,10 @@ pub type quorate_dial_fn = Option<
 
 /// Makes a configuration from a connection string:
 ///
-///     dqlite://10.0.0.1:9001,10.0.0.2:9001,[::1]:9001/app?pool_max_conns=20&timeout=5s
-///     picodata://app:secret@10.0.0.1:4327,10.0.0.2:4327/app?sslmode=verify-full&sslrootcert=ca.crt
-///     postgres://app@db1,db2:5433/app
-///     host=db1,db2 port=5432,5433 user=app password='it\'s' dbname=app
+/// - `dqlite://10.0.0.1:9001,10.0.0.2:9001,[::1]:9001/app?pool_max_conns=20&timeout=5s`
+/// - `picodata://app:secret@10.0.0.1:4327,10.0.0.2:4327/app?sslmode=verify-full&sslrootcert=ca.crt`
+/// - `postgres://app@db1,db2:5433/app`
+/// - `host=db1,db2 port=5432,5433 user=app password='it\'s' dbname=app`
 ///
 /// For dqlite the hosts are `host:port`, `[IPv6]:port`, `@name` for an abstract Unix socket or a percent-encoded
 /// path for a Unix socket (`%2Frun%2Fapp.sock`); the path is the name of the database. For Picodata and PostgreSQL a
