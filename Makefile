@@ -3,13 +3,17 @@
 # Where rustup puts cargo, for shells that do not know it.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
-.PHONY: help demo test check bench install-deps
+# How long each fuzz target runs, in seconds.
+FUZZ_SECONDS ?= 60
+
+.PHONY: help demo test check bench fuzz install-deps
 
 help:
 	@echo "make demo          a cluster loses its leader; every write is accounted for"
 	@echo "make test          everything: check, and all tests with real servers"
 	@echo "make check         formatting, lints, documentation"
 	@echo "make bench         what the driver costs, beside a raw socket loop and beside libpq"
+	@echo "make fuzz          each fuzz target for FUZZ_SECONDS (60 unless set), with a nightly Rust"
 	@echo "make header        write include/quorate.h and include/symbols.txt anew"
 	@echo "make install       header, libraries and quorate.pc under \$$(DESTDIR)\$$(PREFIX), /usr/local unless set"
 	@echo "make uninstall     remove what install has installed"
@@ -41,6 +45,12 @@ bench:
 	@scripts/install-deps.sh bench
 	cargo bench --bench dqlite
 	cargo bench --bench postgres
+
+fuzz:
+	@scripts/install-deps.sh fuzz
+	for target in $$(cargo fuzz list); do \
+		cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
 
 install-deps:
 	@scripts/install-deps.sh all
