@@ -45,6 +45,7 @@ bench:
 	@scripts/install-deps.sh bench
 	cargo bench --bench dqlite
 	cargo bench --bench postgres
+	cargo bench --bench topology
 
 fuzz:
 	@scripts/install-deps.sh fuzz
