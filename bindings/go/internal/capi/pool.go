@@ -64,10 +64,10 @@ func OpenPool(config *Config) (*Pool, error) {
 		return nil, err
 	}
 	p := &Pool{warn: config.warn}
-	var native *C.quorate_error
-	status := C.quorate_pool_open_config(config.handle, &p.handle, &native)
-	runtime.KeepAlive(config)
-	if err := failed(nil, status, native); err != nil {
+	err = call(nil, config, func(native **C.quorate_error) C.quorate_status {
+		return C.quorate_pool_open_config(config.handle, &p.handle, native)
+	})
+	if err != nil {
 		return nil, err
 	}
 	p.gate.limit = limit
@@ -123,6 +123,13 @@ func (p *Pool) use(f func(handle *C.quorate_pool) error) error {
 		return closedPool()
 	}
 	return f(p.handle)
+}
+
+// call calls the library with the handle, within the bounds of ctx where it has any.
+func (p *Pool) call(ctx context.Context, f func(*C.quorate_pool, **C.quorate_error) C.quorate_status) error {
+	return p.use(func(handle *C.quorate_pool) error {
+		return call(ctx, nil, func(native **C.quorate_error) C.quorate_status { return f(handle, native) })
+	})
 }
 
 // Exec runs statements that answer no rows.
@@ -206,10 +213,8 @@ func (p *Pool) Acquire(ctx context.Context) (*Conn, error) {
 	}
 	defer b.release()
 	c := &Conn{pool: p}
-	err = p.use(func(handle *C.quorate_pool) error {
-		var native *C.quorate_error
-		status := C.quorate_pool_acquire(handle, b.timeout, b.handle(), &c.handle, &native)
-		return failed(ctx, status, native)
+	err = p.call(ctx, func(handle *C.quorate_pool, native **C.quorate_error) C.quorate_status {
+		return C.quorate_pool_acquire(handle, b.timeout, b.handle(), &c.handle, native)
 	})
 	if err != nil {
 		p.gate.leave()
@@ -227,18 +232,15 @@ func (p *Pool) Ping(ctx context.Context) error {
 	}
 	defer p.gate.leave()
 	defer b.release()
-	return p.use(func(handle *C.quorate_pool) error {
-		var native *C.quorate_error
-		status := C.quorate_pool_ping(handle, b.timeout, b.handle(), &native)
-		return failed(ctx, status, native)
+	return p.call(ctx, func(handle *C.quorate_pool, native **C.quorate_error) C.quorate_status {
+		return C.quorate_pool_ping(handle, b.timeout, b.handle(), native)
 	})
 }
 
 // Reset closes idle connections at once and those in use when they come back.
 func (p *Pool) Reset() error {
-	return p.use(func(handle *C.quorate_pool) error {
-		var native *C.quorate_error
-		return failed(nil, C.quorate_pool_reset(handle, &native), native)
+	return p.call(nil, func(handle *C.quorate_pool, native **C.quorate_error) C.quorate_status {
+		return C.quorate_pool_reset(handle, native)
 	})
 }
 
@@ -263,9 +265,8 @@ func (p *Pool) Close(ctx context.Context) error {
 			timeout = 0
 		}
 	}
-	err := p.use(func(handle *C.quorate_pool) error {
-		var native *C.quorate_error
-		return failed(ctx, C.quorate_pool_close(handle, timeout, &native), native)
+	err := p.call(ctx, func(handle *C.quorate_pool, native **C.quorate_error) C.quorate_status {
+		return C.quorate_pool_close(handle, timeout, native)
 	})
 	if e, ok := err.(*Error); ok && e.Kind == KindClosed {
 		return nil
