@@ -86,7 +86,7 @@ impl Connection {
             let _running = enter(cancel.as_ref())?;
             let (call, now) = begin(core, deadline, None, cancel.as_ref());
             call.check_at(now)?;
-            (core.lease(aim, &call)?, call.deadline)
+            (core.lease(aim, &call, now)?, call.deadline)
         };
         Ok(Connection {
             line: Line {

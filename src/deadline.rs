@@ -39,6 +39,15 @@ impl Deadline {
         (deadline, now)
     }
 
+    /// The deadline of a part of a call that begins at `now`, to within a tick of the kernel, and may take `timeout`.
+    pub(crate) fn begin_at(now: Instant, timeout: Option<Duration>) -> Self {
+        match timeout {
+            Some(timeout) if timeout < LONG => Deadline::after(timeout),
+            Some(timeout) => Deadline::at(now, timeout),
+            None => Deadline::NONE,
+        }
+    }
+
     /// Whether `time` or more is left, to within a tick of the kernel (10 ms).
     pub(crate) fn leaves(self, time: Duration) -> bool {
         self.0

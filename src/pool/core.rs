@@ -93,9 +93,9 @@ impl Core {
     ///
     /// What fails for a passing reason is tried again, on another endpoint if there is one, until the call
     /// ends or the pool closes. The outcome of an error is always `NotSent`. The caller has checked that the
-    /// pool is open.
-    pub(crate) fn lease(&self, aim: Aim<'_>, call: &Call<'_>) -> Result<Lease> {
-        let (own, now) = Deadline::begin(self.config.pool.acquire_timeout);
+    /// pool is open. `now` is now, to within a tick of the kernel.
+    pub(crate) fn lease(&self, aim: Aim<'_>, call: &Call<'_>, now: Instant) -> Result<Lease> {
+        let own = Deadline::begin_at(now, self.config.pool.acquire_timeout);
         let call = Call {
             closing: Some(&self.closing),
             ..call.at_most(own)
