@@ -85,7 +85,7 @@ fn psql(cluster: &PicodataCluster, index: usize, user: &str, more: &str, sql: &s
 #[test]
 fn the_start_tells_parameters_and_no_key() {
     let cluster = PicodataCluster::start(1);
-    let (_, frames) = PgRaw::connect(
+    let (_raw, frames) = PgRaw::connect(
         &cluster.address(0),
         USER,
         PASSWORD,
