@@ -9,6 +9,7 @@ PYTHON := target/python-venv/bin/python
 python-test:
 	@scripts/install-deps.sh python
 	cargo build --lib --bin quorate
+	cargo build --example standin
 	$(PYTHON) bindings/python/tools/declare.py --check
 	cd bindings/python && ../../$(PYTHON) -m mypy
 	$(MAKE) --no-print-directory wheel
@@ -39,6 +40,7 @@ bindings-prefix:
 	@scripts/install-deps.sh install
 	cargo build --release --lib
 	cargo build --bin quorate
+	cargo build --example standin
 	PREFIX='$(BINDINGS_PREFIX)' DESTDIR= sh scripts/install.sh
 
 go-test: bindings-prefix
