@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from ctypes import byref, c_bool, c_size_t, c_void_p
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Iterator
+from typing import TYPE_CHECKING, Any
 
 import quorate._errors as errors
 from quorate import _declarations as c
 from quorate._decode import Buffer
 from quorate._errors import InterfaceError, NotSupportedError, ProgrammingError, check
 from quorate._interrupt import cancel_handle, check_call
-from quorate._library import library, text_at
+from quorate._library import library, milliseconds, text_at
 from quorate._rows import Reader
 from quorate._statements import may_end_transaction, wants_transaction
 from quorate._values import Parameters
@@ -64,7 +64,9 @@ class Connection:
         transaction_mode: str = "immediate",
         timeout: float | None = None,
         row_factory: RowFactory = tuple_row,
+        acquire: Callable[[int], c_void_p] | None = None,
     ) -> None:
+        # `acquire` takes the library's connection out, within so many milliseconds; unless given, the pool does.
         self._handle: c_void_p | None = None
         self._transaction: c_void_p | None = None
         if transaction_mode not in MODES:
@@ -78,10 +80,7 @@ class Connection:
         self._buffer = Buffer()
         self._busy = threading.Lock()
         self._reader_cursor: Cursor | None = None
-        handle, error = c_void_p(), c_void_p()
-        status = library.quorate_pool_acquire(pool._pointer(), self._timeout(), cancel_handle(), byref(handle), byref(error))
-        check_call(status, error)
-        self._handle = handle
+        self._handle = (acquire or pool._acquire)(self._timeout())
 
     @property
     def autocommit(self) -> bool:
@@ -232,7 +231,7 @@ class Connection:
             raise InterfaceError("the connection was closed")
 
     def _timeout(self) -> int:
-        return c.TIMEOUT_DEFAULT if self.timeout is None else int(self.timeout * 1000)
+        return milliseconds(self.timeout)
 
     @contextmanager
     def _inside(self) -> Iterator[None]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from ctypes import byref, c_uint64, c_void_p
+from ctypes import byref, c_void_p
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 from quorate import _declarations as c
 from quorate._callbacks import (
@@ -22,23 +22,14 @@ from quorate._callbacks import (
 from quorate._decode import Buffer
 from quorate._errors import Error, check
 from quorate._interrupt import cancel_handle, check_call
-from quorate._library import library
+from quorate._library import library, milliseconds
+from quorate._rows import Reader
 from quorate._values import Parameters, encode
-from quorate.arrow import ArrowRows
 from quorate.connection import Connection
-from quorate._rows import MAX_ROWS, Reader
+from quorate.results import Result, Rows, answers_of
 from quorate.rows import RowFactory, tuple_row
-
-_STATS = {name.removeprefix("STAT_").lower(): value for name, value in vars(c).items() if name.startswith("STAT_")}
-
-
-class Result(NamedTuple):
-    """What a statement without rows has done."""
-
-    rows_affected: int
-    """How many rows it inserted, changed or deleted."""
-    last_insert_id: int
-    """The row id of the last row that its connection inserted (dqlite); 0 where there is none."""
+from quorate.sharding import ShardingKey
+from quorate.stats import EndpointStats, read_endpoints, read_stats
 
 
 class Pool:
@@ -49,10 +40,11 @@ class Pool:
     Options of the connection string may be given as keywords instead; a number of seconds is a duration. Nothing is
     dialled yet: a cluster that cannot be reached shows in the first call.
 
-    `on_event` is told an Event of a new leader and of instances that come, go and change. `log` is told a level of the module `logging` and a message. `dial` makes connections: it is given `host:port` and the seconds
-    that it may take (None is no limit), and answers a connected `socket.socket`. `balance` is the option, or a function
-    that is given the Candidates for a call (Picodata) and answers the index of one. They are called on the thread that has
-    something to say or needs a connection, which may be the pool's own, and must not use the pool.
+    `on_event` is told an Event of a new leader and of instances that come, go and change. `log` is told a level of the
+    module `logging` and a message. `dial` makes connections: it is given `host:port` and the seconds that it may take (None
+    is no limit), and answers a connected `socket.socket`. `balance` is the option, or a function that is given the
+    Candidates for a call (Picodata) and answers the index of one. They are called on the thread that has something to say
+    or needs a connection, which may be the pool's own, and must not use the pool.
 
     `transactions` says whether the database has some: unless given, all have but those at `picodata://`. Give false for a
     Picodata at `postgres://`.
@@ -116,13 +108,13 @@ class Pool:
             len(text),
             values,
             len(values),
-            _milliseconds(timeout),
+            milliseconds(timeout),
             cancel_handle(),
             byref(result),
             byref(error),
         )
         check_call(status, error)
-        return Result(result.rows_affected, result.last_insert_id)
+        return Result.of(result)
 
     def query(
         self,
@@ -140,7 +132,7 @@ class Pool:
             len(text),
             values,
             len(values),
-            _milliseconds(timeout),
+            milliseconds(timeout),
             cancel_handle(),
             byref(rows),
             byref(error),
@@ -175,13 +167,13 @@ class Pool:
                 values, text = encode(parameters), sql.encode()
                 check(library.quorate_batch_queue(batch, text, len(text), values, len(values), byref(error)), error)
             status = library.quorate_pool_send_batch(
-                self._handle, batch, _milliseconds(timeout), cancel_handle(), byref(results), byref(error)
+                self._handle, batch, milliseconds(timeout), cancel_handle(), byref(results), byref(error)
             )
             check_call(status, error)
         finally:
             library.quorate_batch_free(batch)
         try:
-            return _answers(results)
+            return answers_of(results)
         finally:
             library.quorate_results_free(results)
 
@@ -207,6 +199,12 @@ class Pool:
 
     acquire = connection
 
+    def _acquire(self, timeout: int) -> c_void_p:
+        handle, error = c_void_p(), c_void_p()
+        status = library.quorate_pool_acquire(self._handle, timeout, cancel_handle(), byref(handle), byref(error))
+        check_call(status, error)
+        return handle
+
     @contextmanager
     def transaction(self, mode: str = "immediate", *, timeout: float | None = None) -> Iterator[Connection]:
         """Begins a transaction, commits it behind the block, and rolls back where an error leaves the block."""
@@ -218,16 +216,26 @@ class Pool:
         """Asks a server for an answer."""
         error = c_void_p()
         check_call(
-            library.quorate_pool_ping(self._handle, _milliseconds(timeout), cancel_handle(), byref(error)), error
+            library.quorate_pool_ping(self._handle, milliseconds(timeout), cancel_handle(), byref(error)), error
         )
 
     def stats(self) -> dict[str, int]:
         """The pool's figures, by the names that the C interface has for them: `in_use`, `idle`, `wait_nanoseconds`, …"""
-        value, error, figures = c_uint64(), c_void_p(), {}
-        for name, number in _STATS.items():
-            check(library.quorate_pool_stat(self._handle, number, byref(value), byref(error)), error)
-            figures[name] = value.value
-        return figures
+        return read_stats(self._handle)
+
+    def endpoint_stats(self) -> list[EndpointStats]:
+        """The figures of each node or instance that the pool has had connections to, in the order of the addresses."""
+        return read_endpoints(self._handle)
+
+    def sharding_key(self, table: str, *, timeout: float | None = None) -> ShardingKey:
+        """The columns by which the rows of a table of Picodata are spread over the instances. `table` is the name as the
+        table `_pico_table` has it.
+
+        What is known of the table is given at once; otherwise it is read, over a connection of the pool.
+        NotSupportedError: the table is global, or the database is dqlite or plain PostgreSQL, or the server is older than
+        25.5.1 and the user may not read `_pico_tier` either. DatabaseError: there is no such table.
+        """
+        return ShardingKey(self, table, timeout)
 
     def reset(self) -> None:
         """Closes all idle connections at once and those in use when they come back. The pool stays open."""
@@ -237,7 +245,7 @@ class Pool:
     def close(self, *, timeout: float | None = None) -> None:
         """Closes the pool, and waits until the connections in use have come back. Closing again does nothing."""
         error = c_void_p()
-        check_call(library.quorate_pool_close(self._handle, _milliseconds(timeout), byref(error)), error)
+        check_call(library.quorate_pool_close(self._handle, milliseconds(timeout), byref(error)), error)
 
     def __enter__(self) -> Pool:
         return self
@@ -253,83 +261,6 @@ class Pool:
             library.quorate_pool_free(handle)
 
 
-class Rows(ArrowRows):
-    """The rows of a query on a pool. One thread at a time uses them."""
-
-    def __init__(self, reader: Reader, row_factory: RowFactory) -> None:
-        self._reader = reader
-        self._rows: list[tuple[Any, ...]] = []
-        self._next = 0
-        self._make = row_factory(reader.names)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """What the columns are called."""
-        return self._reader.names
-
-    @property
-    def result(self) -> Result:
-        """What the statement has done, where it answers no rows."""
-        return Result(self._reader.result.rows_affected, self._reader.result.last_insert_id)
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        if self._next >= len(self._rows):
-            self._next, self._rows = 0, self._reader.fetch(MAX_ROWS)
-            if not self._rows:
-                raise StopIteration
-        row = self._rows[self._next]
-        self._next += 1
-        return self._make(row)
-
-    def fetchall(self) -> list[Any]:
-        """All rows that are left."""
-        return list(self)
-
-    def _take_reader(self) -> Reader:
-        return self._reader
-
-    @contextmanager
-    def _inside(self) -> Iterator[None]:
-        yield
-
-    def close(self) -> None:
-        """Ends the reading, and gives the connection back."""
-        self._reader.close()
-
-    def __enter__(self) -> Rows:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def _answers(results: c_void_p) -> list[Result | list[tuple[Any, ...]] | Error]:
-    answers: list[Result | list[tuple[Any, ...]] | Error] = []
-    buffer = Buffer()
-    while library.quorate_results_left(results):
-        rows, error = c_void_p(), c_void_p()
-        try:
-            check_call(library.quorate_results_query(results, byref(rows), byref(error)), error)
-            reader = Reader(rows, buffer)
-            found: list[tuple[Any, ...]] = []
-            while not reader.done:
-                found += reader.fetch(MAX_ROWS)
-            done = Result(reader.result.rows_affected, reader.result.last_insert_id)
-            answers.append(found if reader.columns else done)
-        except Error as failure:
-            answers.append(failure)
-    return answers
-
-
-def _milliseconds(timeout: float | None) -> int:
-    return c.TIMEOUT_DEFAULT if timeout is None else int(timeout * 1000)
-
-
 def set_option(config: c_void_p, name: str, value: object) -> None:
     """Sets an option of a configuration; truth values and numbers as the library writes them."""
     if isinstance(value, bool):
@@ -339,5 +270,3 @@ def set_option(config: c_void_p, name: str, value: object) -> None:
     error = c_void_p()
     option, text = name.encode(), str(value).encode()
     check(library.quorate_config_set(config, option, len(option), text, len(text), byref(error)), error)
-
-
