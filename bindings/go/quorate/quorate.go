@@ -169,6 +169,20 @@ func (c *Connector) open() (*capi.Pool, error) {
 	return c.pool, nil
 }
 
+// EndpointStats is how the pool does with one node or instance.
+type EndpointStats = capi.EndpointStats
+
+// EndpointStats are the figures, at the moment, of each node or instance that the pool beneath sql.DB has had connections
+// to, in the order of the addresses; none before the first connection, and once the pool was closed.
+func (c *Connector) EndpointStats() []EndpointStats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pool == nil {
+		return nil
+	}
+	return c.pool.Endpoints()
+}
+
 // Driver is the connector's driver.
 func (c *Connector) Driver() driver.Driver { return Driver{} }
 

@@ -103,7 +103,7 @@ func quorateGoBalance(handle C.uintptr_t, candidates *C.quorate_candidate, lengt
 			UUID:       bytesText(native[i].uuid),
 			Replicaset: bytesText(native[i].replicaset),
 			Tier:       bytesText(native[i].tier),
-			Latency:    time.Duration(native[i].latency_us) * time.Microsecond,
+			Latency:    latency(native[i].latency_us),
 			InUse:      uint32(native[i].in_use),
 			MaxConns:   uint32(native[i].max_conns),
 			IsMaster:   bool(native[i].is_master),
