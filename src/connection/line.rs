@@ -81,7 +81,7 @@ impl Line {
             }
             let lease = match &mut self.lease {
                 Some(lease) => lease,
-                none => none.insert(self.core.lease(Aim::Any, call, Instant::now())?),
+                none => none.insert(self.core.lease(Aim::Any, call)?),
             };
             let was_in_transaction = lease.session()?.in_transaction();
             let began = self.core.backend.measures().then(Instant::now);

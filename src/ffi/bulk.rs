@@ -27,7 +27,7 @@ use super::status::{Answer, Failure, quorate_status};
 use super::value::{days, quorate_type, quorate_value, with_params};
 use super::view::{slice_mut, text};
 use crate::connection::Connection;
-use crate::error::{Error, ErrorKind, Outcome, Result};
+use crate::error::{Error, Outcome, Result};
 use crate::params::ParamsRef;
 use crate::row::Row;
 use crate::value::ValueRef;
@@ -496,31 +496,26 @@ unsafe fn first_row(
             slice_mut(buffer.bytes, buffer.bytes_capacity, "bytes")?,
         )
     };
-    connection.start_query(sql, params)?;
-    let width = connection.columns().len();
     let mut end = 0;
-    if !connection.advance()? {
-        let error = Error::new(ErrorKind::NoRows, "the query answered no row");
-        return Err(error.with_outcome(Outcome::Rejected).into());
-    }
-    let filled = if let Some(places) = values.get_mut(..width) {
-        put_row(&connection.row(), places, bytes, &mut end).map_err(Failure::from)
-    } else {
-        let text =
-            format!("the row has {width} columns, and there is room for {values_len} values");
-        Err(Failure::misuse(text))
-    };
-    let filled = filled.and_then(|()| {
+    let fill = |row: &Row<'_>| {
+        let width = row.columns().len();
+        let Some(places) = values.get_mut(..width) else {
+            return Err(Failure::misuse(format!(
+                "the row has {width} columns, and there is room for {values_len} values"
+            )));
+        };
+        put_row(row, places, bytes, &mut end)?;
         if end > bytes.len() {
-            buffer.bytes_needed = end;
             return Err(too_small());
         }
-        buffer.bytes_used = end;
         Ok(width)
-    });
-    // Before the rows are closed: what they were is forgotten then.
-    let filled = filled.map_err(|failure| failure.with_outcome(connection.outcome_after_run()));
-    connection.close_rows()?;
+    };
+    let filled = connection.query_first(sql, params, fill, Failure::with_outcome);
+    if filled.is_ok() {
+        buffer.bytes_used = end;
+    } else if end > buffer.bytes_capacity {
+        buffer.bytes_needed = end;
+    }
     filled
 }
 
@@ -555,7 +550,9 @@ pub unsafe extern "C" fn quorate_pool_query_row(
                 let (deadline, cancel) = (bounds.deadline, bounds.cancel);
                 let mut connection =
                     pool.acquire_for_statement_within(sql, params, deadline, cancel)?;
-                first_row(&mut connection, sql, params, buffer, values_len)
+                let row = first_row(&mut connection, sql, params, buffer, values_len);
+                connection.give_back();
+                row
             })
         })
     }
