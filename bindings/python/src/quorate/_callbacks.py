@@ -8,11 +8,11 @@ import logging
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from ctypes import byref, c_void_p
+from ctypes import c_void_p
 from typing import Any, NamedTuple, Optional
 
 from quorate import _declarations as c
-from quorate._errors import check
+from quorate._errors import invoke
 from quorate._library import library, seconds_of, text_at, text_of
 
 
@@ -105,8 +105,7 @@ class _Unraisable:
 def _give(config: c_void_p, setter: Any, function: Any) -> None:
     number = next(_numbers)
     _kept[number] = function
-    error = c_void_p()
-    check(setter(config, function, number, _destroy, byref(error)), error)
+    invoke(setter, config, function, number, _destroy)
 
 
 def set_log(config: c_void_p, log: LogFunction) -> None:

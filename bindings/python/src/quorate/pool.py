@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from ctypes import byref, c_void_p
-from types import TracebackType
 from typing import Any
 
 from quorate import _declarations as c
+from quorate._batch import Batch
 from quorate._callbacks import (
     BalanceFunction,
     DialFunction,
@@ -19,9 +19,10 @@ from quorate._callbacks import (
     set_event,
     set_log,
 )
+from quorate._closing import Closing
 from quorate._decode import Buffer
-from quorate._errors import Error, check
-from quorate._interrupt import cancel_handle, check_call
+from quorate._errors import Error, invoke
+from quorate._interrupt import cancel_handle, check_call, invoke_interruptible
 from quorate._library import library, milliseconds
 from quorate._rows import Reader
 from quorate._values import Parameters, encode
@@ -32,7 +33,7 @@ from quorate.sharding import ShardingKey
 from quorate.stats import EndpointStats, read_endpoints, read_stats
 
 
-class Pool:
+class Pool(Closing):
     """Connections to a cluster. Any thread may use it, several at once.
 
         pool = Pool("dqlite://10.0.0.1:9001,10.0.0.2:9001/app", timeout="5s", pool_max_conns=20)
@@ -72,9 +73,9 @@ class Pool:
         if scheme != "dqlite":
             # dqlite takes `?` as it is.
             options.setdefault("placeholders", "question")
-        config, pool, error = c_void_p(), c_void_p(), c_void_p()
+        config, pool = c_void_p(), c_void_p()
         text = url.encode()
-        check(library.quorate_config_new(text, len(text), byref(config), byref(error)), error)
+        invoke(library.quorate_config_new, text, len(text), byref(config))
         try:
             for name, value in options.items():
                 set_option(config, name, value)
@@ -88,7 +89,7 @@ class Pool:
                 set_option(config, "balance", balance)
             elif balance is not None:
                 set_balance(config, balance)
-            check(library.quorate_pool_open_config(config, byref(pool), byref(error)), error)
+            invoke(library.quorate_pool_open_config, config, byref(pool))
         finally:
             library.quorate_config_free(config)
         self._handle = pool
@@ -160,18 +161,12 @@ class Pool:
 
         It is no transaction: a statement that fails does not stop those behind it.
         """
-        batch, results, error = c_void_p(), c_void_p(), c_void_p()
-        check(library.quorate_batch_new(byref(batch), byref(error)), error)
-        try:
+        results = c_void_p()
+        with Batch() as batch:
             for sql, parameters in statements:
-                values, text = encode(parameters), sql.encode()
-                check(library.quorate_batch_queue(batch, text, len(text), values, len(values), byref(error)), error)
-            status = library.quorate_pool_send_batch(
-                self._handle, batch, milliseconds(timeout), cancel_handle(), byref(results), byref(error)
-            )
-            check_call(status, error)
-        finally:
-            library.quorate_batch_free(batch)
+                batch.queue(sql.encode(), parameters)
+            send = library.quorate_pool_send_batch
+            invoke_interruptible(send, self._handle, batch.handle, milliseconds(timeout), cancel_handle(), byref(results))
         try:
             return answers_of(results)
         finally:
@@ -200,9 +195,8 @@ class Pool:
     acquire = connection
 
     def _acquire(self, timeout: int) -> c_void_p:
-        handle, error = c_void_p(), c_void_p()
-        status = library.quorate_pool_acquire(self._handle, timeout, cancel_handle(), byref(handle), byref(error))
-        check_call(status, error)
+        handle = c_void_p()
+        invoke_interruptible(library.quorate_pool_acquire, self._handle, timeout, cancel_handle(), byref(handle))
         return handle
 
     @contextmanager
@@ -214,10 +208,7 @@ class Pool:
 
     def ping(self, *, timeout: float | None = None) -> None:
         """Asks a server for an answer."""
-        error = c_void_p()
-        check_call(
-            library.quorate_pool_ping(self._handle, milliseconds(timeout), cancel_handle(), byref(error)), error
-        )
+        invoke_interruptible(library.quorate_pool_ping, self._handle, milliseconds(timeout), cancel_handle())
 
     def stats(self) -> dict[str, int]:
         """The pool's figures, by the names that the C interface has for them: `in_use`, `idle`, `wait_nanoseconds`, …"""
@@ -239,21 +230,11 @@ class Pool:
 
     def reset(self) -> None:
         """Closes all idle connections at once and those in use when they come back. The pool stays open."""
-        error = c_void_p()
-        check(library.quorate_pool_reset(self._handle, byref(error)), error)
+        invoke(library.quorate_pool_reset, self._handle)
 
     def close(self, *, timeout: float | None = None) -> None:
         """Closes the pool, and waits until the connections in use have come back. Closing again does nothing."""
-        error = c_void_p()
-        check_call(library.quorate_pool_close(self._handle, milliseconds(timeout), byref(error)), error)
-
-    def __enter__(self) -> Pool:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        invoke_interruptible(library.quorate_pool_close, self._handle, milliseconds(timeout))
 
     def __del__(self) -> None:
         handle, self._handle = self._handle, None
@@ -267,6 +248,5 @@ def set_option(config: c_void_p, name: str, value: object) -> None:
         value = "true" if value else "false"
     elif isinstance(value, float):
         value = f"{round(value * 1000)}ms"
-    error = c_void_p()
     option, text = name.encode(), str(value).encode()
-    check(library.quorate_config_set(config, option, len(option), text, len(text), byref(error)), error)
+    invoke(library.quorate_config_set, config, option, len(option), text, len(text))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ctypes import byref, c_void_p
-from types import TracebackType
 from typing import Any, NamedTuple
 
 from quorate import _declarations as c
+from quorate._closing import Closing
 from quorate._decode import Buffer
 from quorate._errors import Error
-from quorate._interrupt import check_call
+from quorate._interrupt import invoke_interruptible
 from quorate._library import library
 from quorate._rows import MAX_ROWS, Reader
 from quorate.arrow import ArrowRows
@@ -32,7 +32,7 @@ class Result(NamedTuple):
         return cls(native.rows_affected, native.last_insert_id)
 
 
-class Rows(ArrowRows):
+class Rows(ArrowRows, Closing):
     """The rows of a query on a pool. One thread at a time uses them."""
 
     def __init__(self, reader: Reader, row_factory: RowFactory) -> None:
@@ -78,23 +78,15 @@ class Rows(ArrowRows):
         """Ends the reading, and gives the connection back."""
         self._reader.close()
 
-    def __enter__(self) -> Rows:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
 
 def answers_of(results: c_void_p) -> list[Result | list[tuple[Any, ...]] | Error]:
     """What each statement of a batch has answered, in order."""
     answers: list[Result | list[tuple[Any, ...]] | Error] = []
     buffer = Buffer()
     while library.quorate_results_left(results):
-        rows, error = c_void_p(), c_void_p()
+        rows = c_void_p()
         try:
-            check_call(library.quorate_results_query(results, byref(rows), byref(error)), error)
+            invoke_interruptible(library.quorate_results_query, results, byref(rows))
             reader = Reader(rows, buffer)
             found: list[tuple[Any, ...]] = []
             while not reader.done:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ctypes import byref, c_size_t, c_uint64, c_void_p
 from typing import TYPE_CHECKING
 
-from quorate._errors import check
-from quorate._interrupt import cancel_handle, check_call
+from quorate._errors import invoke
+from quorate._interrupt import cancel_handle, invoke_interruptible
 from quorate._library import library, milliseconds, text_at
 from quorate._values import Parameters, encode
 from quorate.connection import Connection
@@ -36,11 +36,9 @@ class ShardingKey:
     def __init__(self, pool: Pool, table: str, timeout: float | None = None) -> None:
         self._handle: c_void_p | None = None
         self._pool = pool
-        text, handle, error = table.encode(), c_void_p(), c_void_p()
-        status = library.quorate_pool_sharding_key(
-            pool._pointer(), text, len(text), milliseconds(timeout), cancel_handle(), byref(handle), byref(error)
-        )
-        check_call(status, error)
+        text, handle, ask = table.encode(), c_void_p(), library.quorate_pool_sharding_key
+        within = milliseconds(timeout)
+        invoke_interruptible(ask, pool._pointer(), text, len(text), within, cancel_handle(), byref(handle))
         self._handle = handle
         length = c_size_t()
         self.table: str = text_at(library.quorate_sharding_key_table(handle, byref(length)), length.value)
@@ -60,8 +58,8 @@ class ShardingKey:
         ProgrammingError: a column was given no value, or two, or there is no such column. DataError: a value is of another
         type than its column, or a decimal that the server would round. Both name the column.
         """
-        values, bucket, error = encode(parameters), c_uint64(), c_void_p()
-        check(library.quorate_sharding_key_bucket(self._handle, values, len(values), byref(bucket), byref(error)), error)
+        values, bucket = encode(parameters), c_uint64()
+        invoke(library.quorate_sharding_key_bucket, self._handle, values, len(values), byref(bucket))
         return bucket.value
 
     def connection(
@@ -82,11 +80,8 @@ class ShardingKey:
         values = encode(parameters)
 
         def acquire(within: int) -> c_void_p:
-            handle, error = c_void_p(), c_void_p()
-            status = library.quorate_sharding_key_acquire(
-                self._handle, values, len(values), within, cancel_handle(), byref(handle), byref(error)
-            )
-            check_call(status, error)
+            handle, take = c_void_p(), library.quorate_sharding_key_acquire
+            invoke_interruptible(take, self._handle, values, len(values), within, cancel_handle(), byref(handle))
             return handle
 
         return Connection(

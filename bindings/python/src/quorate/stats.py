@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quorate import _declarations as c
-from quorate._errors import check
+from quorate._errors import invoke
 from quorate._library import library, seconds_of, text_of
 
 _STATS = {name.removeprefix("STAT_").lower(): value for name, value in vars(c).items() if name.startswith("STAT_")}
@@ -36,17 +36,17 @@ class EndpointStats:
 
 def read_stats(pool: c_void_p | None) -> dict[str, int]:
     """The figures of a pool, by their names."""
-    value, error, figures = c_uint64(), c_void_p(), {}
+    value, figures = c_uint64(), {}
     for name, number in _STATS.items():
-        check(library.quorate_pool_stat(pool, number, byref(value), byref(error)), error)
+        invoke(library.quorate_pool_stat, pool, number, byref(value))
         figures[name] = value.value
     return figures
 
 
 def read_endpoints(pool: c_void_p | None) -> list[EndpointStats]:
     """The figures of each endpoint of a pool."""
-    endpoints, error = c_void_p(), c_void_p()
-    check(library.quorate_pool_endpoints(pool, byref(endpoints), byref(error)), error)
+    endpoints = c_void_p()
+    invoke(library.quorate_pool_endpoints, pool, byref(endpoints))
     try:
         count = library.quorate_endpoints_len(endpoints)
         return [_endpoint(library.quorate_endpoints_get(endpoints, index).contents) for index in range(count)]
