@@ -127,9 +127,7 @@ func (c *Conn) Node() string {
 	if c.handle == nil || C.quorate_connection_node(c.handle, &buffer, nil) != C.QUORATE_STATUS_OK {
 		return ""
 	}
-	defer C.quorate_buffer_free(buffer)
-	var length C.size_t
-	return textAt(C.quorate_buffer_data(buffer, &length), length)
+	return takeBuffer(buffer)
 }
 
 // InTransaction says whether a transaction is open, or was lost and waits to be rolled back.

@@ -43,11 +43,11 @@ func (p *Pool) ShardingKey(ctx context.Context, table string) (*ShardingKey, err
 	}
 	runtime.SetFinalizer(k, (*ShardingKey).free)
 	var length C.size_t
-	k.Table = textAt(C.quorate_sharding_key_table(k.handle, &length), length)
-	k.Tier = textAt(C.quorate_sharding_key_tier(k.handle, &length), length)
+	k.Table = goString(C.quorate_sharding_key_table(k.handle, &length), length)
+	k.Tier = goString(C.quorate_sharding_key_tier(k.handle, &length), length)
 	k.Columns = make([]string, C.quorate_sharding_key_columns(k.handle))
 	for i := range k.Columns {
-		k.Columns[i] = textAt(C.quorate_sharding_key_column_name(k.handle, C.size_t(i), &length), length)
+		k.Columns[i] = goString(C.quorate_sharding_key_column_name(k.handle, C.size_t(i), &length), length)
 	}
 	return k, nil
 }
