@@ -44,6 +44,6 @@ func (c *Conn) Node() string { return c.native.Node() }
 
 // Release gives the connection back to its pool. It may be called more than once.
 func (c *Conn) Release() {
-	// What a connection has to say when it is given back is about a transaction that was open, of which there are none.
+	// It fails where a transaction that a text began on PostgreSQL could not be rolled back; the connection is closed then.
 	_ = c.native.Close()
 }
