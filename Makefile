@@ -20,6 +20,7 @@ help:
 	@echo "make ffi-test      the C programs: plainly, under the sanitizers, under valgrind"
 	@echo "make ffi-bench     what the C interface costs, beside the Rust one"
 	@echo "make python-test   the Python package: its tests, SQLAlchemy's suite, the wheel in a clean environment"
+	@echo "make python-test-on INTERPRETER=python3.9    its tests with another Python"
 	@echo "make python-bench  a million rows into pandas, beside sqlite3"
 	@echo "make wheel         the Python package with the library inside, into target/wheels"
 	@echo "make go-test       the Go packages, with the race detector, against real servers"

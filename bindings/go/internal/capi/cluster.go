@@ -124,7 +124,7 @@ func (c *Cluster) Dump(ctx context.Context, name string) ([]File, error) {
 			return nil, err
 		}
 		bytes := append([]byte{}, goBytes(unsafe.Pointer(data), dataLength)...)
-		files = append(files, File{Name: textAt(name, nameLength), Data: bytes})
+		files = append(files, File{Name: goString(name, nameLength), Data: bytes})
 	}
 	return files, nil
 }

@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"runtime/cgo"
 	"time"
-	"unsafe"
 )
 
 // Config is what a pool is opened with: a connection string, then options by name, and functions. One goroutine at a
@@ -147,8 +146,4 @@ func takeBuffer(buffer *C.quorate_buffer) string {
 	text := goString(C.quorate_buffer_data(buffer, &length), length)
 	C.quorate_buffer_free(buffer)
 	return text
-}
-
-func textAt(pointer *C.char, length C.size_t) string {
-	return string(goBytes(unsafe.Pointer(pointer), length))
 }

@@ -25,29 +25,6 @@ type Statement struct {
 	Args []value.Value
 }
 
-// Stat is a figure of a pool.
-type Stat int32
-
-// The figures of a pool; see quorate_stat in quorate.h.
-const (
-	StatMaxConns        Stat = C.QUORATE_STAT_MAX_CONNS
-	StatConnections     Stat = C.QUORATE_STAT_CONNECTIONS
-	StatIdle            Stat = C.QUORATE_STAT_IDLE
-	StatInUse           Stat = C.QUORATE_STAT_IN_USE
-	StatWaiting         Stat = C.QUORATE_STAT_WAITING
-	StatAcquires        Stat = C.QUORATE_STAT_ACQUIRES
-	StatWaits           Stat = C.QUORATE_STAT_WAITS
-	StatWaitNanoseconds Stat = C.QUORATE_STAT_WAIT_NANOSECONDS
-	StatConnects        Stat = C.QUORATE_STAT_CONNECTS
-	StatConnectFailures Stat = C.QUORATE_STAT_CONNECT_FAILURES
-	StatFailures        Stat = C.QUORATE_STAT_FAILURES
-	StatLeaderChanges   Stat = C.QUORATE_STAT_LEADER_CHANGES
-	StatRefreshes       Stat = C.QUORATE_STAT_REFRESHES
-	StatRefreshFailures Stat = C.QUORATE_STAT_REFRESH_FAILURES
-	StatInstances       Stat = C.QUORATE_STAT_INSTANCES
-	StatUsableInstances Stat = C.QUORATE_STAT_USABLE_INSTANCES
-)
-
 // Pool is a pool of connections to a cluster. Any goroutine may use it.
 type Pool struct {
 	// mu keeps the handle from being freed while a call uses it.
@@ -207,19 +184,27 @@ func (p *Pool) SendBatch(ctx context.Context, statements []Statement) (*Results,
 
 // Acquire takes a connection out, until it is closed.
 func (p *Pool) Acquire(ctx context.Context) (*Conn, error) {
+	return p.acquire(ctx, func(b *bounds) (connection *C.quorate_connection, err error) {
+		err = p.call(ctx, func(handle *C.quorate_pool, native **C.quorate_error) C.quorate_status {
+			return C.quorate_pool_acquire(handle, b.timeout, b.handle(), &connection, native)
+		})
+		return connection, err
+	})
+}
+
+// acquire makes a connection of what take answers.
+func (p *Pool) acquire(ctx context.Context, take func(b *bounds) (*C.quorate_connection, error)) (*Conn, error) {
 	b, err := p.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer b.release()
-	c := &Conn{pool: p}
-	err = p.call(ctx, func(handle *C.quorate_pool, native **C.quorate_error) C.quorate_status {
-		return C.quorate_pool_acquire(handle, b.timeout, b.handle(), &c.handle, native)
-	})
+	handle, err := take(&b)
 	if err != nil {
 		p.gate.leave()
 		return nil, err
 	}
+	c := &Conn{pool: p, handle: handle}
 	runtime.SetFinalizer(c, (*Conn).leaked)
 	return c, nil
 }
@@ -242,16 +227,6 @@ func (p *Pool) Reset() error {
 	return p.call(nil, func(handle *C.quorate_pool, native **C.quorate_error) C.quorate_status {
 		return C.quorate_pool_reset(handle, native)
 	})
-}
-
-// Stat is a figure of the pool; 0 once it was closed.
-func (p *Pool) Stat(stat Stat) uint64 {
-	var figure C.uint64_t
-	_ = p.use(func(handle *C.quorate_pool) error {
-		C.quorate_pool_stat(handle, C.int32_t(stat), &figure, nil)
-		return nil
-	})
-	return uint64(figure)
 }
 
 // Close sends away everybody who waits, and waits until the connections in use have come back, or ctx ends. It may be

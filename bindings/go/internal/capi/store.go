@@ -138,7 +138,7 @@ func readNodes(list *C.quorate_nodes) []Node {
 		var length C.size_t
 		var role C.quorate_node_role
 		if C.quorate_nodes_get(list, index, &id, &address, &length, &role, nil) == C.QUORATE_STATUS_OK {
-			nodes = append(nodes, Node{ID: uint64(id), Address: textAt(address, length), Role: Role(role)})
+			nodes = append(nodes, Node{ID: uint64(id), Address: goString(address, length), Role: Role(role)})
 		}
 	}
 	return nodes
