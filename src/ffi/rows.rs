@@ -102,8 +102,8 @@ impl Drop for quorate_rows {
 /// How many columns there are. 0 for a statement that answers no rows, and for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quorate_rows_columns(rows: *const quorate_rows) -> usize {
-    // SAFETY: the header's rules.
     answer(0, || {
+        // SAFETY: the header's rules.
         unsafe { rows.as_ref() }.map(|rows| rows.columns.len())
     })
 }
