@@ -218,7 +218,8 @@ impl Members {
             .iter()
             .map(|instance| self.candidate(instance, record(instance), target, now))
             .collect();
-        choose(&*self.strategy, &candidates).map(|chosen| Arc::clone(&chosen.instance.address))
+        let chosen = choose(&*self.strategy, &candidates, !avoid.is_empty())?;
+        Some(Arc::clone(&chosen.instance.address))
     }
 
     /// Takes the probe of an instance that is left out and whose pause is over.
