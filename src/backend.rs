@@ -226,6 +226,10 @@ pub(crate) trait Session: Send {
     /// Whether a transaction is open on the server.
     fn in_transaction(&self) -> bool;
 
+    /// How often a transaction has ended, or a statement has run outside of one, as far as the session knows: where
+    /// the number is another one than before, something may have been applied since.
+    fn endings(&self) -> u64;
+
     /// Prepares a statement, or finds it prepared.
     fn prepare(&mut self, sql: &str, call: &Call<'_>) -> Result<Description>;
 

@@ -255,6 +255,15 @@ fn no_transaction_is_begun() {
         );
     }
     assert_eq!(runs(&cluster, "BEGIN"), [0]);
+    // Whoever insists gets what the server does: it says yes to all of them.
+    let pool = open(&cluster, "transaction_guard=off");
+    create(&pool);
+    let mut transaction = pool.begin(TransactionMode::Deferred).unwrap();
+    transaction
+        .exec("INSERT INTO item (id, name) VALUES (1, 'brick')", ())
+        .unwrap();
+    transaction.commit().unwrap();
+    assert_eq!(runs(&cluster, "COMMIT"), [1]);
 }
 
 #[test]

@@ -318,7 +318,7 @@ impl PicodataSession {
                 failure.error.with_outcome(outcome)
             }
         })?;
-        self.apply(statement.kind.effect);
+        self.completed(statement.kind, number)?;
         let reads = statement.kind.reads;
         let Step::End(count) = first else {
             let shape = match statement.prepared {

@@ -114,7 +114,10 @@ impl Portal {
             line.take(head);
             match head.tag {
                 BIND_COMPLETE if !self.is_bound => self.is_bound = true,
-                COMMAND_COMPLETE if self.is_bound => self.count = count(line.body(head)),
+                COMMAND_COMPLETE if self.is_bound => {
+                    self.count = count(line.body(head));
+                    line.note_tag(head);
+                }
                 EMPTY_QUERY if self.is_bound => {}
                 ERROR_RESPONSE => {
                     let answer = ServerError::parse(line.body(head)).map_err(Failure::broken)?;

@@ -27,6 +27,8 @@ pub(crate) struct Kind {
     pub(crate) preparable: bool,
     /// What it does to the transaction when it succeeds.
     pub(crate) effect: Effect,
+    /// It begins with ROLLBACK or ABORT.
+    pub(crate) rolls_back: bool,
 }
 
 impl Kind {
@@ -55,6 +57,7 @@ impl Kind {
                     && (shape.verb.is_dml()
                         || matches!(shape.verb, Keyword::Select | Keyword::Values)),
                 effect: sql::transaction_effect(text, Dialect::Postgres),
+                rolls_back: shape.keyword == Keyword::Rollback,
             },
         };
         if server == Server::Picodata && kind.effect != Effect::None && !allow_transactions {
@@ -214,6 +217,8 @@ mod tests {
         assert!(!kind("SHOW server_version").preparable);
         assert!(kind("SELECT 1; SELECT 2").several);
         assert_eq!(kind("BEGIN").effect, Effect::Begin);
+        assert!(kind("rollback to a; COMMIT").rolls_back && kind("ABORT").rolls_back);
+        assert!(!kind("COMMIT; ROLLBACK").rolls_back);
         for text in ["", " ; -- nothing\n;", "SELECT 'a\0b'"] {
             let error = Kind::of(text, Server::Postgres, false).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Misuse, "{text:?}");
