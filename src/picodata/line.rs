@@ -34,8 +34,9 @@ const HEADER: usize = 5;
 const SYNC_LEN: u64 = HEADER as u64;
 /// A buffer that grew past this is given back, in bytes.
 const KEEP_SIZE: usize = 256 * 1024;
-/// What the server says of the transaction where none is open.
+/// What the server says of the transaction where none is open, and where it has failed.
 const IDLE: u8 = b'I';
+const FAILED: u8 = b'E';
 /// The tags of a transaction that has been committed, and of one that has been rolled back, whatever was asked for.
 const COMMITTED: &[u8] = b"COMMIT\0";
 const ROLLED_BACK: &[u8] = b"ROLLBACK\0";
@@ -65,6 +66,8 @@ pub(crate) struct Line {
     /// statement that it ends; and to the portal.
     owed: VecDeque<u64>,
     owed_here: u64,
+    /// The number of the statement whose answer the portal reads.
+    answering: u64,
     /// What it said of the transaction when it was last ready.
     status: u8,
     /// Whether the statement that is being answered has had a tag. A text of several has one for each.
@@ -80,6 +83,21 @@ pub(crate) struct Line {
     runs: Runs,
     /// Until the server is ready for the first time.
     starting: Option<Starting>,
+}
+
+/// Answers that are to be read later.
+pub(crate) struct Aside {
+    bytes: Vec<u8>,
+    owed: u64,
+    /// What the server says of the transaction at their end.
+    status: u8,
+}
+
+impl Aside {
+    /// Whether a transaction has failed that was not rolled back yet.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.status == FAILED
+    }
 }
 
 /// The messages that run statements, each run ended by a Sync of its own.
@@ -108,6 +126,7 @@ impl Line {
             // The start-up ends with it.
             owed: VecDeque::from([0]),
             owed_here: 0,
+            answering: 0,
             status: IDLE,
             is_tagged: false,
             rolled_back: Vec::new(),
@@ -135,6 +154,11 @@ impl Line {
             self.executed += 1;
         }
         self.executed
+    }
+
+    /// How many statements were queued, be they sent or not.
+    fn asked(&self) -> u64 {
+        self.executed + self.unsent.len() as u64
     }
 
     /// What the server said of the transaction when it was last ready: `I` for none. It is known only while
@@ -211,6 +235,9 @@ impl Line {
         self.runs.messages.clear();
         self.runs.ends.clear();
         write(&mut self.runs)?;
+        if self.owed_here == 0 {
+            self.answering = self.asked() + 1;
+        }
         let base = self.stream.queued();
         self.stream.output().extend_from_slice(&self.runs.messages);
         let executes = self.runs.ends.iter().map(|end| base + end - SYNC_LEN);
@@ -319,6 +346,7 @@ impl Line {
             && let [status] = *self.body(head)
         {
             self.owed_here = self.owed_here.saturating_sub(1);
+            self.answering += 1;
             self.status = status;
             self.endings += u64::from(status == IDLE);
         }
@@ -328,12 +356,7 @@ impl Line {
     pub(crate) fn note_tag(&mut self, head: Head) {
         match self.body(head) {
             COMMITTED => self.endings += 1,
-            ROLLED_BACK => {
-                // The last statements that were queued are the portal's.
-                let queued = self.executed + self.unsent.len() as u64;
-                self.rolled_back
-                    .push((queued + 1).saturating_sub(self.owed_here));
-            }
+            ROLLED_BACK => self.rolled_back.push(self.answering),
             _ => {}
         }
     }
@@ -355,6 +378,45 @@ impl Line {
             self.stream.fill(len.min(at_once), call)?;
         }
         Ok(())
+    }
+
+    /// Receives the rest of what the portal has asked for, whatever its size, and takes it out, so that something else
+    /// may be asked before it is read. Nothing is taken if it fails.
+    pub(crate) fn set_aside(&mut self, call: &Call<'_>) -> Result<Aside> {
+        let (mut at, mut owed, mut status) = (0, self.owed_here, self.status);
+        while owed > 0 {
+            let unread = self.stream.unread();
+            let rest = unread.get(at..).unwrap_or_default();
+            let len = match *rest {
+                [_, a, b, c, d, ..] => message_len([a, b, c, d])?,
+                _ => HEADER,
+            };
+            match *rest {
+                [tag, _, _, _, _, ..] if rest.len() >= len => {
+                    if let (READY_FOR_QUERY, Some(said)) = (tag, rest.get(HEADER)) {
+                        (owed, status) = (owed - 1, *said);
+                    }
+                    at += len;
+                }
+                _ => {
+                    let at_once = STEP.max(2 * unread.len());
+                    self.stream.fill((at + len).min(at_once), call)?;
+                }
+            }
+        }
+        let bytes = self.stream.unread().to_vec();
+        self.stream.consume(bytes.len());
+        Ok(Aside {
+            bytes,
+            status,
+            owed: std::mem::take(&mut self.owed_here),
+        })
+    }
+
+    /// Puts back what was set aside.
+    pub(crate) fn put_back(&mut self, aside: Aside) {
+        self.stream.put_back(&aside.bytes);
+        self.owed_here = aside.owed;
     }
 
     /// Gives the memory back that a large message took.

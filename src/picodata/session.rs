@@ -25,6 +25,7 @@ use crate::picodata::options::{ConnectOptions, Server};
 use crate::picodata::portal;
 use crate::picodata::startup::Key;
 use crate::picodata::statements::{Kind, Prepared, RowShape, rewritten};
+use crate::picodata::types::Types;
 use crate::row::{Cell, Columns};
 use crate::sql::Effect;
 use crate::statement_cache::StatementCache;
@@ -52,6 +53,7 @@ pub(crate) struct PicodataSession {
     /// What the last statement without rows has done that was queried or stepped to.
     written: ExecResult,
     pub(super) steps: VecDeque<BatchStatement>,
+    pub(super) types: Types,
     /// What the texts that were run make of the transaction; the server's word counts where there is one.
     in_transaction: bool,
 }
@@ -77,6 +79,7 @@ impl PicodataSession {
             reading: Reading::default(),
             written: ExecResult::default(),
             steps: VecDeque::new(),
+            types: Types::new(),
             in_transaction: false,
         }
     }
@@ -312,7 +315,7 @@ impl PicodataSession {
         let number = self.driver.executed() + 1;
         let line = self.driver.line_mut();
         line.queue_runs(|runs| portal::write(prepared, &values, runs))?;
-        let mut answer = Answer::portal();
+        let mut answer = Answer::of_prepared();
         let first = self.try_until(number, call, |driver, call| answer.wait_step(driver, call))?;
         Ok((answer, first))
     }
