@@ -511,10 +511,10 @@ fn a_change_of_the_schema_goes_to_the_raft_leader() {
     wait_for("the new leader to be known", SOON, || {
         let before = runs(&cluster, "DROP TABLE");
         // Not by chance.
-        for _ in 0..3 {
+        for _ in 0..10 {
             pool.exec("DROP TABLE IF EXISTS t2", ()).unwrap();
         }
-        (runs(&cluster, "DROP TABLE")[2] == before[2] + 3).then_some(())
+        (runs(&cluster, "DROP TABLE")[2] == before[2] + 10).then_some(())
     });
     let before = runs(&cluster, "ALTER");
     for number in 3..9 {

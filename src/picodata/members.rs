@@ -218,7 +218,8 @@ impl Members {
             .iter()
             .map(|instance| self.candidate(instance, record(instance), target, now))
             .collect();
-        let chosen = choose(&*self.strategy, &candidates, !avoid.is_empty())?;
+        let is_again = !target.avoid.is_empty();
+        let chosen = choose(&*self.strategy, &candidates, is_again)?;
         Some(Arc::clone(&chosen.instance.address))
     }
 
