@@ -12,6 +12,7 @@ fn main() -> Result<()> {
     match words.get(1).map(String::as_str) {
         Some("point") => point(&pool, words[2].parse().expect("a number of queries"))?,
         Some("row") => row(&pool, words[2].parse().expect("a number of queries"))?,
+        Some("pool") => pool_row(&pool, words[2].parse().expect("a number of queries"))?,
         _ => scan(&pool)?,
     }
     println!("{}", start.elapsed().as_nanos());
@@ -34,6 +35,15 @@ fn row(pool: &Pool, count: i64) -> Result<()> {
     for i in 0..count {
         let sql = "SELECT name FROM bench WHERE id = ?";
         let (name,) = connection.query_row::<(String,)>(sql, (i % 100 + 1,))?;
+        assert!(name.len() > 4);
+    }
+    Ok(())
+}
+
+fn pool_row(pool: &Pool, count: i64) -> Result<()> {
+    for i in 0..count {
+        let sql = "SELECT name FROM bench WHERE id = ?";
+        let (name,) = pool.query_row::<(String,)>(sql, (i % 100 + 1,))?;
         assert!(name.len() > 4);
     }
     Ok(())

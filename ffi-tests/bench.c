@@ -1,7 +1,6 @@
-/* What bench.rs does, through the C ABI: `point N` runs N point queries on one
- * connection, `row N` the same in one call each, `scan` reads a million
- * rows of three columns in bulk; `setup` makes what they read. Prints
- * nanoseconds. */
+/* What examples/ffi_bench.rs does, through the C ABI: `point N` runs N point queries on one connection, `row N` the
+ * same in one call each, `pool N` each on a connection that the pool takes out and back; `scan` reads a million rows of
+ * three columns in bulk; `setup` makes what they read. Prints nanoseconds. */
 #include "test.h"
 #include <time.h>
 
@@ -50,6 +49,20 @@ static void row(quorate_pool *pool, int count)
     quorate_connection_free(connection);
 }
 
+static void pool_row(quorate_pool *pool, int count)
+{
+    quorate_value cell[1];
+    uint8_t bytes[64];
+    quorate_value_buffer buffer = {.values = cell, .bytes = bytes, .bytes_capacity = sizeof bytes};
+    for (int i = 0; i < count; i++) {
+        quorate_value id = quorate_make_int64(i % 100 + 1);
+        size_t columns;
+        quorate_pool_query_row(pool, "SELECT name FROM bench WHERE id = ?", 35, &id, 1, DEFAULT, &buffer, 1, &columns,
+                               NULL);
+        CHECK(columns == 1 && cell[0].data.bytes.length > 4);
+    }
+}
+
 static void scan(quorate_pool *pool)
 {
     enum { ROWS = 8192 };
@@ -86,6 +99,8 @@ int main(int argc, char **argv)
         point(pool, atoi(argv[2]));
     } else if (strcmp(argv[1], "row") == 0) {
         row(pool, atoi(argv[2]));
+    } else if (strcmp(argv[1], "pool") == 0) {
+        pool_row(pool, atoi(argv[2]));
     } else if (strcmp(argv[1], "setup") == 0) {
         exec_sql(pool, "DROP TABLE IF EXISTS bench");
         exec_sql(pool, "CREATE TABLE bench (id INTEGER PRIMARY KEY, name TEXT)");

@@ -55,7 +55,7 @@ for url in "dqlite://$host:9201/c" "$postgres?topology=off&placeholders=question
     export QUORATE_TEST_URL="$url"
     database=${url%%:*}
     "$work/bench" setup >/dev/null
-    for what in point row; do
+    for what in point row pool; do
         native=$(per_query $what target/release/examples/ffi_bench)
         abi=$(per_query $what "$work/bench")
         echo "$database, $what: $native instructions of user code in Rust, $abi through the C ABI" \

@@ -97,7 +97,7 @@ run() { # name, command…
 build setup "$work/setup"
 run setup env QUORATE_TEST_URL="$dqlite" "$work/setup" "$host:9201" "$host:9202" "$host:9203"
 
-both="values errors misuse bulk arrow batch null threads unload sigpipe"
+both="values errors misuse bulk arrow batch null threads unload sigpipe signals descriptors"
 programs=${QUORATE_PROGRAMS:-$both callbacks node instances}
 
 # Runs a program against each database that it is about.

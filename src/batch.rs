@@ -3,7 +3,7 @@
 use crate::backend::{BatchStep, ExecResult};
 use crate::connection::Connection;
 use crate::convert::FromRow;
-use crate::error::{Error, ErrorKind, Outcome, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::params::{OwnedParams, Params};
 use crate::row::{Columns, Row};
 use crate::rows::Held;
@@ -251,11 +251,15 @@ impl<'c> BatchResults<'c> {
         let mut rows = self.query()?;
         let row = match rows.next()? {
             Some(row) => row.read::<T>(),
-            None => Err(Error::new(ErrorKind::NoRows, "the query answered no row")
-                .with_outcome(Outcome::Rejected)),
+            None => {
+                let applied = self.connection.written().rows_affected > 0;
+                return Err(Error::no_row(applied));
+            }
         };
+        // Before the rows are closed: what they were is forgotten then.
+        let row = row.map_err(|error| error.after_run(self.connection.outcome_after_run()));
         self.progress.end_rows(&mut self.connection)?;
-        row.map_err(|error| self.connection.after_run(error))
+        row
     }
 
     /// Reads the results that are left.

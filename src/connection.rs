@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::backend::{Aim, ExecResult, Session, TableSharding};
 use crate::batch::{Batch, BatchResults};
 use crate::cancel::{CancelHandle, Running};
+use crate::clock;
 use crate::convert::FromRow;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Outcome, Result};
@@ -21,6 +22,7 @@ use crate::net::wait::Call;
 use crate::params::{Params, ParamsRef};
 use crate::pool::core::Core;
 use crate::pool::endpoint::Lease;
+use crate::row::Row;
 use crate::rows::Rows;
 use crate::sql::{self, Dialect, Effect};
 use crate::statement::Statement;
@@ -45,7 +47,8 @@ pub struct Connection {
     timeout: Option<Option<Duration>>,
     /// The deadline of the call whose rows or results are being read.
     reading: Option<Deadline>,
-    /// The deadline of the call of the pool that has taken the connection out and not run its statement yet.
+    /// The deadline of the call that has begun, with taking the connection out or with what its answer is for, and
+    /// has not run its statement yet.
     begun: Option<Deadline>,
 }
 
@@ -81,8 +84,7 @@ impl Connection {
         core.check_open()?;
         let (lease, begun) = {
             let _running = enter(cancel.as_ref())?;
-            let now = Instant::now();
-            let call = bounds(core, deadline, None, cancel.as_ref(), now);
+            let (call, now) = begin(core, deadline, None, cancel.as_ref());
             call.check_at(now)?;
             (core.lease(aim, &call, now)?, call.deadline)
         };
@@ -113,7 +115,7 @@ impl Connection {
                 "dqlite has no sharding keys: every node has all rows",
             ));
         };
-        let call = bounds(core, deadline, None, cancel, Instant::now());
+        let (call, _) = begin(core, deadline, None, cancel);
         let boarded = {
             let _running = enter(cancel)?;
             let call = Call {
@@ -141,7 +143,7 @@ impl Connection {
     ) -> Result<bool> {
         core.check_open()?;
         let _running = enter(cancel)?;
-        core.ping_all(&bounds(core, deadline, None, cancel, Instant::now()))
+        core.ping_all(&begin(core, deadline, None, cancel).0)
     }
 
     /// Gives the connection back, by a call of the pool that has taken it out itself and has run no code of
@@ -153,9 +155,10 @@ impl Connection {
         }
     }
 
-    fn bounds(&self, now: Instant) -> Call<'_> {
-        let (deadline, cancel) = (self.deadline, self.cancel.get());
-        bounds(&self.line.core, deadline, self.timeout, cancel, now)
+    /// The bounds of a call that begins now.
+    fn begin_call(&self) -> Call<'_> {
+        let (core, cancel) = (&self.line.core, self.cancel.get());
+        begin(core, self.deadline, self.timeout, cancel).0
     }
 
     /// Gives the calls from here on, and the rows they answer, other bounds: a deadline, or with `None` one
@@ -268,34 +271,47 @@ impl Connection {
     where
         T: for<'r> FromRow<'r>,
     {
-        // One call, whatever it takes: the row and the rest of the answer have no timeouts of their own.
-        let outer = self.deadline;
-        self.deadline = Some(self.call_deadline());
-        let row = self.first_row(sql.as_ref(), params);
-        self.deadline = outer;
-        row
+        self.query_first(sql.as_ref(), params, |row| row.read(), Error::after_run)
     }
 
-    fn first_row<T>(&mut self, sql: &str, params: impl Params) -> Result<T>
-    where
-        T: for<'r> FromRow<'r>,
-    {
-        let mut rows = self.query(sql, params)?;
-        let row = match rows.next()? {
-            Some(row) => row.read::<T>(),
-            None => Err(Error::new(ErrorKind::NoRows, "the query answered no row")
-                .with_outcome(Outcome::Rejected)),
-        };
-        rows.close()?;
-        row.map_err(|error| self.after_run(error))
-    }
-
-    /// The error of a statement that has run, and of whose row the caller could make nothing.
-    pub(crate) fn after_run(&self, error: Error) -> Error {
-        match error.kind() {
-            ErrorKind::Conversion => error.with_outcome(self.outcome_after_run()),
-            _ => error,
+    /// Runs one statement and gives its first row to `take`, all within one deadline; further rows are dropped.
+    ///
+    /// An error of `take` goes through `ran` with the outcome of the statement, which has run.
+    pub(crate) fn query_first<R, E: From<Error>>(
+        &mut self,
+        sql: &str,
+        params: impl Params,
+        take: impl FnOnce(&Row<'_>) -> Result<R, E>,
+        ran: impl FnOnce(E, Outcome) -> E,
+    ) -> Result<R, E> {
+        if self.begun.is_none() {
+            self.line.core.check_open()?;
+            self.begun = Some(self.begin_call().deadline);
         }
+        // One call, whatever it takes: the row and the rest of the answer have no timeouts of their own.
+        let outer = std::mem::replace(&mut self.deadline, self.begun);
+        let taken = self.take_first(sql, params, take, ran);
+        self.deadline = outer;
+        self.begun = None;
+        taken
+    }
+
+    fn take_first<R, E: From<Error>>(
+        &mut self,
+        sql: &str,
+        params: impl Params,
+        take: impl FnOnce(&Row<'_>) -> Result<R, E>,
+        ran: impl FnOnce(E, Outcome) -> E,
+    ) -> Result<R, E> {
+        let mut rows = self.query(sql, params)?;
+        let taken = match rows.next()? {
+            Some(row) => take(&row),
+            None => return Err(Error::no_row(rows.has_written()).into()),
+        };
+        // Before the rows are closed: what they were is forgotten then.
+        let taken = taken.map_err(|error| ran(error, rows.outcome_after_run()));
+        rows.close()?;
+        taken
     }
 
     /// What to say of a query that has run when its caller can do nothing with its row.
@@ -413,15 +429,12 @@ impl Connection {
         }
         self.line.batch = None;
         let _running = enter(self.cancel.get())?;
-        let now = Instant::now();
-        let call = bounds(
-            &self.line.core,
-            begun.or(self.deadline),
-            self.timeout,
-            self.cancel.get(),
-            now,
-        );
-        // Taking the connection out may have used the time up.
+        let (core, cancel) = (&self.line.core, self.cancel.get());
+        let (call, now) = match begun {
+            // Taking the connection out may have used the time up; it has looked at the exact clock itself.
+            Some(deadline) => (within(deadline, cancel), clock::recent()),
+            None => begin(core, self.deadline, self.timeout, cancel),
+        };
         call.check_at(now)?;
         self.line.attempt(&call, operation)
     }
@@ -467,8 +480,8 @@ impl Connection {
     /// Asks the server whether the transaction is still open; see [`Line::settle_suspicion`].
     fn settle_suspicion(&mut self) -> Result<()> {
         let _running = enter(self.cancel.get())?;
-        let (deadline, cancel, now) = (self.deadline, self.cancel.get(), Instant::now());
-        let call = bounds(&self.line.core, deadline, self.timeout, cancel, now);
+        let (core, cancel) = (&self.line.core, self.cancel.get());
+        let (call, _) = begin(core, self.deadline, self.timeout, cancel);
         self.line.settle_suspicion(&call)
     }
 
@@ -512,8 +525,7 @@ impl Connection {
 
     /// The moment by which a call that begins now ends.
     pub(crate) fn call_deadline(&self) -> Deadline {
-        self.begun
-            .unwrap_or_else(|| self.bounds(Instant::now()).deadline)
+        self.begun.unwrap_or_else(|| self.begin_call().deadline)
     }
 
     pub(crate) fn logger(&self) -> &Logger {
@@ -532,7 +544,7 @@ impl Connection {
     /// Sleeps for the next pause of `backoff` within the bounds of a call that ends at `deadline`.
     pub(crate) fn pause(&self, backoff: &mut Backoff, deadline: Deadline) -> Result<()> {
         let _running = enter(self.cancel.get())?;
-        backoff.pause(&self.bounds(Instant::now()).at_most(deadline))
+        backoff.pause(&self.begin_call().at_most(deadline))
     }
 }
 
@@ -542,19 +554,22 @@ impl Cancel {
     }
 }
 
-/// The bounds of a call: `deadline` if there is one, else the connection's timeout, else the configured one.
-fn bounds<'a>(
+/// The bounds of a call that begins now, and the moment at which it does: `deadline` if there is one, else the
+/// connection's timeout, else the configured one.
+fn begin<'a>(
     core: &Core,
     deadline: Option<Deadline>,
     timeout: Option<Option<Duration>>,
     cancel: Option<&'a CancelHandle>,
-    now: Instant,
-) -> Call<'a> {
-    let deadline = deadline.unwrap_or_else(|| {
-        timeout
-            .unwrap_or(core.config.timeout)
-            .map_or(Deadline::NONE, |timeout| Deadline::at(now, timeout))
-    });
+) -> (Call<'a>, Instant) {
+    let (deadline, now) = match deadline {
+        Some(deadline) => (deadline, Instant::now()),
+        None => Deadline::begin(timeout.unwrap_or(core.config.timeout)),
+    };
+    (within(deadline, cancel), now)
+}
+
+fn within(deadline: Deadline, cancel: Option<&CancelHandle>) -> Call<'_> {
     Call {
         deadline,
         cancel,

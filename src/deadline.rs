@@ -2,6 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use crate::clock;
+
+/// A timeout of at least this is counted from the kernel's last tick: half a percent of it at most.
+const LONG: Duration = Duration::from_secs(2);
+
 /// The moment by which a call has to be over, or none.
 ///
 /// A deadline covers all phases of the call it is given to: waiting for a connection, looking up the
@@ -22,6 +27,31 @@ impl Deadline {
     /// The deadline `duration` after `start`.
     pub(crate) fn at(start: Instant, duration: Duration) -> Self {
         Deadline(start.checked_add(duration))
+    }
+
+    /// The deadline of a call that begins now and may take `timeout`, and the moment at which it begins.
+    pub(crate) fn begin(timeout: Option<Duration>) -> (Self, Instant) {
+        let now = match timeout {
+            Some(timeout) if timeout < LONG => Instant::now(),
+            _ => clock::recent(),
+        };
+        let deadline = timeout.map_or(Deadline::NONE, |timeout| Deadline::at(now, timeout));
+        (deadline, now)
+    }
+
+    /// The deadline of a part of a call that begins at `now`, to within a tick of the kernel, and may take `timeout`.
+    pub(crate) fn begin_at(now: Instant, timeout: Option<Duration>) -> Self {
+        match timeout {
+            Some(timeout) if timeout < LONG => Deadline::after(timeout),
+            Some(timeout) => Deadline::at(now, timeout),
+            None => Deadline::NONE,
+        }
+    }
+
+    /// Whether `time` or more is left, to within a tick of the kernel (10 ms).
+    pub(crate) fn leaves(self, time: Duration) -> bool {
+        self.0
+            .is_none_or(|instant| instant.saturating_duration_since(clock::recent()) >= time)
     }
 
     /// The moment itself; `None` where there is no deadline.

@@ -229,6 +229,24 @@ impl Error {
         }
     }
 
+    /// The error of a query that has run and answered no row. `applied` says that it has changed the database.
+    pub(crate) fn no_row(applied: bool) -> Self {
+        let outcome = if applied {
+            Outcome::Unknown
+        } else {
+            Outcome::Rejected
+        };
+        Error::new(ErrorKind::NoRows, "the query answered no row").with_outcome(outcome)
+    }
+
+    /// The error of a statement that has run, with this outcome, and of whose row the caller could make nothing.
+    pub(crate) fn after_run(self, outcome: Outcome) -> Self {
+        match self.kind() {
+            ErrorKind::Conversion => self.with_outcome(outcome),
+            _ => self,
+        }
+    }
+
     /// Puts `context` and a colon before the message.
     pub fn context(mut self, context: impl fmt::Display) -> Self {
         self.detail.message = format!("{context}: {}", self.detail.message);

@@ -37,6 +37,7 @@
 mod backend;
 mod batch;
 mod cancel;
+mod clock;
 mod config;
 mod connection;
 mod convert;

@@ -84,10 +84,6 @@ impl Logger {
         self.event = Some(Arc::new(event));
     }
 
-    pub(crate) fn error(&self, message: fmt::Arguments<'_>) {
-        self.write(LogLevel::Error, message);
-    }
-
     pub(crate) fn warn(&self, message: fmt::Arguments<'_>) {
         self.write(LogLevel::Warn, message);
     }

@@ -245,8 +245,14 @@ impl<'a> Row<'a> {
         error.context(format_args!("column {index} ({name:?})"))
     }
 
+    /// The column at `index` as it was decoded.
     #[inline]
-    fn span(&self, span: Span) -> &'a [u8] {
+    pub(crate) fn cell(&self, index: usize) -> Option<Cell> {
+        self.cells.get(index).copied()
+    }
+
+    #[inline]
+    pub(crate) fn span(&self, span: Span) -> &'a [u8] {
         let start = span.start as usize;
         // A decoder gives only spans that lie in its message.
         self.data

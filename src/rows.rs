@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use crate::connection::Connection;
 use crate::convert::FromRow;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::row::{Columns, Row};
 
 /// A connection that a guard has borrowed or owns.
@@ -119,6 +119,16 @@ impl<'c> Rows<'c> {
             failed: false,
             types: PhantomData,
         }
+    }
+
+    /// What to say of the query when its caller can do nothing with its row.
+    pub(crate) fn outcome_after_run(&self) -> Outcome {
+        self.connection.outcome_after_run()
+    }
+
+    /// Whether it was a statement that answers no rows and has changed some.
+    pub(crate) fn has_written(&self) -> bool {
+        self.connection.written().rows_affected > 0
     }
 
     /// Ends the reading, whether all rows were read or not.

@@ -74,6 +74,17 @@ fn statements_run_by_each_method() {
         1
     );
 
+    // The server would answer the count of the statement before.
+    let mut batch = Batch::new();
+    for sql in ["UPDATE t SET n = 'un'", "CREATE TABLE v (x)", "DROP TABLE v"] {
+        batch.queue(sql, ()).unwrap();
+    }
+    let mut results = db.send_batch(&batch).unwrap();
+    assert_eq!(results.exec().unwrap().rows_affected, 1);
+    assert_eq!(results.exec().unwrap().rows_affected, 0);
+    drop(results);
+    assert_eq!(db.exec("CREATE TABLE w (x)", ()).unwrap().rows_affected, 0);
+
     let rows = db.query("VALUES (1), (2), ('x'), (4)", ());
     let typed: Vec<_> = rows.unwrap().typed::<(i64,)>().collect();
     assert_eq!(typed.len(), 3, "it ends after the row that is no number");

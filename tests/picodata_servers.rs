@@ -118,11 +118,12 @@ fn statements_are_spread_as_the_strategy_says() {
 
     let pool = open(&cluster, "balance=lowest_latency");
     for index in [0, 1] {
-        proxies[index].delay(Direction::ToClient, Duration::from_millis(30));
+        proxies[index].delay(Direction::ToClient, Duration::from_millis(150));
     }
     let counts = spread(&pool, &cluster, 200);
     println!("lowest_latency, the last the quickest: {counts:?}");
-    assert!(counts[2] >= 190);
+    // A machine that is busy makes the quickest slow at times; without the strategy it would get 67.
+    assert!(counts[2] >= 150);
 
     let mut config = Config::parse(&cluster.url(0)).unwrap();
     config.set_balance(Leader);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::backend::{Aim, NextRow, Session};
+use crate::clock;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::net::backoff::Backoff;
@@ -127,7 +128,7 @@ impl Line {
             }
             let lease = match &mut self.lease {
                 Some(lease) => lease,
-                none => none.insert(self.core.lease(Aim::Any, call, Instant::now())?),
+                none => none.insert(self.core.lease(Aim::Any, call, clock::recent())?),
             };
             let was_in_transaction = lease.session()?.in_transaction();
             let began = self.core.backend.measures().then(Instant::now);

@@ -1,9 +1,8 @@
 //! Reading on in an answer: its rows, and what ends them.
 
 use std::sync::LazyLock;
-use std::time::Instant;
 
-use super::{Connection, bounds, enter};
+use super::{Connection, begin, enter};
 use crate::backend::{ExecResult, NextRow, Session};
 use crate::error::Result;
 use crate::net::wait::Call;
@@ -95,13 +94,8 @@ impl Connection {
     ) -> Result<R> {
         self.line.core.check_process()?;
         let _running = enter(self.cancel.get())?;
-        let call = bounds(
-            &self.line.core,
-            self.reading.or(self.deadline),
-            self.timeout,
-            self.cancel.get(),
-            Instant::now(),
-        );
+        let (core, cancel) = (&self.line.core, self.cancel.get());
+        let (call, _) = begin(core, self.reading.or(self.deadline), self.timeout, cancel);
         self.line.read(|session| operation(session, &call))
     }
 }

@@ -239,7 +239,7 @@ impl DqliteSession {
                 last_insert_id,
                 rows_affected,
             } => {
-                let result = exec_result(last_insert_id, rows_affected);
+                let result = exec_result(kind, last_insert_id, rows_affected);
                 self.apply(kind.effect);
                 Ok(result)
             }
@@ -418,11 +418,11 @@ impl Session for DqliteSession {
     }
 }
 
-fn exec_result(last_insert_id: u64, rows_affected: u64) -> ExecResult {
+fn exec_result(kind: Kind, last_insert_id: u64, rows_affected: u64) -> ExecResult {
     ExecResult {
         // Row ids are signed, and sent as their two's complement.
         last_insert_id: last_insert_id as i64,
-        rows_affected,
+        rows_affected: if kind.counts { rows_affected } else { 0 },
     }
 }
 

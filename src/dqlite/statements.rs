@@ -15,6 +15,8 @@ pub(crate) struct Kind {
     pub(crate) rows: bool,
     /// Whether it answers rows is only known when it was run.
     pub(crate) pragma: bool,
+    /// It inserts, changes or deletes rows. After anything else the server answers the counts of the statement before.
+    pub(crate) counts: bool,
     /// It may change the database and answers rows.
     pub(crate) writes_and_answers: bool,
     /// A statement that is worth preparing: one that is likely to be run again.
@@ -52,6 +54,7 @@ impl Kind {
                 several: statements == Statements::Many,
                 rows,
                 pragma: verb == Keyword::Pragma,
+                counts: verb.is_dml() || statements == Statements::Many,
                 writes_and_answers: rows && verb.is_dml(),
                 preparable: statements == Statements::One
                     && !matches!(

@@ -9,10 +9,9 @@
 //! `QUORATE_STATUS_BUFFER_TOO_SMALL` says so, and `bytes_needed` how much that row needs. A row that was kept
 //! can be passed over, or read by column, after `quorate_rows_next`. One timeout covers the whole call.
 
-use std::ffi::{c_char, c_void};
+mod sink;
 
-use chrono::{DateTime, FixedOffset, NaiveDate};
-use uuid::Uuid;
+use std::ffi::{c_char, c_void};
 
 use super::boundary::{Out, boundary};
 use super::call::bounds;
@@ -24,13 +23,14 @@ use super::pool::quorate_pool;
 use super::rows::quorate_rows;
 use super::seat::{Place, Taken};
 use super::status::{Answer, Failure, quorate_status};
-use super::value::{days, quorate_type, quorate_value, with_params};
+use super::value::{quorate_value, with_params};
 use super::view::{slice_mut, text};
 use crate::connection::Connection;
-use crate::error::{Error, ErrorKind, Outcome, Result};
+use crate::error::{Error, Outcome, Result};
 use crate::params::ParamsRef;
 use crate::row::Row;
 use crate::value::ValueRef;
+use sink::{Put, Sink};
 
 /// The caller's buffers for one column. All members but those marked as answers are set by the caller, and
 /// buffers are aligned as their elements are.
@@ -57,208 +57,6 @@ pub struct quorate_column {
     pub validity: *mut u8,
     /// An answer: how many of the rows are NULL in this column.
     pub null_count: usize,
-}
-
-/// Where the cells of one column go.
-struct Sink<'a> {
-    place: Target<'a>,
-    validity: Option<&'a mut [u8]>,
-    needed: usize,
-}
-
-enum Target<'a> {
-    Nowhere,
-    Bool(&'a mut [u8]),
-    Int64(&'a mut [i64]),
-    Double(&'a mut [f64]),
-    Timestamp(&'a mut [i64]),
-    Date(&'a mut [i64]),
-    Uuid(&'a mut [[u8; 16]]),
-    Text(Bytes<'a>),
-    Blob(Bytes<'a>),
-    Decimal(Bytes<'a>),
-}
-
-struct Bytes<'a> {
-    offsets: &'a mut [usize],
-    bytes: &'a mut [u8],
-}
-
-impl Bytes<'_> {
-    /// Puts the bytes of row `index`; the number that are missing where they do not fit.
-    #[inline]
-    fn put(&mut self, index: usize, bytes: &[u8]) -> std::result::Result<(), usize> {
-        let start = if index == 0 { 0 } else { self.offsets[index] };
-        let room = self.bytes.get_mut(start..).unwrap_or_default();
-        let Some(room) = room.get_mut(..bytes.len()) else {
-            return Err(bytes.len());
-        };
-        room.copy_from_slice(bytes);
-        self.offsets[index] = start;
-        self.offsets[index + 1] = start + bytes.len();
-        Ok(())
-    }
-}
-
-/// What became of a cell.
-enum Put {
-    Done,
-    Null,
-    /// So many bytes of room are needed.
-    Full(usize),
-}
-
-impl<'a> Sink<'a> {
-    /// # Safety
-    ///
-    /// The buffers of `column` are as the header wants them for `max_rows` rows, and are the library's for
-    /// `'a`.
-    unsafe fn new(column: &quorate_column, max_rows: usize) -> Answer<Self> {
-        let Some(kind) = quorate_type::of(column.kind) else {
-            return Err(Failure::misuse(format!(
-                "{} is no quorate_type",
-                column.kind
-            )));
-        };
-        // SAFETY: the caller's.
-        unsafe {
-            let bytes = || -> Answer<Bytes<'a>> {
-                Ok(Bytes {
-                    offsets: slice_mut(column.offsets, max_rows + 1, "offsets")?,
-                    bytes: slice_mut(column.bytes, column.bytes_capacity, "bytes")?,
-                })
-            };
-            let place = match kind {
-                quorate_type::Null => Target::Nowhere,
-                quorate_type::Bool => Target::Bool(array(column.values, max_rows)?),
-                quorate_type::Int64 => Target::Int64(array(column.values, max_rows)?),
-                quorate_type::Double => Target::Double(array(column.values, max_rows)?),
-                quorate_type::Timestamp => Target::Timestamp(array(column.values, max_rows)?),
-                quorate_type::Date => Target::Date(array(column.values, max_rows)?),
-                quorate_type::Uuid => Target::Uuid(array(column.values, max_rows)?),
-                quorate_type::Text | quorate_type::Json => Target::Text(bytes()?),
-                quorate_type::Blob => Target::Blob(bytes()?),
-                quorate_type::Decimal => Target::Decimal(bytes()?),
-            };
-            let validity = if column.validity.is_null() {
-                None
-            } else {
-                let bits = slice_mut(column.validity, max_rows.div_ceil(8), "validity")?;
-                bits.fill(0xff);
-                Some(bits)
-            };
-            Ok(Sink {
-                place,
-                validity,
-                needed: 0,
-            })
-        }
-    }
-
-    /// Puts the cell of row `index`.
-    #[inline]
-    fn put(&mut self, row: &Row<'_>, column: usize, index: usize) -> Result<Put> {
-        let nullable = self.validity.is_some();
-        let put = match &mut self.place {
-            Target::Nowhere => Put::Done,
-            Target::Bool(values) => {
-                let value = get::<bool>(row, column, nullable)?;
-                values[index] = value.unwrap_or_default().into();
-                filled(value)
-            }
-            Target::Int64(values) => {
-                let value = get::<i64>(row, column, nullable)?;
-                values[index] = value.unwrap_or_default();
-                filled(value)
-            }
-            Target::Double(values) => {
-                let value = get::<f64>(row, column, nullable)?;
-                values[index] = value.unwrap_or_default();
-                filled(value)
-            }
-            Target::Timestamp(values) => {
-                let value = get::<DateTime<FixedOffset>>(row, column, nullable)?;
-                values[index] = value.map_or(0, |time| time.timestamp_micros());
-                filled(value)
-            }
-            Target::Date(values) => {
-                let value = get::<NaiveDate>(row, column, nullable)?;
-                values[index] = value.map_or(0, days);
-                filled(value)
-            }
-            Target::Uuid(values) => {
-                let value = get::<Uuid>(row, column, nullable)?;
-                values[index] = value.unwrap_or_default().into_bytes();
-                filled(value)
-            }
-            Target::Text(bytes) => {
-                let value = get::<&str>(row, column, nullable)?;
-                append(bytes, index, value.map(str::as_bytes))
-            }
-            Target::Decimal(bytes) => match get::<ValueRef<'_>>(row, column, nullable)? {
-                Some(ValueRef::Int(value)) => {
-                    append(bytes, index, Some(value.to_string().as_bytes()))
-                }
-                _ => {
-                    let value = get::<&str>(row, column, nullable)?;
-                    append(bytes, index, value.map(str::as_bytes))
-                }
-            },
-            Target::Blob(bytes) => {
-                let value = get::<&[u8]>(row, column, nullable)?;
-                append(bytes, index, value)
-            }
-        };
-        if let (Put::Null, Some(validity)) = (&put, &mut self.validity) {
-            validity[index / 8] &= !(1 << (index % 8));
-        }
-        Ok(put)
-    }
-
-    /// How many of the first `rows` rows are NULL.
-    fn nulls(&self, rows: usize) -> usize {
-        self.validity.as_deref().map_or(0, |bits| {
-            (0..rows)
-                .filter(|row| bits[row / 8] & 1 << (row % 8) == 0)
-                .count()
-        })
-    }
-}
-
-#[inline]
-fn get<'a, T: crate::convert::FromValue<'a>>(
-    row: &Row<'a>,
-    column: usize,
-    nullable: bool,
-) -> Result<Option<T>> {
-    if nullable {
-        row.get::<Option<T>>(column)
-    } else {
-        row.get::<T>(column).map(Some)
-    }
-}
-
-fn filled<T>(value: Option<T>) -> Put {
-    value.map_or(Put::Null, |_| Put::Done)
-}
-
-#[inline]
-fn append(bytes: &mut Bytes<'_>, index: usize, value: Option<&[u8]>) -> Put {
-    match bytes.put(index, value.unwrap_or_default()) {
-        Ok(()) => filled(value),
-        Err(needed) => Put::Full(needed),
-    }
-}
-
-/// # Safety
-///
-/// As for [`slice_mut`].
-unsafe fn array<'a, T>(pointer: *mut c_void, len: usize) -> Answer<&'a mut [T]> {
-    if !pointer.cast::<T>().is_aligned() {
-        return Err(Failure::misuse("values is not aligned as its elements are"));
-    }
-    // SAFETY: the caller's.
-    unsafe { slice_mut(pointer.cast::<T>(), len, "values") }
 }
 
 /// Why a call stopped before a row.
@@ -496,31 +294,26 @@ unsafe fn first_row(
             slice_mut(buffer.bytes, buffer.bytes_capacity, "bytes")?,
         )
     };
-    connection.start_query(sql, params)?;
-    let width = connection.columns().len();
     let mut end = 0;
-    if !connection.advance()? {
-        let error = Error::new(ErrorKind::NoRows, "the query answered no row");
-        return Err(error.with_outcome(Outcome::Rejected).into());
-    }
-    let filled = if let Some(places) = values.get_mut(..width) {
-        put_row(&connection.row(), places, bytes, &mut end).map_err(Failure::from)
-    } else {
-        let text =
-            format!("the row has {width} columns, and there is room for {values_len} values");
-        Err(Failure::misuse(text))
-    };
-    let filled = filled.and_then(|()| {
+    let fill = |row: &Row<'_>| {
+        let width = row.columns().len();
+        let Some(places) = values.get_mut(..width) else {
+            return Err(Failure::misuse(format!(
+                "the row has {width} columns, and there is room for {values_len} values"
+            )));
+        };
+        put_row(row, places, bytes, &mut end)?;
         if end > bytes.len() {
-            buffer.bytes_needed = end;
             return Err(too_small());
         }
-        buffer.bytes_used = end;
         Ok(width)
-    });
-    // Before the rows are closed: what they were is forgotten then.
-    let filled = filled.map_err(|failure| failure.with_outcome(connection.outcome_after_run()));
-    connection.close_rows()?;
+    };
+    let filled = connection.query_first(sql, params, fill, Failure::with_outcome);
+    if filled.is_ok() {
+        buffer.bytes_used = end;
+    } else if end > buffer.bytes_capacity {
+        buffer.bytes_needed = end;
+    }
     filled
 }
 
@@ -555,7 +348,9 @@ pub unsafe extern "C" fn quorate_pool_query_row(
                 let (deadline, cancel) = (bounds.deadline, bounds.cancel);
                 let mut connection =
                     pool.acquire_for_statement_within(sql, params, deadline, cancel)?;
-                first_row(&mut connection, sql, params, buffer, values_len)
+                let row = first_row(&mut connection, sql, params, buffer, values_len);
+                connection.give_back();
+                row
             })
         })
     }

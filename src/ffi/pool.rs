@@ -117,7 +117,9 @@ pub unsafe extern "C" fn quorate_pool_exec(
                 let (deadline, cancel) = (bounds.deadline, bounds.cancel);
                 let mut connection =
                     pool.acquire_for_statement_within(sql, params, deadline, cancel)?;
-                Ok(connection.exec(sql, params)?.into())
+                let result = connection.exec(sql, params);
+                connection.give_back();
+                Ok(result?.into())
             })
         })
     }

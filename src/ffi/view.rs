@@ -99,7 +99,7 @@ fn checked_utf8<'a>(bytes: &'a [u8], name: &str) -> Answer<&'a str> {
 /// Whether all bytes are ASCII. For the length of a statement this takes a quarter of the instructions of the
 /// standard library's check for UTF-8, which was 3.5 % of a point query.
 #[inline(always)]
-fn is_ascii(bytes: &[u8]) -> bool {
+pub(super) fn is_ascii(bytes: &[u8]) -> bool {
     let (words, rest) = bytes.as_chunks::<8>();
     let mut seen = 0;
     for word in words {

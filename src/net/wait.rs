@@ -23,6 +23,10 @@ const EARLY: Duration = Duration::from_millis(200);
 /// interrupted it.
 const ASK_AFTER: Duration = Duration::from_millis(500);
 
+thread_local! {
+    static CURRENT: RefCell<Option<Arc<Waker>>> = const { RefCell::new(None) };
+}
+
 /// Wakes one thread out of its wait, from any other thread.
 ///
 /// A wake-up is remembered: one that comes before the wait ends the next wait at once. Waits may also end
@@ -49,11 +53,18 @@ impl Waker {
         })
     }
 
+    /// A waker for a thread that is yet to be started, which then [adopts](Waker::adopt) it.
+    pub(crate) fn for_thread() -> Result<Arc<Waker>> {
+        Waker::new().map(Arc::new)
+    }
+
+    /// Becomes the waker of the calling thread.
+    pub(crate) fn adopt(self: Arc<Waker>) {
+        CURRENT.with_borrow_mut(|current| *current = Some(self));
+    }
+
     /// The waker of the calling thread, made when it is first asked for.
     pub(crate) fn current() -> Result<Arc<Waker>> {
-        thread_local! {
-            static CURRENT: RefCell<Option<Arc<Waker>>> = const { RefCell::new(None) };
-        }
         CURRENT
             .try_with(|current| {
                 let mut current = current.borrow_mut();
@@ -113,7 +124,7 @@ impl<'a> Call<'a> {
     pub(crate) fn has_time(&self, time: Duration) -> bool {
         !self.cancel.is_some_and(CancelHandle::is_shared)
             && self.closing.is_none()
-            && self.deadline.remaining().is_none_or(|left| left >= time)
+            && self.deadline.leaves(time)
     }
 
     /// Fails if the call was cancelled, the pool closed or the deadline has passed.

@@ -9,6 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::backend::{Aim, Backend, Target};
 use crate::cancel::CancelHandle;
+use crate::clock;
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, NodeCause, Outcome, Result};
@@ -92,12 +93,12 @@ impl Core {
     ///
     /// What fails for a passing reason is tried again, on another endpoint if there is one, until the call
     /// ends or the pool closes. The outcome of an error is always `NotSent`. The caller has checked that the
-    /// pool is open, and has read the clock.
+    /// pool is open. `now` is now, to within a tick of the kernel.
     pub(crate) fn lease(&self, aim: Aim<'_>, call: &Call<'_>, now: Instant) -> Result<Lease> {
-        let own = self.config.pool.acquire_timeout;
+        let own = Deadline::begin_at(now, self.config.pool.acquire_timeout);
         let call = Call {
             closing: Some(&self.closing),
-            ..call.at_most(own.map_or(Deadline::NONE, |timeout| Deadline::at(now, timeout)))
+            ..call.at_most(own)
         };
         self.lease_within(aim, call, now)
             .map_err(|error| error.with_outcome(Outcome::NotSent))
@@ -303,7 +304,7 @@ impl Core {
     fn ping_one(&self, address: &Arc<str>, call: &Call<'_>) -> Result<()> {
         let endpoint = self.endpoint(address, false)?;
         let permit = endpoint.try_enter();
-        let now = Instant::now();
+        let now = clock::recent();
         match endpoint.checkout(&*self.backend, None, permit, call, &|| None, now) {
             Ok(mut lease) => lease.session()?.ping(call),
             Err(Unavailable::Failed(error)) => Err(error),

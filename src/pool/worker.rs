@@ -76,14 +76,19 @@ impl Worker {
     /// Starts the worker. It ends when the pool closes.
     pub(crate) fn start(core: Arc<Core>) -> Result<Self> {
         let done = Arc::new(Done::default());
+        // Here, where it can be said that there is no file descriptor for it.
+        let waker = Waker::for_thread()?;
         let thread = std::thread::Builder::new()
             .name("quorate-worker".into())
             .spawn({
                 let done = Arc::clone(&done);
                 move || {
+                    Arc::clone(&waker).adopt();
                     // Dropped last, also where a function of the user's panics.
                     let _end = End(done);
-                    while catch_unwind(AssertUnwindSafe(|| run(&core, core.closing()))).is_err() {
+                    while catch_unwind(AssertUnwindSafe(|| run(&core, core.closing(), &waker)))
+                        .is_err()
+                    {
                         core.counters.refreshed(false);
                         // The panic hook has told of it; the pool goes on.
                         let stop = core.closing();
@@ -93,10 +98,7 @@ impl Worker {
                             cancel: Some(stop),
                             closing: None,
                         };
-                        while Waker::current()
-                            .and_then(|waker| pause.wait(&waker))
-                            .is_ok()
-                        {}
+                        while pause.wait(&waker).is_ok() {}
                         if stop.is_cancelled() {
                             break;
                         }
@@ -154,14 +156,8 @@ impl Worker {
     }
 }
 
-fn run(core: &Core, stop: &CancelHandle) {
-    let Ok(waker) = Waker::current() else {
-        core.config.logger.error(format_args!(
-            "the worker of the pool has no file descriptor to wait with"
-        ));
-        return;
-    };
-    *core.signal.waker.lock() = Some(Arc::clone(&waker));
+fn run(core: &Core, stop: &CancelHandle, waker: &Arc<Waker>) {
+    *core.signal.waker.lock() = Some(Arc::clone(waker));
     let Ok(_running) = stop.enter() else { return };
     let mut next_refresh = Deadline::after(Duration::ZERO);
     let mut next_check = Deadline::after(Duration::ZERO);
@@ -228,7 +224,7 @@ fn run(core: &Core, stop: &CancelHandle) {
         if asked {
             // Many errors at once ask for one reading.
             let call = call.at_most(Deadline::after(REFRESH_PAUSE));
-            while call.wait(&waker).is_ok() {}
+            while call.wait(waker).is_ok() {}
         }
         let call = Call {
             deadline: next_refresh.min(next_check).min(next_probe),
@@ -236,7 +232,7 @@ fn run(core: &Core, stop: &CancelHandle) {
             closing: None,
         };
         while !core.signal.asked.load(Ordering::Acquire) {
-            if call.wait(&waker).is_err() {
+            if call.wait(waker).is_err() {
                 break;
             }
         }

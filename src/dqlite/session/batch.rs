@@ -170,7 +170,7 @@ impl DqliteSession {
                 last_insert_id,
                 rows_affected,
             } => {
-                let result = exec_result(last_insert_id, rows_affected);
+                let result = exec_result(step.kind, last_insert_id, rows_affected);
                 self.apply(step.kind.effect);
                 Ok(BatchStep::Done(result))
             }
