@@ -142,6 +142,8 @@ pub(crate) enum Aim<'a> {
     Any,
     /// This statement with these parameters, as the caller wrote them.
     Statement(&'a str, ParamsRef<'a>),
+    /// These statements.
+    Batch(&'a [BatchItem]),
     /// The rows of a bucket.
     Bucket { tier: &'a str, bucket: u64 },
 }

@@ -76,7 +76,11 @@ fn statements_run_by_each_method() {
 
     // The server would answer the count of the statement before.
     let mut batch = Batch::new();
-    for sql in ["UPDATE t SET n = 'un'", "CREATE TABLE v (x)", "DROP TABLE v"] {
+    for sql in [
+        "UPDATE t SET n = 'un'",
+        "CREATE TABLE v (x)",
+        "DROP TABLE v",
+    ] {
         batch.queue(sql, ()).unwrap();
     }
     let mut results = db.send_batch(&batch).unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::DateTime;
 use common::picodata::{ADMIN, Fault, PASSWORD, PicodataCluster, Release, USER};
 use common::wait_for;
-use quorate::{ErrorKind, Outcome, Pool, ShardingKey, Value};
+use quorate::{Batch, ErrorKind, Outcome, Pool, ShardingKey, Value};
 
 const SOON: Duration = Duration::from_secs(10);
 const TABLE: &str = "CREATE TABLE item (id INTEGER NOT NULL, name TEXT, PRIMARY KEY (id))";
@@ -391,6 +391,64 @@ fn statements_whose_key_the_server_tells_go_to_their_bucket() {
         }
         assert_eq!(runs(&cluster, select), [10; 3]);
         pool.close().unwrap();
+    }
+}
+
+#[test]
+fn a_batch_goes_to_the_master_that_all_its_statements_are_for() {
+    let cluster = v26(3);
+    let pool = open(&cluster, "");
+    pool.exec(TABLE, ()).unwrap();
+    let key = pool.sharding_key("item").unwrap();
+    let mut next = 0..;
+    wait_for("the key and the map to be known", SOON, || {
+        let from = next.next().unwrap() * 6;
+        (misses(&cluster, &pool, INSERT, from..from + 6) == 0).then_some(())
+    });
+    let master = |id: &i64| cluster.master_of("default", bucket(&key, *id));
+    let send = |ids: &[i64], more: &[&str]| {
+        let before = runs(&cluster, INSERT);
+        let mut batch = Batch::new();
+        for id in ids {
+            batch.queue(INSERT, (*id, "x")).unwrap();
+        }
+        for sql in more {
+            batch.queue(*sql, ()).unwrap();
+        }
+        pool.send_batch(&batch).unwrap().close().unwrap();
+        let after = runs(&cluster, INSERT);
+        let counts = after
+            .iter()
+            .zip(&before)
+            .map(|(after, before)| after - before);
+        counts.collect::<Vec<_>>()
+    };
+    for first in (10_000..).step_by(100).take(12) {
+        let wanted = master(&first);
+        let ids: Vec<_> = (first..)
+            .filter(|id| master(id) == wanted)
+            .take(5)
+            .collect();
+        assert_eq!(send(&ids, &[])[wanted], 5);
+    }
+    // Those that differ, or of which one is not known, are spread.
+    let mut ids = 20_000..;
+    for more in [&[][..], &["SELECT 1"]] {
+        let mut nodes = vec![0; 3];
+        for _ in 0..9 {
+            let wanted = if more.is_empty() {
+                [0, 1, 2]
+            } else {
+                [0, 0, 0]
+            };
+            let of = |wanted: usize, ids: &mut std::ops::RangeFrom<i64>| {
+                ids.find(|id| master(id) == wanted).unwrap()
+            };
+            let chosen: Vec<_> = wanted.iter().map(|one| of(*one, &mut ids)).collect();
+            let counts = send(&chosen, more);
+            nodes[counts.iter().position(|count| *count == 3).unwrap()] += 1;
+        }
+        assert_eq!(nodes, [3; 3], "{more:?}");
     }
 }
 
