@@ -215,6 +215,74 @@ fn without_a_map_the_number_of_buckets_comes_from_the_tiers() {
     assert_eq!(nodes, [0, 0, 1, 1]);
 }
 
+/// Has the map of the buckets read anew.
+fn read_map_again(cluster: &PicodataCluster, key: &ShardingKey) {
+    let readings = || runs(cluster, "_pico_bucket").iter().sum::<usize>();
+    let before = readings();
+    wait_for("two readings of the map", SOON, || {
+        goes_to(cluster, key, 1);
+        (readings() >= before + 2).then_some(())
+    });
+}
+
+#[test]
+fn a_map_without_its_end_does_not_change_what_a_row_hashes_to() {
+    for user in [USER, ADMIN] {
+        let cluster = PicodataCluster::start(3);
+        let url = format!("picodata://{user}:{PASSWORD}@{}/any", cluster.address(0));
+        let pool = Pool::open(&format!("{url}?topology_interval=100ms")).unwrap();
+        for table in ["item", "other", "third"] {
+            pool.exec(TABLE.replace("item", table), ()).unwrap();
+        }
+        let key = pool.sharding_key("item").unwrap();
+        wait_for_map(&cluster, &key);
+        let buckets: Vec<_> = (0..200).map(|id| bucket(&key, id)).collect();
+        assert!(buckets.iter().any(|bucket| *bucket > 2000));
+        let same = |table: &str| {
+            let key = pool.sharding_key(table).unwrap();
+            let now: Vec<_> = (0..200).map(|id| bucket(&key, id)).collect();
+            assert_eq!(now, buckets, "{user}, {table}");
+        };
+        // The end is missing, then there is no map at all.
+        cluster.move_buckets("default", &[(1, 1000, 1), (1001, 2000, 0)]);
+        read_map_again(&cluster, &key);
+        same("other");
+        let refused = Fault::Refuse("XX000", "_pico_bucket: bucket 1 is not found".into());
+        (0..3).for_each(|index| {
+            cluster.inject(index, "_pico_bucket", refused.clone(), usize::MAX);
+        });
+        read_map_again(&cluster, &key);
+        same("third");
+        // What the last map has told still holds; what it has not lies anywhere.
+        for id in 0..30 {
+            let node = goes_to(&cluster, &key, id);
+            match bucket(&key, id) {
+                ..=1000 => assert_eq!(node, 1),
+                ..=2000 => assert_eq!(node, 0),
+                _ => {}
+            }
+        }
+        pool.close().unwrap();
+    }
+}
+
+#[test]
+fn a_map_that_was_cut_when_it_was_first_read_is_put_right() {
+    let cluster = PicodataCluster::start(3);
+    let pool = open(&cluster, "topology_interval=100ms");
+    pool.exec(TABLE, ()).unwrap();
+    let whole = [(1, 1000, 0), (1001, 2000, 1), (2001, 3000, 2)];
+    cluster.move_buckets("default", &whole[..2]);
+    let key = pool.sharding_key("item").unwrap();
+    assert!((0..200).all(|id| bucket(&key, id) <= 2000));
+    cluster.move_buckets("default", &whole);
+    wait_for("the whole map to be read", SOON, || {
+        let key = pool.sharding_key("item").unwrap();
+        key.connection((1,)).unwrap();
+        (0..200).any(|id| bucket(&key, id) > 2000).then_some(())
+    });
+}
+
 #[test]
 fn a_connection_goes_to_the_master_of_its_bucket() {
     let cluster = PicodataCluster::builder()
