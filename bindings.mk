@@ -3,17 +3,29 @@
 # What the Python binding is tested with, installed by scripts/install-deps.sh.
 PYTHON := target/python-venv/bin/python
 
-.PHONY: python-test python-suite python-bench wheel
+.PHONY: python-test python-test-on python-suite python-bench wheel
 
 # Against real servers: the tests, the types, the wheel in a clean environment, and SQLAlchemy's suite.
 python-test:
 	@scripts/install-deps.sh python
 	cargo build --lib --bin quorate
+	cargo build --example standin
 	$(PYTHON) bindings/python/tools/declare.py --check
 	cd bindings/python && ../../$(PYTHON) -m mypy
 	$(MAKE) --no-print-directory wheel
 	cd bindings/python && ../../$(PYTHON) -m pytest -q
 	$(MAKE) --no-print-directory python-suite
+
+# The tests with another Python: make python-test-on INTERPRETER=python3.9. A wheel has to be there for its own tests.
+python-test-on:
+	@scripts/install-deps.sh python
+	cargo build --lib --bin quorate
+	cargo build --example standin
+	$(INTERPRETER) -m venv --clear target/python-venv-on
+	target/python-venv-on/bin/pip install --quiet --disable-pip-version-check --requirement bindings/python/requirements.txt
+	target/python-venv-on/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		--editable bindings/python
+	cd bindings/python && ../../target/python-venv-on/bin/python -m pytest -q
 
 python-suite:
 	@scripts/install-deps.sh python
@@ -39,6 +51,7 @@ bindings-prefix:
 	@scripts/install-deps.sh install
 	cargo build --release --lib
 	cargo build --bin quorate
+	cargo build --example standin
 	PREFIX='$(BINDINGS_PREFIX)' DESTDIR= sh scripts/install.sh
 
 go-test: bindings-prefix

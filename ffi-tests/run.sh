@@ -133,8 +133,7 @@ for mode in $modes; do
         run "fruit, PostgreSQL" "$work/fruit" "$postgres"
         # shellcheck disable=SC2046,SC2086
         "$CC" -std=c99 $cflags examples/c/quickstart.c -o "$work/quickstart-static" \
-            -Wl,-Bstatic -L"$QUORATE_PREFIX/lib" -lquorate -Wl,-Bdynamic \
-            $(pkg-config --static --libs-only-l quorate | sed 's/-lquorate//')
+            $(pkg-config --libs quorate-static)
         run "quickstart, static" env -u LD_LIBRARY_PATH "$work/quickstart-static" "$dqlite" "postgres$first"
         ;;
     plain)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing for a target of the Makefile, and says what. Changes nothing where all is there.
 #
-#   scripts/install-deps.sh demo|check|test|bench|install|ffi|go|python|all
+#   scripts/install-deps.sh demo|check|test|bench|fuzz|install|ffi|go|python|all
 set -eu
 
 purpose=${1:-all}
@@ -110,6 +110,26 @@ need_component() {
     rustup component add "$2"
 }
 
+need_fuzz() {
+    need_compiler
+    has c++ || need "a C++ compiler (c++), which builds libFuzzer" g++
+    if ! cargo +nightly --version >/dev/null 2>&1; then
+        if ! has rustup; then
+            echo "a nightly Rust is missing: the sanitizers need one; install it with rustup" >&2
+            exit 1
+        fi
+        echo "installing with rustup: a nightly Rust"
+        rustup toolchain install nightly --profile minimal
+    fi
+}
+
+# Built by cargo, and so once there is a compiler.
+make_cargo_fuzz() {
+    cargo fuzz --version >/dev/null 2>&1 && return
+    echo "installing with cargo: cargo-fuzz"
+    cargo install --quiet --locked cargo-fuzz
+}
+
 if ! has cargo; then
     echo "cargo is missing: install Rust 1.88 or later with rustup" >&2
     exit 1
@@ -125,6 +145,9 @@ bench)
     need_libdqlite
     need_postgres
     need_libpq
+    ;;
+fuzz)
+    need_fuzz
     ;;
 check)
     need_compiler
@@ -162,13 +185,14 @@ test | all)
     need_component clippy clippy
     ;;
 *)
-    echo "usage: $0 demo|check|test|bench|install|ffi|go|python|all" >&2
+    echo "usage: $0 demo|check|test|bench|fuzz|install|ffi|go|python|all" >&2
     exit 2
     ;;
 esac
 
 after_packages() {
     case $purpose in
+    fuzz) make_cargo_fuzz ;;
     python | test | all) make_python_environment ;;
     esac
 }

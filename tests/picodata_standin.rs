@@ -85,7 +85,7 @@ fn psql(cluster: &PicodataCluster, index: usize, user: &str, more: &str, sql: &s
 #[test]
 fn the_start_tells_parameters_and_no_key() {
     let cluster = PicodataCluster::start(1);
-    let (_, frames) = PgRaw::connect(
+    let (_raw, frames) = PgRaw::connect(
         &cluster.address(0),
         USER,
         PASSWORD,
@@ -817,6 +817,42 @@ fn the_topology_can_be_read() {
                     .to_owned()
             ),
         ]
+    );
+    raw.exec("CREATE UNIQUE INDEX t_b ON t USING TREE (b, a)");
+    raw.exec("CREATE INDEX IF NOT EXISTS t_b ON t (b)");
+    assert!(raw.error("CREATE INDEX t_b ON t (b)").1.contains("already"));
+    let indexes = "SELECT i.id, i.name, i.type, i.opts, i.parts FROM _pico_index AS i \
+                   JOIN _pico_table AS t ON i.table_id = t.id WHERE t.name = 't' ORDER BY i.id";
+    let found = raw.rows(indexes);
+    let texts = |row: &[Option<String>]| row.iter().flatten().cloned().collect::<Vec<_>>();
+    assert_eq!(
+        texts(&found[0])[2..],
+        [
+            "tree",
+            "[{\"unique\":true}]",
+            "[[\"a\",\"integer\",null,false,null]]"
+        ]
+    );
+    assert_eq!(
+        texts(&found[1]),
+        [
+            "1",
+            "t_b",
+            "tree",
+            "[{\"unique\":true}]",
+            "[[\"b\",\"string\",null,true,null],[\"a\",\"integer\",null,false,null]]"
+        ]
+    );
+    // The table keeps its number, and its indexes, through a change.
+    raw.exec("ALTER TABLE t ADD COLUMN c INT");
+    assert_eq!(raw.rows(indexes), found);
+    raw.exec("DROP INDEX t_b");
+    assert_eq!(raw.rows(indexes), found[..1]);
+    assert!(raw.error("DROP INDEX t_b").1.contains("does not exist"));
+    raw.exec("DROP TABLE t");
+    assert_eq!(
+        raw.one("SELECT count(*) FROM _pico_index WHERE table_id > 1024"),
+        "0"
     );
 }
 

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use crate::common::raw::{frame, text};
-use crate::items::Sums;
+use crate::harness::items::Sums;
 
 const REQUEST_CLIENT: u8 = 1;
 const REQUEST_OPEN: u8 = 3;

@@ -6,26 +6,26 @@
 //!
 //! This is no test: a goal that is missed is printed and the exit status is 0.
 
-#[path = "../common/arguments.rs"]
-mod arguments;
 mod client;
 #[path = "../../tests/common/mod.rs"]
 mod common;
-#[path = "../common/items.rs"]
-mod items;
-#[path = "../common/measure.rs"]
-mod measure;
+#[path = "../harness/mod.rs"]
+mod harness;
 
-use quorate::{Batch, Pool};
+use quorate::Pool;
 
-use arguments::Arguments;
 use client::Client;
 use common::cluster::Cluster;
-use items::{Sums, check};
-use measure::{Contender, Goal, Measure, Table, interleave};
+use harness::Arguments;
+use harness::driver::{self, Point};
+use harness::items::{Sums, check, ids};
+use harness::measure::{Contender, Goal, Measure, Table};
 
 const ROWS: i64 = 300_000;
-const POINT: &str = "SELECT id, price, name FROM item WHERE id = ?";
+const POINT: Point = Point {
+    sql: "SELECT id, price, name FROM item WHERE id = ?",
+    rows: ROWS,
+};
 const SCAN: &str = "SELECT id, price, name FROM item WHERE id > ?";
 const INSERT: &str = "INSERT INTO entry (value) VALUES (?)";
 
@@ -37,20 +37,15 @@ struct Bench {
 
 fn main() {
     let bench = Bench::start(Arguments::read());
-    type Part = (&'static str, fn(&Bench, &mut Table));
-    let all: [Part; 4] = [
-        ("point", Bench::point),
-        ("scan", Bench::scan),
-        ("batch", Bench::batch),
-        ("insert", Bench::insert),
-    ];
-    let mut table = Table::new();
-    for (name, part) in all {
-        if bench.arguments.wants(name) {
-            part(&bench, &mut table);
-        }
-    }
-    print!("{table}");
+    bench.arguments.run(
+        &bench,
+        &[
+            ("point", Bench::point),
+            ("scan", Bench::scan),
+            ("batch", Bench::batch),
+            ("insert", Bench::insert),
+        ],
+    );
 }
 
 impl Bench {
@@ -88,36 +83,19 @@ impl Bench {
 
     fn point(&self, table: &mut Table) {
         let mut client = self.client();
-        let mut prepared = client.prepare_query(POINT);
+        let mut prepared = client.prepare_query(POINT.sql);
         let mut connection = self.pool.acquire().unwrap();
-        let statement = connection.prepare(POINT).unwrap();
         let mut contenders = [
             Contender::new("point SELECT: raw loop", |count| {
-                for id in ids(count) {
+                for id in POINT.ids(count) {
                     let (found, price, letters) = client.point(&mut prepared, id);
                     check(id, found, price, letters);
                 }
             }),
-            Contender::new("point SELECT: connection.query_row", |count| {
-                for id in ids(count) {
-                    let (found, price, name): (i64, f64, String) =
-                        connection.query_row(&statement, [id]).unwrap();
-                    check(id, found, price, name.len());
-                }
-            }),
-            Contender::new("point SELECT: pool.query_row", |count| {
-                for id in ids(count) {
-                    let (found, price, name): (i64, f64, String) =
-                        self.pool.query_row(POINT, [id]).unwrap();
-                    check(id, found, price, name.len());
-                }
-            }),
+            POINT.prepared(&mut connection),
+            POINT.pooled("point SELECT: pool.query_row", &self.pool),
         ];
-        interleave(
-            &mut contenders,
-            self.arguments.rounds(),
-            self.arguments.operations(3_000),
-        );
+        self.arguments.interleave(&mut contenders, 3_000);
         let [raw, connection, pool] = &contenders;
         table.base(raw);
         for driver in [connection, pool] {
@@ -135,49 +113,19 @@ impl Bench {
                     assert_eq!(client.scan(&mut prepared, 0), expected);
                 }
             }),
-            Contender::new("scan, per row of 3 columns: rows.next, row.get", |count| {
-                for _ in 0..count / ROWS as usize {
-                    assert_eq!(Sums::read(&self.pool, SCAN, 0).unwrap(), expected);
-                }
-            }),
+            driver::scan(&self.pool, SCAN, ROWS),
         ];
-        // One scan for each turn.
-        interleave(&mut contenders, self.arguments.rounds(), 3 * ROWS as usize);
+        self.arguments.interleave_scans(&mut contenders, ROWS);
         let [raw, driver] = &contenders;
         table.base(raw);
         table.beside(raw, driver, Measure::Cpu, Goal::AtMost(3.0));
     }
 
     fn batch(&self, table: &mut Table) {
-        const SIZE: usize = 100;
         let mut connection = self.pool.acquire().unwrap();
         let mut other = self.pool.acquire().unwrap();
-        let mut contenders = [
-            Contender::new("100 point SELECTs, each: one by one", |count| {
-                for id in ids(count) {
-                    let row: (i64, f64, String) = connection.query_row(POINT, [id]).unwrap();
-                    check(id, row.0, row.1, row.2.len());
-                }
-            }),
-            Contender::new("100 point SELECTs, each: in a batch", |count| {
-                for chunk in ids(count).collect::<Vec<_>>().chunks(SIZE) {
-                    let mut batch = Batch::new();
-                    for id in chunk {
-                        batch.queue(POINT, [*id]).unwrap();
-                    }
-                    let mut results = other.send_batch(&batch).unwrap();
-                    for id in chunk {
-                        let row: (i64, f64, String) = results.query_row().unwrap();
-                        check(*id, row.0, row.1, row.2.len());
-                    }
-                }
-            }),
-        ];
-        interleave(
-            &mut contenders,
-            self.arguments.rounds(),
-            self.arguments.operations(3_000),
-        );
+        let mut contenders = [POINT.one_by_one(&mut connection), POINT.batched(&mut other)];
+        self.arguments.interleave(&mut contenders, 3_000);
         let [single, batch] = &contenders;
         table.base(single);
         table.beside(single, batch, Measure::Rate, Goal::AtLeast(3.0));
@@ -188,28 +136,19 @@ impl Bench {
         let mut prepared = client.prepare_exec(INSERT);
         let mut contenders = [
             Contender::new("INSERT: raw loop", |count| {
-                for id in ids(count) {
+                for id in ids(ROWS, count) {
                     assert_eq!(client.exec(&mut prepared, id), 1);
                 }
             }),
             Contender::new("INSERT: pool.exec", |count| {
-                for id in ids(count) {
+                for id in ids(ROWS, count) {
                     assert_eq!(self.pool.exec(INSERT, [id]).unwrap().rows_affected, 1);
                 }
             }),
         ];
-        interleave(
-            &mut contenders,
-            self.arguments.rounds(),
-            self.arguments.operations(1_000),
-        );
+        self.arguments.interleave(&mut contenders, 1_000);
         let [raw, driver] = &contenders;
         table.base(raw);
         table.beside(raw, driver, Measure::Cpu, Goal::None);
     }
-}
-
-/// Ids all over the table.
-fn ids(count: usize) -> impl Iterator<Item = i64> {
-    items::ids(ROWS, count)
 }

@@ -11,7 +11,7 @@ use std::ptr::{null, null_mut};
 
 use libloading::Library;
 
-use crate::items::Sums;
+use crate::harness::items::Sums;
 
 const INT8: u32 = 20;
 const BINARY: c_int = 1;

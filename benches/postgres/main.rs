@@ -6,30 +6,30 @@
 //!
 //! This is no test: a goal that is missed is printed and the exit status is 0.
 
-#[path = "../common/arguments.rs"]
-mod arguments;
 #[path = "../../tests/common/mod.rs"]
 mod common;
-#[path = "../common/items.rs"]
-mod items;
+#[path = "../harness/mod.rs"]
+mod harness;
 mod libpq;
-#[path = "../common/measure.rs"]
-mod measure;
 
-use quorate::{Batch, Pool};
+use quorate::Pool;
 
-use arguments::Arguments;
 use common::pico_on_postgres::{PicoOnPostgres, Servers};
 use common::postgres::{PORT, PostgresCluster, PostgresOptions};
-use items::{Sums, check};
+use harness::Arguments;
+use harness::driver::{self, BATCH, Point};
+use harness::items::{Sums, check};
+use harness::measure::{Contender, Goal, Measure, Table};
 use libpq::Client;
-use measure::{Contender, Goal, Measure, Table, interleave};
 
 /// The rows that are scanned.
 const ROWS: i64 = 1_000_000;
 /// Those that are looked up one by one, on whichever server.
 const POINT_ROWS: i64 = 100_000;
-const POINT: &str = "SELECT id, price, name FROM item WHERE id = $1";
+const POINT: Point = Point {
+    sql: "SELECT id, price, name FROM item WHERE id = $1",
+    rows: POINT_ROWS,
+};
 const SCAN: &str = "SELECT id, price, name FROM item WHERE id > $1";
 
 struct Bench {
@@ -43,20 +43,15 @@ fn main() {
         arguments: Arguments::read(),
     };
     create_table(&bench.server, ROWS);
-    type Part = (&'static str, fn(&Bench, &mut Table));
-    let all: [Part; 4] = [
-        ("point", Bench::point),
-        ("pool", Bench::pool),
-        ("scan", Bench::scan),
-        ("batch", Bench::batch),
-    ];
-    let mut table = Table::new();
-    for (name, part) in all {
-        if bench.arguments.wants(name) {
-            part(&bench, &mut table);
-        }
-    }
-    print!("{table}");
+    bench.arguments.run(
+        &bench,
+        &[
+            ("point", Bench::point),
+            ("pool", Bench::pool),
+            ("scan", Bench::scan),
+            ("batch", Bench::batch),
+        ],
+    );
 }
 
 impl Bench {
@@ -71,33 +66,20 @@ impl Bench {
 
     fn point(&self, table: &mut Table) {
         let mut client = self.client();
-        let prepared = client.prepare("point", POINT);
+        let prepared = client.prepare("point", POINT.sql);
         let pool = self.open();
         let mut connection = pool.acquire().unwrap();
-        let statement = connection.prepare(POINT).unwrap();
         let mut contenders = [
             Contender::new("point SELECT: PQexecPrepared", |count| {
-                for id in ids(count) {
+                for id in POINT.ids(count) {
                     let (found, price, letters) = client.point(&prepared, id);
                     check(id, found, price, letters);
                 }
             }),
-            Contender::new("point SELECT: connection.query_row", |count| {
-                for id in ids(count) {
-                    let (found, price, name): (i64, f64, String) =
-                        connection.query_row(&statement, [id]).unwrap();
-                    check(id, found, price, name.len());
-                }
-            }),
-            Contender::new("point SELECT: pool.query_row", |count| {
-                for id in ids(count) {
-                    let (found, price, name): (i64, f64, String) =
-                        pool.query_row(POINT, [id]).unwrap();
-                    check(id, found, price, name.len());
-                }
-            }),
+            POINT.prepared(&mut connection),
+            POINT.pooled("point SELECT: pool.query_row", &pool),
         ];
-        self.interleave(&mut contenders, 3_000);
+        self.arguments.interleave(&mut contenders, 3_000);
         let [libpq, connection, pool] = &contenders;
         table.base(libpq);
         for driver in [connection, pool] {
@@ -119,22 +101,16 @@ impl Bench {
         let mut connections = pools.each_ref().map(|pool| pool.acquire().unwrap());
         let mut contenders = [
             Contender::new("point SELECT: three connections in turn", |count| {
-                for (turn, id) in ids(count).enumerate() {
+                for (turn, id) in POINT.ids(count).enumerate() {
                     let connection = &mut connections[turn % 3];
                     let (found, price, name): (i64, f64, String) =
-                        connection.query_row(POINT, [id]).unwrap();
+                        connection.query_row(POINT.sql, [id]).unwrap();
                     check(id, found, price, name.len());
                 }
             }),
-            Contender::new("point SELECT: pool of three instances", |count| {
-                for id in ids(count) {
-                    let (found, price, name): (i64, f64, String) =
-                        pool.query_row(POINT, [id]).unwrap();
-                    check(id, found, price, name.len());
-                }
-            }),
+            POINT.pooled("point SELECT: pool of three instances", &pool),
         ];
-        self.interleave(&mut contenders, 3_000);
+        self.arguments.interleave(&mut contenders, 3_000);
         let [by_hand, pooled] = &contenders;
         table.base(by_hand);
         table.beside(by_hand, pooled, Measure::Cpu, Goal::AtMost(1.02));
@@ -150,64 +126,38 @@ impl Bench {
             Contender::new("scan, per row of 3 columns: single-row mode", |_| {
                 assert_eq!(client.scan(&prepared, 0), expected);
             }),
-            Contender::new("scan, per row of 3 columns: rows.next, row.get", |_| {
-                assert_eq!(Sums::read(&pool, SCAN, 0).unwrap(), expected);
-            }),
+            driver::scan(&pool, SCAN, ROWS),
         ];
-        // One scan for each turn.
-        interleave(&mut contenders, self.arguments.rounds(), 3 * ROWS as usize);
+        self.arguments.interleave_scans(&mut contenders, ROWS);
         let [libpq, driver] = &contenders;
         table.base(libpq);
         table.beside(libpq, driver, Measure::Cpu, Goal::AtMost(1.2));
     }
 
     fn batch(&self, table: &mut Table) {
-        const SIZE: usize = 100;
         let mut client = self.client();
-        let prepared = client.prepare("point", POINT);
+        let prepared = client.prepare("point", POINT.sql);
         client.enter_pipeline();
         let pool = self.open();
         let mut connection = pool.acquire().unwrap();
         let mut other = pool.acquire().unwrap();
         let mut contenders = [
-            Contender::new("100 point SELECTs, each: one by one", |count| {
-                for id in ids(count) {
-                    let row: (i64, f64, String) = other.query_row(POINT, [id]).unwrap();
-                    check(id, row.0, row.1, row.2.len());
-                }
-            }),
+            POINT.one_by_one(&mut other),
             Contender::new("100 point SELECTs, each: pipeline, one Sync", |count| {
-                for chunk in ids(count).collect::<Vec<_>>().chunks(SIZE) {
+                for chunk in POINT.ids(count).collect::<Vec<_>>().chunks(BATCH) {
                     client.pipeline(&prepared, chunk, |id, (found, price, letters)| {
                         check(id, found, price, letters);
                     });
                 }
             }),
-            Contender::new("100 point SELECTs, each: in a batch", |count| {
-                for chunk in ids(count).collect::<Vec<_>>().chunks(SIZE) {
-                    let mut batch = Batch::new();
-                    for id in chunk {
-                        batch.queue(POINT, [*id]).unwrap();
-                    }
-                    let mut results = connection.send_batch(&batch).unwrap();
-                    for id in chunk {
-                        let row: (i64, f64, String) = results.query_row().unwrap();
-                        check(*id, row.0, row.1, row.2.len());
-                    }
-                }
-            }),
+            POINT.batched(&mut connection),
         ];
-        self.interleave(&mut contenders, 3_000);
+        self.arguments.interleave(&mut contenders, 3_000);
         let [single, libpq, driver] = &contenders;
         table.base(libpq);
         table.beside(libpq, driver, Measure::Cpu, Goal::None);
         table.base(single);
         table.beside(single, driver, Measure::Rate, Goal::AtLeast(3.0));
-    }
-
-    fn interleave(&self, contenders: &mut [Contender<'_>], operations: usize) {
-        let operations = self.arguments.operations(operations);
-        interleave(contenders, self.arguments.rounds(), operations);
     }
 }
 
@@ -230,9 +180,4 @@ fn create_table(server: &PostgresCluster, rows: i64) {
          INSERT INTO item SELECT n, n / 4.0, 'item ' || n FROM generate_series(1, {rows}) AS n"
     ));
     server.sql("VACUUM ANALYZE item");
-}
-
-/// Ids all over the part that every server has.
-fn ids(count: usize) -> impl Iterator<Item = i64> {
-    items::ids(POINT_ROWS, count)
 }

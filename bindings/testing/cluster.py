@@ -2,19 +2,21 @@
 
     python3 bindings/testing/cluster.py dqlite [COUNT]      nodes of dqlite, run by `quorate node`
     python3 bindings/testing/cluster.py picodata [COUNT]    PostgreSQL servers that look like one Picodata cluster
+    python3 bindings/testing/cluster.py standin [COUNT]     what has Picodata's manners (examples/standin.rs)
 
 COUNT is 3 unless given. The first line of standard output is `ready` and the connection string. Then each line of
 standard input is a command, and is answered by one line, `ok …` or `error …`:
 
     leader          the index of the instance that leads
-    kill INDEX      SIGKILL (dqlite), or an immediate stop (PostgreSQL)
+    kill INDEX      SIGKILL (dqlite), or an immediate stop
     freeze INDEX    SIGSTOP: connections stay open, and nobody answers
     thaw INDEX      SIGCONT
     restart INDEX   starts an instance that was killed, with its data and at its address
     address INDEX   host:port
 
-The program `quorate` is QUORATE_PROGRAM, or target/debug/quorate. All that is started listens on a loopback address
-that belongs to this process, and ends with it, also when it is killed. Needs nothing but Python's standard library.
+The program `quorate` is QUORATE_PROGRAM, or target/debug/quorate; `standin` is target/debug/examples/standin. All that is
+started listens on a loopback address that belongs to this process, and ends with it, also when it is killed. Needs nothing
+but Python's standard library.
 """
 
 import os
@@ -29,6 +31,7 @@ from dqlite_nodes import DqliteNodes  # noqa: E402
 from picodata_servers import PicodataServers  # noqa: E402
 
 KINDS = {"dqlite": DqliteNodes, "picodata": PicodataServers}
+STANDIN = Path(__file__).resolve().parents[2] / "target/debug/examples/standin"
 
 
 def loopback():
@@ -48,10 +51,13 @@ def answer(cluster, line):
 
 
 def main():
-    if len(sys.argv) not in (2, 3) or sys.argv[1] not in KINDS:
+    if len(sys.argv) not in (2, 3) or sys.argv[1] not in (*KINDS, "standin"):
         print(__doc__, file=sys.stderr)
         return 2
     count = int(sys.argv[2]) if len(sys.argv) == 3 else 3
+    if sys.argv[1] == "standin":
+        # The program speaks as this one does.
+        os.execv(STANDIN, [STANDIN, str(count)])
     directory = Path(tempfile.mkdtemp(prefix="quorate-binding-"))
     # PostgreSQL runs as another user where this one is root.
     directory.chmod(0o755)

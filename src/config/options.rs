@@ -1,6 +1,6 @@
 //! The options by name: what the connection string, the setter, the error messages and the display share.
 
-use crate::config::table::{Fault, OPTIONS, OptionEntry, Scope};
+use crate::config::table::{Fault, OptionEntry, all, options};
 use crate::config::{Config, Database};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -11,24 +11,15 @@ const SECRET: [&str; 2] = ["password", "service_url"];
 /// later on.
 pub(crate) const PLACES: [&str; 5] = ["host", "hostaddr", "port", "service", "servicefile"];
 
-fn is_valid(entry: &OptionEntry, database: Database) -> bool {
-    match entry.scope {
-        Scope::Both => true,
-        Scope::Dqlite => database == Database::Dqlite,
-        Scope::Picodata => database == Database::Picodata,
-    }
-}
-
 /// Whether a connection string of any database has a word `name`.
 pub(crate) fn is_known(name: &str) -> bool {
-    PLACES.contains(&name) || OPTIONS.iter().any(|entry| entry.name == name)
+    PLACES.contains(&name) || all().any(|entry| entry.name == name)
 }
 
 /// The option called `name`, if the database has it.
 fn find(database: Database, name: &str) -> Result<&'static OptionEntry> {
-    OPTIONS
-        .iter()
-        .find(|entry| entry.name == name && is_valid(entry, database))
+    options(database)
+        .find(|entry| entry.name == name)
         .ok_or_else(|| unknown(name, database))
 }
 
@@ -59,9 +50,7 @@ pub(crate) fn set(config: &mut Config, name: &str, value: &str) -> Result<()> {
 /// The options of `config` that are not as they are in `default`, in the order of the table. The values are
 /// those that [`set`] takes; secrets are left out.
 pub(super) fn changed(config: &Config, default: &Config) -> Vec<(&'static str, String)> {
-    OPTIONS
-        .iter()
-        .filter(|entry| is_valid(entry, config.database))
+    options(config.database)
         .filter_map(|entry| {
             let value = (entry.get)(config)?;
             // What an absent mode means depends on the other options of TLS.
@@ -82,9 +71,7 @@ fn unknown(name: &str, database: Database) -> Error {
             format!("{name} is no option: it can be given in the connection string alone"),
         );
     }
-    let nearest = OPTIONS
-        .iter()
-        .filter(|entry| is_valid(entry, database))
+    let nearest = options(database)
         .map(|entry| entry.name)
         .chain(places.iter().copied())
         .max_by(|a, b| {
@@ -92,7 +79,7 @@ fn unknown(name: &str, database: Database) -> Error {
             likeness(a).total_cmp(&likeness(b))
         })
         .unwrap_or_default();
-    let of = match (database, OPTIONS.iter().any(|entry| entry.name == name)) {
+    let of = match (database, all().any(|entry| entry.name == name)) {
         (_, false) => "",
         (Database::Dqlite, true) => " for dqlite",
         (Database::Picodata, true) => " for Picodata",
@@ -129,12 +116,12 @@ mod tests {
                     .collect::<Vec<_>>()
             })
             .collect();
-        let mut known: Vec<_> = OPTIONS.iter().map(|entry| entry.name).collect();
+        let mut known: Vec<_> = all().map(|entry| entry.name).collect();
         documented.sort_unstable();
         known.sort_unstable();
         assert_eq!(documented, known);
         known.dedup();
-        assert_eq!(known.len(), OPTIONS.len());
+        assert_eq!(known.len(), all().count());
     }
 
     #[test]
@@ -192,9 +179,7 @@ mod tests {
             let nearest = error.message().rsplit('"').nth(1).unwrap_or("host");
             assert!(
                 PLACES.contains(&nearest)
-                    || OPTIONS
-                        .iter()
-                        .any(|entry| entry.name == nearest && is_valid(entry, config.database)),
+                    || options(config.database).any(|entry| entry.name == nearest),
                 "{error}"
             );
         }
@@ -333,6 +318,7 @@ mod tests {
     #[test]
     fn what_is_shown_is_read_back_as_the_same() {
         let written = |name| SAMPLES.iter().any(|(sample, _)| *sample == name);
+        assert!(SAMPLES.iter().all(|(name, _)| is_known(name)));
         for start in [config(), picodata()] {
             let mut start = start;
             if start.database == Database::Dqlite {
@@ -340,10 +326,9 @@ mod tests {
             }
             let mut all = start.clone();
             for (name, value) in SAMPLES {
-                let entry = OPTIONS.iter().find(|entry| entry.name == name).unwrap();
-                if !is_valid(entry, start.database) {
+                let Some(entry) = options(start.database).find(|entry| entry.name == name) else {
                     continue;
-                }
+                };
                 let mut one = start.clone();
                 set(&mut one, name, value).unwrap();
                 assert_eq!((entry.get)(&one).as_deref(), Some(value), "{name}");
@@ -361,7 +346,7 @@ mod tests {
             assert_eq!(back.to_string(), shown);
             assert_eq!(changed(&all, &start), changed(&back, &start));
         }
-        for entry in OPTIONS {
+        for entry in all() {
             let is_shown = (entry.get)(&config()).is_some() || (entry.get)(&picodata()).is_some();
             assert!(
                 !is_shown || written(entry.name),

@@ -71,8 +71,8 @@ pub unsafe extern "C" fn quorate_batch_queue(
 /// How many statements are queued. 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quorate_batch_len(batch: *const quorate_batch) -> usize {
-    // SAFETY: the header's rules.
     answer(0, || {
+        // SAFETY: the header's rules.
         unsafe { batch.as_ref() }.map(|batch| batch.lock().len())
     })
 }

@@ -100,8 +100,8 @@ pub unsafe extern "C" fn quorate_cancel_fire(
 /// Whether the handle was fired. False for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quorate_cancel_is_fired(cancel: *const quorate_cancel) -> bool {
-    // SAFETY: the header's rules.
     answer(false, || {
+        // SAFETY: the header's rules.
         unsafe { cancel.as_ref() }.map(|cancel| cancel.handle.is_cancelled())
     })
 }

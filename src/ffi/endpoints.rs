@@ -79,8 +79,8 @@ pub unsafe extern "C" fn quorate_pool_endpoints(
 /// How many endpoints there are. 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quorate_endpoints_len(endpoints: *const quorate_endpoints) -> usize {
-    // SAFETY: the header's rules.
     answer(0, || {
+        // SAFETY: the header's rules.
         unsafe { endpoints.as_ref() }.map(|endpoints| endpoints.stats.len())
     })
 }

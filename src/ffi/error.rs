@@ -72,8 +72,8 @@ impl quorate_error {
 /// The status that the failing function answered. `QUORATE_STATUS_OK` for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quorate_error_status(error: *const quorate_error) -> quorate_status {
-    // SAFETY: the header's rules.
     answer(quorate_status::Ok, || {
+        // SAFETY: the header's rules.
         unsafe { error.as_ref() }.map(|error| error.status)
     })
 }
@@ -83,8 +83,8 @@ pub unsafe extern "C" fn quorate_error_status(error: *const quorate_error) -> qu
 /// With `QUORATE_OUTCOME_UNKNOWN` the statement may have been applied: running it again may apply it twice.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quorate_error_outcome(error: *const quorate_error) -> quorate_outcome {
-    // SAFETY: the header's rules.
     answer(quorate_outcome::NotSent, || {
+        // SAFETY: the header's rules.
         unsafe { error.as_ref() }.map(|error| error.outcome.into())
     })
 }
@@ -93,8 +93,8 @@ pub unsafe extern "C" fn quorate_error_outcome(error: *const quorate_error) -> q
 /// hope that it succeeds: nothing was applied, and the reason is one that passes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quorate_error_is_retryable(error: *const quorate_error) -> bool {
-    // SAFETY: the header's rules.
     answer(false, || {
+        // SAFETY: the header's rules.
         unsafe { error.as_ref() }.map(|error| error.retryable)
     })
 }
@@ -167,8 +167,8 @@ pub unsafe extern "C" fn quorate_error_node(
 /// How many nodes gave a cause of their own, where several were asked; 0 otherwise, and for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quorate_error_causes(error: *const quorate_error) -> usize {
-    // SAFETY: the header's rules.
     answer(0, || {
+        // SAFETY: the header's rules.
         unsafe { error.as_ref() }.map(|error| error.causes.len())
     })
 }

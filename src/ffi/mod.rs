@@ -37,6 +37,10 @@ mod node;
 mod nodes;
 mod params;
 mod pool;
+#[expect(
+    clippy::undocumented_unsafe_blocks,
+    reason = "the reason of one stands above the call that the block is in"
+)]
 mod rows;
 mod sharding;
 mod statement;

@@ -114,8 +114,8 @@ pub unsafe extern "C" fn quorate_nodes_add(
 /// How many nodes there are. 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quorate_nodes_len(nodes: *const quorate_nodes) -> usize {
-    // SAFETY: the header's rules.
     answer(0, || {
+        // SAFETY: the header's rules.
         unsafe { nodes.as_ref() }.map(|nodes| nodes.nodes.lock().len())
     })
 }

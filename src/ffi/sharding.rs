@@ -90,8 +90,8 @@ pub unsafe extern "C" fn quorate_sharding_key_tier(
 /// How many columns the key has. 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quorate_sharding_key_columns(key: *const quorate_sharding_key) -> usize {
-    // SAFETY: the header's rules.
     answer(0, || {
+        // SAFETY: the header's rules.
         unsafe { key.as_ref() }.map(|key| key.key.columns().len())
     })
 }

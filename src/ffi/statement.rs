@@ -51,8 +51,8 @@ pub unsafe extern "C" fn quorate_statement_sql(
 pub unsafe extern "C" fn quorate_statement_parameters(
     statement: *const quorate_statement,
 ) -> usize {
-    // SAFETY: the header's rules.
     answer(0, || {
+        // SAFETY: the header's rules.
         unsafe { statement.as_ref() }.map(|statement| statement.statement.parameters())
     })
 }

@@ -176,10 +176,8 @@ impl NodeStore for Callbacks {
     fn set(&self, nodes: &[NodeInfo]) -> Result<()> {
         let nodes = quorate_nodes::of(nodes.to_vec());
         // SAFETY: the header's rules for the function; the list is there during the call.
-        checked(
-            unsafe { (self.set)(self.user.pointer(), &raw const nodes) },
-            "set",
-        )
+        let answer = unsafe { (self.set)(self.user.pointer(), &raw const nodes) };
+        checked(answer, "set")
     }
 }
 

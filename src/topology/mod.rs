@@ -3,7 +3,8 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | `instance` | one instance, as the cluster describes it |
-//! | `snapshot` | all instances at one moment, and what differs between two moments |
+//! | `snapshot` | all instances at one moment |
+//! | `change` | what differs between two moments |
 //! | `filter` | which instances a call may go to: role, tier, failure domain |
 //! | `balance` | which one of them it goes to |
 //! | `latency` | the moving average that a choice may follow |
@@ -15,6 +16,7 @@
 
 mod balance;
 mod breaker;
+mod change;
 mod filter;
 mod health;
 mod instance;
@@ -24,11 +26,12 @@ mod snapshot;
 pub(crate) use balance::choose;
 pub use balance::{BalanceStrategy, Candidate, LeastBusy, LowestLatency, RandomChoice, RoundRobin};
 use breaker::{Admission, Breaker};
+pub(crate) use change::{Change, diff};
 pub(crate) use filter::{Filter, RoleFilter};
 pub(crate) use health::Health;
 pub use instance::{Instance, InstanceState};
 use latency::Latency;
-pub(crate) use snapshot::{Change, Snapshot, diff};
+pub(crate) use snapshot::Snapshot;
 
 #[cfg(test)]
 pub(crate) use instance::testing;

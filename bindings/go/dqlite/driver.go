@@ -104,9 +104,6 @@ const (
 	defaultContextTimeout    = 5 * time.Second
 )
 
-// mostConnections leaves the number of connections to sql.DB.SetMaxOpenConns.
-const mostConnections = "1000"
-
 // NewDriver creates a new dqlite driver. The servers of store are where the leader is looked for; the store is kept up
 // to date with the servers of the cluster.
 func NewDriver(store ServerStore, options ...DriverOption) (*Driver, error) {
@@ -120,7 +117,7 @@ func NewDriver(store ServerStore, options ...DriverOption) (*Driver, error) {
 		pools:   make(map[string]*capi.Pool),
 	}
 	d.options.set("acquire_timeout", defaultConnectionTimeout.String())
-	d.options.set("pool_max_conns", mostConnections)
+	d.options.set("pool_max_conns", sqldriver.MostConnections)
 	for _, option := range options {
 		option(&d.options)
 	}

@@ -77,6 +77,7 @@ type BatchResults interface {
 
 type batchResults struct {
 	batch  *Batch
+	conn   *Conn
 	native *capi.Results
 	next   int
 	rows   Rows
@@ -112,7 +113,7 @@ func (b *batchResults) Exec() (CommandTag, error) {
 		if err != nil {
 			return CommandTag{}, err
 		}
-		return counted(newRows(native, sql))
+		return counted(newRows(native, sql, b.conn))
 	}
 	result, err := b.native.Exec()
 	if err != nil {
@@ -124,13 +125,13 @@ func (b *batchResults) Exec() (CommandTag, error) {
 func (b *batchResults) Query() (Rows, error) {
 	sql, err := b.take()
 	if err != nil {
-		return failedRows(err), err
+		return failedRows(err, b.conn), err
 	}
 	native, err := b.native.Query()
 	if err != nil {
-		return failedRows(err), err
+		return failedRows(err, b.conn), err
 	}
-	b.rows = newRows(native, sql)
+	b.rows = newRows(native, sql, b.conn)
 	return b.rows, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quorate/quorate/bindings/go/internal/testcluster"
 	"github.com/quorate/quorate/bindings/go/picodata"
 	"github.com/quorate/quorate/bindings/go/quorate"
 )
@@ -123,12 +124,19 @@ func TestCloseWaitsForConnectionsInUse(t *testing.T) {
 		pool.Close()
 		close(closed)
 	}()
-	select {
-	case <-closed:
-		t.Error("the pool was closed under its rows")
-	case <-time.After(200 * time.Millisecond):
-	}
-	for rows.Next() {
+	testcluster.Eventually(t, "the pool to take no more calls", func() bool {
+		var failure *picodata.Error
+		return errors.As(pool.Ping(soon(t)), &failure) && failure.Kind == quorate.KindClosed
+	})
+	for i := 0; rows.Next(); i++ {
+		if i != 50000 {
+			continue
+		}
+		select {
+		case <-closed:
+			t.Error("the pool was closed under its rows")
+		default:
+		}
 	}
 	if rows.Err() != nil {
 		t.Error(rows.Err())

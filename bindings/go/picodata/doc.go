@@ -18,6 +18,11 @@
 // option `timeout`, 30 seconds unless the connection string sets it. A goroutine that waits for a free connection holds no
 // thread of the operating system.
 //
+// # Where a row lies
+//
+// A table is spread over the instances by the hash of its sharding key. Pool.ShardingKey tells the bucket of a row, and gives
+// a connection to the instance that has it; Pool.Acquire gives one to any. Pool.EndpointStats tells how each instance does.
+//
 // # Types
 //
 // Scan takes pointers to: integers of all sizes (out of range is an error), floats, string, []byte, bool, time.Time,
@@ -31,13 +36,13 @@
 //
 // # What differs from pgx
 //
-//   - There is no Rows.RawValues and no Rows.Conn: the values are decoded by the library, and a connection belongs to no
-//     single caller. FieldDescription has the name alone: types are each value's own.
+//   - Rows.RawValues writes the values anew, in PostgreSQL's text format: the library has decoded them. Rows.Conn is nil where
+//     the statement ran on the pool. FieldDescription has the name alone: types are each value's own.
 //   - pgx's first arguments that choose the protocol (QuerySimpleProtocol and others) have no counterpart: statements are
 //     prepared, and the option `statement_cache=0` prepares none.
 //   - A CommandTag is made of the statement's first words and the number of rows, which is what the library hands over.
 //   - The statements of a batch stand by themselves: one that fails does not undo those before it. Picodata has no
 //     transactions, so this is what happens there with pgx, too.
-//   - A pool has no Begin, CopyFrom and Acquire, as in picodata-go.
+//   - A pool has no Begin and no CopyFrom, as in picodata-go: Picodata has neither transactions nor COPY.
 //   - Config has no hooks (BeforeConnect, AfterConnect and the like), which are handed a connection of pgx.
 package picodata

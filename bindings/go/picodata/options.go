@@ -131,17 +131,11 @@ func applyStrategy(strategy strategies.BalanceStrategy, config *capi.Config) err
 	case strategies.LowestLatency:
 		return config.Set("balance", "lowest_latency")
 	case strategies.Chooser:
-		return config.SetBalance(func(native []capi.Candidate) int {
-			candidates := make([]strategies.Candidate, len(native))
-			for i := range native {
-				candidates[i] = strategies.Candidate(native[i])
-			}
-			return strategy.Choose(candidates)
-		})
+		return config.SetBalance(strategy.Choose)
 	default:
 		current := new(uint64)
-		return config.SetBalance(func(native []capi.Candidate) int {
-			return int(strategy.Next(current, uint64(len(native))))
+		return config.SetBalance(func(candidates []strategies.Candidate) int {
+			return int(strategy.Next(current, uint64(len(candidates))))
 		})
 	}
 }

@@ -25,6 +25,11 @@ type Rows interface {
 	Scan(dest ...any) error
 	// Values are the values of the current row; see the package's comment for their types.
 	Values() ([]any, error)
+	// RawValues are the values of the current row in PostgreSQL's text format, whatever the protocol was, and nil for NULL;
+	// nil where there is no current row. They belong to the caller.
+	RawValues() [][]byte
+	// Conn is the connection that the statement ran on; nil where it ran on a pool.
+	Conn() *Conn
 }
 
 // Row is the answer to a query of which one row is wanted.
@@ -45,6 +50,7 @@ type FieldDescription struct {
 
 type rows struct {
 	native *capi.Rows
+	conn   *Conn
 	fields []FieldDescription
 	sql    string
 	count  int64
@@ -54,16 +60,16 @@ type rows struct {
 	closed  bool
 }
 
-func newRows(native *capi.Rows, sql string) *rows {
+func newRows(native *capi.Rows, sql string, conn *Conn) *rows {
 	columns := native.Columns()
 	fields := make([]FieldDescription, len(columns))
 	for i, name := range columns {
 		fields[i].Name = name
 	}
-	return &rows{native: native, fields: fields, sql: sql}
+	return &rows{native: native, conn: conn, fields: fields, sql: sql}
 }
 
-func failedRows(err error) *rows { return &rows{err: err, closed: true} }
+func failedRows(err error, conn *Conn) *rows { return &rows{err: err, conn: conn, closed: true} }
 
 func (r *rows) Close() {
 	if r.closed {
@@ -157,6 +163,20 @@ func (r *rows) Values() ([]any, error) {
 	}
 	return out, nil
 }
+
+func (r *rows) RawValues() [][]byte {
+	if r.check() != nil {
+		return nil
+	}
+	values := r.native.Values()
+	raw := make([][]byte, len(values))
+	for i := range values {
+		raw[i] = scan.Raw(values[i])
+	}
+	return raw
+}
+
+func (r *rows) Conn() *Conn { return r.conn }
 
 func (r *rows) check() error {
 	switch {

@@ -2,7 +2,6 @@ package picodata_test
 
 import (
 	"context"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -19,21 +18,12 @@ const (
 	moreThreads = 20
 )
 
-func threads(t *testing.T) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
-}
-
 // Goroutines that wait for a connection hold no thread of the operating system.
 func TestAThousandWaitingGoroutinesHoldNoThreads(t *testing.T) {
 	pool := open(t, instances(shared.URL)[0]+"?acquire_timeout=60s", picodata.WithDisableTopologyManaging(),
 		picodata.WithMaxConnPerInstance(connections))
 	mustExec(t, pool, "SELECT 1")
-	before := threads(t)
+	before := testcluster.Threads(t)
 
 	var held []picodata.Rows
 	for i := 0; i < connections; i++ {
@@ -43,38 +33,31 @@ func TestAThousandWaitingGoroutinesHoldNoThreads(t *testing.T) {
 		}
 		held = append(held, rows)
 	}
-	var started, done sync.WaitGroup
-	started.Add(waiting)
+	var done sync.WaitGroup
+	release := func() {
+		for _, rows := range held {
+			rows.Close()
+		}
+		done.Wait()
+	}
+	defer release()
 	done.Add(waiting)
 	answers := make(chan error, waiting)
 	for i := 0; i < waiting; i++ {
 		go func() {
 			defer done.Done()
-			started.Done()
 			var n int
 			answers <- pool.QueryRow(context.Background(), "SELECT 1").Scan(&n)
 		}()
 	}
-	started.Wait()
-	most := 0
-	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if now := threads(t); now > most {
-			most = now
-		}
+	testcluster.Eventually(t, "all to wait", func() bool { return testcluster.Waiting(testcluster.Gate) == waiting })
+	// Go keeps the threads that it has made.
+	meanwhile := testcluster.Threads(t)
+	t.Logf("%d goroutines wait: %d threads before, %d meanwhile", waiting, before, meanwhile)
+	if meanwhile > before+connections+moreThreads {
+		t.Errorf("%d goroutines wait, and there are %d threads, %d before", waiting, meanwhile, before)
 	}
-	select {
-	case err := <-answers:
-		t.Errorf("a goroutine did not wait: %v", err)
-	default:
-	}
-	t.Logf("%d goroutines wait: %d threads before, %d meanwhile", waiting, before, most)
-	if most > before+connections+moreThreads {
-		t.Errorf("%d goroutines wait, and there are %d threads, %d before", waiting, most, before)
-	}
-	for _, rows := range held {
-		rows.Close()
-	}
-	done.Wait()
+	release()
 	close(answers)
 	for err := range answers {
 		if err != nil {

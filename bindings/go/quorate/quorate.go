@@ -106,9 +106,6 @@ func (d Driver) OpenConnector(url string) (driver.Connector, error) {
 	return NewConnector(url)
 }
 
-// mostConnections is the option pool_max_conns where the connection string leaves the number to sql.DB.SetMaxOpenConns.
-const mostConnections = "1000"
-
 // Connector opens connections of one pool of the library. The limits of sql.DB are in front of the pool's own, so that
 // pool_max_conns is best left out of the connection string.
 type Connector struct {
@@ -124,7 +121,7 @@ func NewConnector(url string) (*Connector, error) {
 		return nil, err
 	}
 	if !sqldriver.Names(url, "pool_max_conns") {
-		if err := config.Set("pool_max_conns", mostConnections); err != nil {
+		if err := config.Set("pool_max_conns", sqldriver.MostConnections); err != nil {
 			return nil, err
 		}
 	}
@@ -167,6 +164,20 @@ func (c *Connector) open() (*capi.Pool, error) {
 		c.pool = pool
 	}
 	return c.pool, nil
+}
+
+// EndpointStats is how the pool does with one node or instance.
+type EndpointStats = capi.EndpointStats
+
+// EndpointStats are the figures, at the moment, of each node or instance that the pool beneath sql.DB has had connections
+// to, in the order of the addresses; none before the first connection, and once the pool was closed.
+func (c *Connector) EndpointStats() []EndpointStats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pool == nil {
+		return nil
+	}
+	return c.pool.Endpoints()
 }
 
 // Driver is the connector's driver.

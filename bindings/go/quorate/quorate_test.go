@@ -6,7 +6,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -305,22 +304,27 @@ func TestWaitingGoroutinesHoldNoThread(t *testing.T) {
 		must(t, err)
 		held = append(held, conn)
 	}
-	var waiting, done int64
+	var done int64
 	var group sync.WaitGroup
+	defer func() {
+		for _, conn := range held {
+			must(t, conn.Close())
+		}
+		group.Wait()
+	}()
 	for i := 0; i < 1000; i++ {
 		group.Add(1)
 		go func() {
 			defer group.Done()
-			atomic.AddInt64(&waiting, 1)
 			if _, err := db.ExecContext(ctx, "SELECT 1"); err != nil {
 				t.Error(err)
 			}
 			atomic.AddInt64(&done, 1)
 		}()
 	}
-	testcluster.Eventually(t, "a thousand waiting", func() bool { return atomic.LoadInt64(&waiting) == 1000 })
-	time.Sleep(200 * time.Millisecond) // for those that would make threads to make them
-	threads := threadCount(t)
+	testcluster.Eventually(t, "a thousand waiting", func() bool { return testcluster.Waiting(testcluster.Gate) == 1000 })
+	// Go keeps the threads that it has made.
+	threads := testcluster.Threads(t)
 	t.Logf("%d threads with %d goroutines waiting on %d processors", threads, runtime.NumGoroutine(), runtime.NumCPU())
 	if threads > 4+24+runtime.NumCPU() {
 		t.Errorf("%d threads", threads)
@@ -328,14 +332,4 @@ func TestWaitingGoroutinesHoldNoThread(t *testing.T) {
 	if atomic.LoadInt64(&done) != 0 {
 		t.Error("nobody can have been let in")
 	}
-	for _, conn := range held {
-		must(t, conn.Close())
-	}
-	group.Wait()
-}
-
-func threadCount(t *testing.T) int {
-	entries, err := os.ReadDir("/proc/self/task")
-	must(t, err)
-	return len(entries)
 }

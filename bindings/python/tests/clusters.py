@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -42,3 +44,11 @@ class Cluster:
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait(60)
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
+    """Waits until a condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.01)

@@ -25,6 +25,13 @@ def picodata_cluster() -> Iterator[Cluster]:
     cluster.end()
 
 
+@pytest.fixture(scope="session")
+def standin_cluster() -> Iterator[Cluster]:
+    cluster = Cluster("standin", 3)
+    yield cluster
+    cluster.end()
+
+
 @pytest.fixture
 def dqlite(dqlite_cluster: Cluster) -> str:
     """The connection string of a database that is still empty."""
@@ -37,6 +44,12 @@ def picodata(picodata_cluster: Cluster) -> str:
     transactions, as Picodata has not: tests of that say so to the driver."""
     host = picodata_cluster.tell("address 0")
     return f"postgres://postgres@{host}/postgres?topology=off"
+
+
+@pytest.fixture
+def standin(standin_cluster: Cluster) -> str:
+    """The connection string of a cluster with the manners of Picodata, whose rows are the same wherever one asks."""
+    return standin_cluster.url
 
 
 @pytest.fixture(params=["dqlite", "picodata"])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import gc
+import sys
 
-import pandas
 import polars
 import pyarrow
 import pytest
@@ -30,10 +30,17 @@ def test_pyarrow_reads_a_table(filled: str) -> None:
     assert table.slice(9_999).to_pylist()[0]["name"] == "é9999"
 
 
-def test_pandas_and_polars_take_a_cursor(filled: str) -> None:
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="pandas 3, which reads Arrow streams, begins with Python 3.11")
+def test_pandas_takes_a_cursor(filled: str) -> None:
+    import pandas
+
     with quorate.connect(filled) as connection:
         frame = pandas.DataFrame.from_arrow(connection.execute("SELECT id, price FROM t"))
         assert (len(frame), frame["price"].sum()) == (10_000, sum(range(10_000)) / 4)
+
+
+def test_polars_takes_a_cursor(filled: str) -> None:
+    with quorate.connect(filled) as connection:
         polar = polars.DataFrame(connection.execute("SELECT id, name FROM t"))
         assert (polar.height, polar["id"].sum(), polar["name"].null_count()) == (10_000, 49_995_000, 1429)
 

@@ -135,7 +135,8 @@ def test_a_child_gets_an_error_and_can_open_its_own(dqlite: str) -> None:
     child = os.fork()
     if child == 0:
         said = []
-        for call in (lambda: connection.execute("SELECT 1"), lambda: pool.exec("SELECT 1"), lambda: pool.connection()):
+        query = "SELECT 1"
+        for call in (lambda: connection.execute(query), lambda: pool.exec(query), pool.connection, pool.endpoint_stats):
             try:
                 call()
                 said.append("no error")
@@ -151,7 +152,7 @@ def test_a_child_gets_an_error_and_can_open_its_own(dqlite: str) -> None:
         os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as told:
-        assert told.read() == "forked forked forked own"
+        assert told.read() == "forked forked forked forked own"
     assert os.waitpid(child, 0)[1] == 0
     assert connection.execute("SELECT a FROM t").fetchall() == [(42,)]
     connection.close()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
 
 import pytest
 import quorate
-from clusters import Cluster
+from clusters import Cluster, wait_for
 
 
 def test_a_pool_runs_statements(url: str, table: str) -> None:
@@ -143,11 +142,3 @@ def test_a_function_chooses_the_instance(picodata_cluster: Cluster) -> None:
         assert {pool.query_row("SELECT inet_server_port()") for _ in range(9)} == {(5434,)}
     assert {one.name for one in seen} == {"default_1_1", "default_2_1", "default_3_1"}
     assert any(one.latency is not None and one.latency > 0 for one in seen)
-
-
-def wait_for(condition: object, seconds: float = 30) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.01)

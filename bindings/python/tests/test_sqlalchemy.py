@@ -82,7 +82,7 @@ def test_autocommit_is_an_isolation_level(dqlite: str) -> None:
         connection.execute(sa.text("CREATE TABLE t (a)"))
         connection.execute(sa.text("INSERT INTO t VALUES (:a)"), {"a": 1})
         connection.rollback()
-        assert connection.execute(sa.text("SELECT a FROM t")).all() == [(1,)]
+        assert [*map(tuple, connection.execute(sa.text("SELECT a FROM t")))] == [(1,)]
     engine.dispose()
 
 
@@ -122,7 +122,7 @@ def test_statements_of_picodata(picodata: str, table: str) -> None:
         # What was written stays, whatever becomes of the block.
         connection.rollback()
         query = sa.select(item).where(item.c.price > 0.3, item.c.name != "n4").order_by(item.c.id).limit(2)
-        found = connection.execute(query).all()
+        found = [*map(tuple, connection.execute(query))]
         assert found == [(n, f"n{n}", decimal.Decimal(n) / 4, uuid.UUID(int=n)) for n in (2, 3)]
         assert connection.execute(item.update().where(item.c.id == 1).values(name="x")).rowcount == 1
         assert connection.execute(item.delete().where(item.c.id < 3)).rowcount == 3

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 import quorate
-from clusters import ROOT, Cluster
+from clusters import ROOT, Cluster, wait_for
 
 
 @pytest.fixture
@@ -103,9 +103,7 @@ def test_two_threads_at_once_on_one_connection_get_a_clear_error(picodata: str) 
     with quorate.connect(picodata) as connection:
         waiting = threading.Thread(target=connection.execute, args=("SELECT pg_sleep(1)",))
         waiting.start()
-        deadline = time.monotonic() + 10
-        while not connection._busy.locked():
-            assert time.monotonic() < deadline
+        wait_for(connection._busy.locked)
         with pytest.raises(quorate.ProgrammingError, match="two threads at once"):
             connection.execute("SELECT 1")
         waiting.join()

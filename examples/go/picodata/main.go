@@ -2,14 +2,13 @@
 //
 //	go run ./picodata postgres://admin:T0psecret@127.0.0.1:4327
 //
-// It reads a table that is there:
+// It reads a table that is there; what an error says of a write is in the program for dqlite:
 //
 //	CREATE TABLE items (id INTEGER NOT NULL, name TEXT NOT NULL, stock INTEGER, PRIMARY KEY (id))
 package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -32,11 +31,6 @@ func main() {
 		url = os.Args[1]
 	}
 	if err := run(url); err != nil {
-		// Only what is unknown may have been applied; everything else may be sent again.
-		var failure *picodata.Error
-		if errors.As(err, &failure) {
-			log.Fatalf("%v (%v)", err, failure.Outcome)
-		}
 		log.Fatal(err)
 	}
 }

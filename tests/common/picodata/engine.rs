@@ -9,6 +9,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, ToSql, params_from_iter};
 
 use super::error::PgError;
+use super::indexes::Index;
 use super::plan::{Action, Change, Plan};
 use super::tables::{Table, system};
 use super::types::Type;
@@ -72,9 +73,14 @@ impl Engine {
             engine.db.execute_batch(&table.definition()).unwrap();
             engine.tables.insert(table.name.clone(), table);
         }
+        for table in engine.tables.values() {
+            engine.describe(table);
+            engine.describe_index(table, &Index::primary(table));
+        }
         let indexes = "CREATE UNIQUE INDEX i1 ON _pico_instance (uuid);
             CREATE UNIQUE INDEX i2 ON _pico_instance (raft_id);
-            CREATE INDEX i3 ON _pico_table (name);";
+            CREATE UNIQUE INDEX i3 ON _pico_table (name);
+            CREATE UNIQUE INDEX i4 ON _pico_index (name);";
         engine.db.execute_batch(indexes).unwrap();
         engine.db.set_prepared_statement_cache_capacity(64);
         engine
@@ -147,8 +153,10 @@ impl Engine {
                 self.schema(&table.definition())?;
                 self.schema_version += 1;
                 let mut table = (**table).clone();
+                table.id = 1024 + self.schema_version;
                 table.version = self.schema_version;
                 self.describe(&table);
+                self.describe_index(&table, &Index::primary(&table));
                 self.tables.insert(table.name.clone(), table);
                 Ok(Outcome::Done)
             }
@@ -162,8 +170,10 @@ impl Engine {
                 }
                 self.schema(&format!("DROP TABLE {}", super::sql::quote(name)))?;
                 self.schema_version += 1;
-                self.tables.remove(name);
-                self.write("DELETE FROM _pico_table WHERE name = ?1", &[name]);
+                if let Some(table) = self.tables.remove(name) {
+                    self.write("DELETE FROM _pico_table WHERE id = ?1", &[&table.id]);
+                    self.write("DELETE FROM _pico_index WHERE table_id = ?1", &[&table.id]);
+                }
                 Ok(Outcome::Done)
             }
             Action::Alter { name, sql, change } => {
@@ -178,11 +188,13 @@ impl Engine {
                     Change::Drop(column) => table.columns.retain(|one| one.name != *column),
                     Change::Rename(new) => table.name.clone_from(new),
                 }
-                self.write("DELETE FROM _pico_table WHERE name = ?1", &[name]);
+                self.write("DELETE FROM _pico_table WHERE id = ?1", &[&table.id]);
                 self.describe(&table);
                 self.tables.insert(table.name.clone(), table);
                 Ok(Outcome::Done)
             }
+            Action::CreateIndex(index) => self.create_index(index),
+            Action::DropIndex { name, if_exists } => self.drop_index(name, *if_exists),
             Action::Schema(_, sql) => self.schema(sql).map(|()| Outcome::Done),
             _ => Ok(Outcome::Done),
         }
@@ -209,13 +221,65 @@ impl Engine {
         self.write(
             "INSERT INTO _pico_table VALUES (?1, ?2, ?3, ?4, ?5, 1, 'memtx', 1, '')",
             &[
-                &(1024 + self.schema_version),
+                &table.id,
                 &table.name,
                 &table.distribution_json(),
                 &table.format_json(),
                 &table.version,
             ],
         );
+    }
+
+    fn describe_index(&self, table: &Table, index: &Index) {
+        // The primary key is the index 0, and the numbers go on from there.
+        self.write(
+            "INSERT INTO _pico_index VALUES (?1, (SELECT count(*) FROM _pico_index WHERE table_id = ?1), ?2, 'tree', ?3, ?4, \
+             1, ?5, 1)",
+            &[
+                &table.id,
+                &index.name,
+                &index.options_json(),
+                &index.parts_json(table),
+                &self.schema_version,
+            ],
+        );
+    }
+
+    fn has_index(&self, name: &str) -> bool {
+        let sql = "SELECT 1 FROM _pico_index WHERE name = ?1";
+        self.db.prepare_cached(sql).unwrap().exists([name]).unwrap()
+    }
+
+    fn create_index(&mut self, index: &Index) -> Result<Outcome, Failure> {
+        let Some(table) = self.tables.get(&index.table) else {
+            return Err(PgError::no_table(&index.table).into());
+        };
+        if self.has_index(&index.name) {
+            return if index.if_not_exists {
+                Ok(Outcome::Done)
+            } else {
+                Err(PgError::sql(format!("index {} already exists", index.name)).into())
+            };
+        }
+        let table = table.clone();
+        self.schema(&index.definition())?;
+        self.schema_version += 1;
+        self.describe_index(&table, index);
+        Ok(Outcome::Done)
+    }
+
+    fn drop_index(&mut self, name: &str, if_exists: bool) -> Result<Outcome, Failure> {
+        if !self.has_index(name) {
+            return if if_exists {
+                Ok(Outcome::Done)
+            } else {
+                Err(PgError::sql(format!("index {name} does not exist")).into())
+            };
+        }
+        self.schema(&format!("DROP INDEX {}", super::sql::quote(name)))?;
+        self.schema_version += 1;
+        self.write("DELETE FROM _pico_index WHERE name = ?1", &[&name]);
+        Ok(Outcome::Done)
     }
 
     fn define_functions(&self) -> rusqlite::Result<()> {

@@ -12,6 +12,7 @@ pub mod auth;
 pub mod catalog;
 mod engine;
 mod error;
+mod indexes;
 mod infer;
 mod lexer;
 mod notices;
@@ -200,6 +201,11 @@ impl PicodataCluster {
 
     pub fn replicasets(&self) -> Vec<Replicaset> {
         self.server.call(|world| world.catalog.replicasets.clone())
+    }
+
+    /// The index of the raft leader.
+    pub fn leader(&self) -> Option<usize> {
+        self.server.call(|world| world.catalog.leader)
     }
 
     /// Adds a user, or changes one.

@@ -2,6 +2,7 @@
 
 use super::engine::Engine;
 use super::error::PgError;
+use super::indexes::Index;
 use super::infer::{Scope, items};
 use super::lexer::{Kind, Token, syntax, tokens};
 use super::notices::{distribution_key, insert_parts};
@@ -31,6 +32,11 @@ pub enum Action {
         name: String,
         sql: String,
         change: Change,
+    },
+    CreateIndex(Index),
+    DropIndex {
+        name: String,
+        if_exists: bool,
     },
     /// Other statements about the schema: the tag, and the statement for SQLite.
     Schema(&'static str, String),
@@ -70,6 +76,8 @@ impl Plan {
             Action::Create { .. }
                 | Action::Drop { .. }
                 | Action::Alter { .. }
+                | Action::CreateIndex(..)
+                | Action::DropIndex { .. }
                 | Action::Schema(..)
                 | Action::CreateUser { .. }
         )
@@ -280,12 +288,12 @@ fn action(engine: &Engine, sql: &str, words: &mut Vec<Token>) -> Result<Action, 
             Action::Schema("TRUNCATE TABLE", format!("DELETE FROM {}", quote(&name)))
         }
         ("alter", "table") => alter(engine, sql, words)?,
-        ("create", "index" | "unique") => {
-            let text = translate(sql, words)?;
-            let end = text.find(" wait ").unwrap_or(text.len());
-            Action::Schema("CREATE INDEX", text[..end].to_owned())
+        ("create", "index" | "unique") => Action::CreateIndex(Index::parse(sql, words)?),
+        ("drop", "index") => {
+            let if_exists = words.get(2).is_some_and(|token| token.is("if"));
+            let name = name_at(if if_exists { 4 } else { 2 }, words)?;
+            Action::DropIndex { name, if_exists }
         }
-        ("drop", "index") => Action::Schema("DROP INDEX", translate(sql, words)?),
         ("create", "user") => {
             let text_at = words.iter().find(|token| token.kind == Kind::Text);
             let method = words.iter().position(|token| token.is("using"));

@@ -14,6 +14,8 @@ pub struct Column {
 
 #[derive(Debug, Clone)]
 pub struct Table {
+    /// `_pico_table.id`, which stays whatever becomes of the table.
+    pub id: u64,
     pub name: String,
     pub columns: Vec<Column>,
     pub key: Vec<String>,
@@ -44,6 +46,7 @@ impl Table {
         }
         let end = closing(sql, tokens, 1)?;
         let mut table = Table {
+            id: 0,
             name: name.to_owned(),
             columns: Vec::new(),
             key: Vec::new(),
@@ -210,7 +213,8 @@ pub fn column(sql: &str, tokens: &[Token]) -> Result<(Column, bool), PgError> {
     Ok((column, rest.contains("primary")))
 }
 
-fn list(tokens: &[Token]) -> Vec<String> {
+/// The names among the tokens.
+pub fn list(tokens: &[Token]) -> Vec<String> {
     tokens
         .iter()
         .filter_map(Token::name)
@@ -222,6 +226,7 @@ fn list(tokens: &[Token]) -> Vec<String> {
 pub fn system() -> Vec<Table> {
     use Type::{Boolean, Double, Integer, Json, Text};
     let describe = |name: &str, key: &[&str], columns: &[(&str, Type)]| Table {
+        id: 0,
         name: name.to_owned(),
         columns: columns
             .iter()
@@ -236,7 +241,7 @@ pub fn system() -> Vec<Table> {
         tier: String::new(),
         version: 0,
     };
-    vec![
+    let tables = vec![
         describe(
             "_pico_instance",
             &["name"],
@@ -307,5 +312,23 @@ pub fn system() -> Vec<Table> {
                 ("description", Text),
             ],
         ),
-    ]
+        describe(
+            "_pico_index",
+            &["table_id", "id"],
+            &[
+                ("table_id", Integer),
+                ("id", Integer),
+                ("name", Text),
+                ("type", Text),
+                ("opts", Json),
+                ("parts", Json),
+                ("operable", Boolean),
+                ("schema_version", Integer),
+                ("owner", Integer),
+            ],
+        ),
+    ];
+    // Ids below 1024 are Picodata's own.
+    let numbered = tables.into_iter().zip(512..);
+    numbered.map(|(table, id)| Table { id, ..table }).collect()
 }

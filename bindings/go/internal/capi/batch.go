@@ -23,16 +23,18 @@ type Results struct {
 
 func sendBatch(at place, statements []Statement, b *bounds) (*Results, error) {
 	var batch *C.quorate_batch
-	var native *C.quorate_error
-	if err := failed(nil, C.quorate_batch_new(&batch, &native), native); err != nil {
+	err := call(nil, nil, func(native **C.quorate_error) C.quorate_status {
+		return C.quorate_batch_new(&batch, native)
+	})
+	if err != nil {
 		return nil, err
 	}
 	defer C.quorate_batch_free(batch)
 	for i := range statements {
 		statement := &statements[i]
 		params := newParams(statement.Args)
-		call := params.statement(place{}, statement.SQL, b)
-		answer := C.qg_queue(batch, call.sql, call.sql_len, call.params, call.params_len, call.arena)
+		queued := params.statement(place{}, statement.SQL, b)
+		answer := C.qg_queue(batch, queued.sql, queued.sql_len, queued.params, queued.params_len, queued.arena)
 		runtime.KeepAlive(params)
 		runtime.KeepAlive(statement)
 		if err := failed(nil, answer.status, answer.error); err != nil {

@@ -49,16 +49,22 @@ const (
 
 // Candidate is an instance that a call may go to, and how it does at the moment.
 type Candidate struct {
-	Address    string
-	Name       string
-	UUID       string
+	// Address is host:port.
+	Address string
+	// Name is the instance's name, such as default_1_1.
+	Name string
+	// UUID is what the instance is known by, whatever its name and address become.
+	UUID string
+	// Replicaset is the uuid of its replicaset.
 	Replicaset string
 	Tier       string
-	// Latency is how long it takes to answer; negative if it was never asked.
-	Latency  time.Duration
-	InUse    uint32
-	MaxConns uint32
+	// Latency is a moving average of how long it takes to answer; negative if it was never asked.
+	Latency time.Duration
+	// InUse is how many connections of this pool to it are in use, and MaxConns how many there may be.
+	InUse, MaxConns uint32
+	// IsMaster says whether it is the master of its replicaset.
 	IsMaster bool
+	// IsLeader says whether it is the raft leader of the cluster.
 	IsLeader bool
 }
 
@@ -70,7 +76,7 @@ func quorateGoForget(handle C.uintptr_t) {
 //export quorateGoLog
 func quorateGoLog(handle C.uintptr_t, level C.int32_t, message *C.char, length C.size_t) {
 	f := cgo.Handle(handle).Value().(func(level int, message string))
-	f(int(level), textAt(message, length))
+	f(int(level), goString(message, length))
 }
 
 //export quorateGoEvent
@@ -103,7 +109,7 @@ func quorateGoBalance(handle C.uintptr_t, candidates *C.quorate_candidate, lengt
 			UUID:       bytesText(native[i].uuid),
 			Replicaset: bytesText(native[i].replicaset),
 			Tier:       bytesText(native[i].tier),
-			Latency:    time.Duration(native[i].latency_us) * time.Microsecond,
+			Latency:    latency(native[i].latency_us),
 			InUse:      uint32(native[i].in_use),
 			MaxConns:   uint32(native[i].max_conns),
 			IsMaster:   bool(native[i].is_master),
@@ -114,7 +120,7 @@ func quorateGoBalance(handle C.uintptr_t, candidates *C.quorate_candidate, lengt
 }
 
 func bytesText(bytes C.quorate_bytes) string {
-	return textAt(bytes.pointer, bytes.length)
+	return goString(bytes.pointer, bytes.length)
 }
 
 //export quorateGoDial
@@ -125,7 +131,7 @@ func quorateGoDial(handle C.uintptr_t, address *C.char, length C.size_t, timeout
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(timeout)*time.Millisecond)
 	}
 	defer cancel()
-	conn, err := dial(ctx, textAt(address, length))
+	conn, err := dial(ctx, goString(address, length))
 	if err != nil {
 		return -C.int32_t(errno(err))
 	}

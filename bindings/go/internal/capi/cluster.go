@@ -18,10 +18,10 @@ type Cluster struct {
 // NewCluster makes a client from a configuration. Nothing is dialled.
 func NewCluster(config *Config) (*Cluster, error) {
 	var handle *C.quorate_cluster
-	var native *C.quorate_error
-	status := C.quorate_cluster_new(config.handle, &handle, &native)
-	runtime.KeepAlive(config)
-	if err := failed(nil, status, native); err != nil {
+	err := call(nil, config, func(native **C.quorate_error) C.quorate_status {
+		return C.quorate_cluster_new(config.handle, &handle, native)
+	})
+	if err != nil {
 		return nil, err
 	}
 	c := &Cluster{handle: handle}
@@ -35,10 +35,9 @@ func (c *Cluster) call(ctx context.Context, f func(b *bounds, native **C.quorate
 		return err
 	}
 	defer b.release()
-	var native *C.quorate_error
-	status := f(&b, &native)
-	runtime.KeepAlive(c)
-	return failed(ctx, status, native)
+	return call(ctx, c, func(native **C.quorate_error) C.quorate_status {
+		return f(&b, native)
+	})
 }
 
 // Leader is the address of the leader.
@@ -118,13 +117,14 @@ func (c *Cluster) Dump(ctx context.Context, name string) ([]File, error) {
 	for index := C.size_t(0); index < C.quorate_dump_len(dump); index++ {
 		var name, data *C.char
 		var nameLength, dataLength C.size_t
-		var native *C.quorate_error
-		status := C.quorate_dump_get(dump, index, &name, &nameLength, &data, &dataLength, &native)
-		if err := failed(nil, status, native); err != nil {
+		err := call(nil, nil, func(native **C.quorate_error) C.quorate_status {
+			return C.quorate_dump_get(dump, index, &name, &nameLength, &data, &dataLength, native)
+		})
+		if err != nil {
 			return nil, err
 		}
 		bytes := append([]byte{}, goBytes(unsafe.Pointer(data), dataLength)...)
-		files = append(files, File{Name: textAt(name, nameLength), Data: bytes})
+		files = append(files, File{Name: goString(name, nameLength), Data: bytes})
 	}
 	return files, nil
 }

@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"runtime/cgo"
 	"time"
-	"unsafe"
 )
 
 // Config is what a pool is opened with: a connection string, then options by name, and functions. One goroutine at a
@@ -22,10 +21,10 @@ type Config struct {
 // NewConfig reads a connection string.
 func NewConfig(url string) (*Config, error) {
 	var handle *C.quorate_config
-	var native *C.quorate_error
-	status := C.quorate_config_new(stringData(url), C.size_t(len(url)), &handle, &native)
-	runtime.KeepAlive(url)
-	if err := failed(nil, status, native); err != nil {
+	err := call(nil, nil, func(native **C.quorate_error) C.quorate_status {
+		return C.quorate_config_new(stringData(url), C.size_t(len(url)), &handle, native)
+	})
+	if err != nil {
 		return nil, err
 	}
 	return newConfig(handle, func(message string) { log.Print("quorate: " + message) }), nil
@@ -39,23 +38,19 @@ func newConfig(handle *C.quorate_config, warn func(string)) *Config {
 
 // Set sets an option by its name, as in a connection string.
 func (c *Config) Set(option, value string) error {
-	var native *C.quorate_error
-	status := C.quorate_config_set(c.handle, stringData(option), C.size_t(len(option)), stringData(value),
-		C.size_t(len(value)), &native)
-	runtime.KeepAlive(c)
-	runtime.KeepAlive(option)
-	runtime.KeepAlive(value)
-	return failed(nil, status, native)
+	return call(nil, c, func(native **C.quorate_error) C.quorate_status {
+		return C.quorate_config_set(c.handle, stringData(option), C.size_t(len(option)), stringData(value),
+			C.size_t(len(value)), native)
+	})
 }
 
 // Get is the value of an option by its name, and whether it has one.
 func (c *Config) Get(option string) (value string, ok bool, err error) {
 	var buffer *C.quorate_buffer
-	var native *C.quorate_error
-	status := C.quorate_config_get(c.handle, stringData(option), C.size_t(len(option)), &buffer, &native)
-	runtime.KeepAlive(c)
-	runtime.KeepAlive(option)
-	if err := failed(nil, status, native); err != nil || buffer == nil {
+	err = call(nil, c, func(native **C.quorate_error) C.quorate_status {
+		return C.quorate_config_get(c.handle, stringData(option), C.size_t(len(option)), &buffer, native)
+	})
+	if err != nil || buffer == nil {
 		return "", false, err
 	}
 	return takeBuffer(buffer), true, nil
@@ -77,10 +72,10 @@ func (c *Config) duration(option string) (time.Duration, error) {
 // Name is the name of the database.
 func (c *Config) Name() (string, error) {
 	var buffer *C.quorate_buffer
-	var native *C.quorate_error
-	status := C.quorate_config_name(c.handle, &buffer, &native)
-	runtime.KeepAlive(c)
-	if err := failed(nil, status, native); err != nil {
+	err := call(nil, c, func(native **C.quorate_error) C.quorate_status {
+		return C.quorate_config_name(c.handle, &buffer, native)
+	})
+	if err != nil {
 		return "", err
 	}
 	return takeBuffer(buffer), nil
@@ -89,10 +84,10 @@ func (c *Config) Name() (string, error) {
 // Copy is a copy that can be changed by itself. Functions are shared.
 func (c *Config) Copy() (*Config, error) {
 	var handle *C.quorate_config
-	var native *C.quorate_error
-	status := C.quorate_config_copy(c.handle, &handle, &native)
-	runtime.KeepAlive(c)
-	if err := failed(nil, status, native); err != nil {
+	err := call(nil, c, func(native **C.quorate_error) C.quorate_status {
+		return C.quorate_config_copy(c.handle, &handle, native)
+	})
+	if err != nil {
 		return nil, err
 	}
 	return newConfig(handle, c.warn), nil
@@ -132,19 +127,18 @@ func (c *Config) SetDial(f DialFunc) error {
 
 // SetStore sets the store that knows the nodes of a dqlite cluster, in place of the hosts.
 func (c *Config) SetStore(store *Store) error {
-	var native *C.quorate_error
-	status := C.quorate_config_set_store(c.handle, store.handle, &native)
-	runtime.KeepAlive(c)
-	runtime.KeepAlive(store)
-	return failed(nil, status, native)
+	defer runtime.KeepAlive(store)
+	return call(nil, c, func(native **C.quorate_error) C.quorate_status {
+		return C.quorate_config_set_store(c.handle, store.handle, native)
+	})
 }
 
 // setFunction hands a function of Go over; the library frees its handle, also where it refuses it.
 func (c *Config) setFunction(f interface{}, set func(C.uintptr_t, **C.quorate_error) C.quorate_status) error {
-	var native *C.quorate_error
-	status := set(C.uintptr_t(cgo.NewHandle(f)), &native)
-	runtime.KeepAlive(c)
-	return failed(nil, status, native)
+	handle := C.uintptr_t(cgo.NewHandle(f))
+	return call(nil, c, func(native **C.quorate_error) C.quorate_status {
+		return set(handle, native)
+	})
 }
 
 func takeBuffer(buffer *C.quorate_buffer) string {
@@ -152,8 +146,4 @@ func takeBuffer(buffer *C.quorate_buffer) string {
 	text := goString(C.quorate_buffer_data(buffer, &length), length)
 	C.quorate_buffer_free(buffer)
 	return text
-}
-
-func textAt(pointer *C.char, length C.size_t) string {
-	return string(goBytes(unsafe.Pointer(pointer), length))
 }

@@ -119,6 +119,17 @@ func (c *Conn) Ping(ctx context.Context) error {
 	})
 }
 
+// Node is the address of the node that the connection goes to; empty behind a failure, and where it was closed.
+func (c *Conn) Node() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var buffer *C.quorate_buffer
+	if c.handle == nil || C.quorate_connection_node(c.handle, &buffer, nil) != C.QUORATE_STATUS_OK {
+		return ""
+	}
+	return takeBuffer(buffer)
+}
+
 // InTransaction says whether a transaction is open, or was lost and waits to be rolled back.
 func (c *Conn) InTransaction() bool {
 	c.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"unsafe"
 )
@@ -168,6 +169,15 @@ func failed(ctx context.Context, status C.quorate_status, native *C.quorate_erro
 		err.cause = ended(ctx)
 	}
 	return err
+}
+
+// call calls the library and gives its error. ctx is what bounds the call, and may be nil. owner, whose finalizer frees what
+// the call uses, is kept until the call has ended.
+func call(ctx context.Context, owner interface{}, f func(native **C.quorate_error) C.quorate_status) error {
+	var native *C.quorate_error
+	status := f(&native)
+	runtime.KeepAlive(owner)
+	return failed(ctx, status, native)
 }
 
 func newError(native *C.quorate_error) *Error {

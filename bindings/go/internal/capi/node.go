@@ -16,12 +16,11 @@ type NodeConfig struct {
 // NewNodeConfig describes the node id, which others reach at address and which keeps its data in directory.
 func NewNodeConfig(id uint64, address, directory string) (*NodeConfig, error) {
 	var handle *C.quorate_node_config
-	var native *C.quorate_error
-	status := C.quorate_node_config_new(C.uint64_t(id), stringData(address), C.size_t(len(address)),
-		stringData(directory), C.size_t(len(directory)), &handle, &native)
-	runtime.KeepAlive(address)
-	runtime.KeepAlive(directory)
-	if err := failed(nil, status, native); err != nil {
+	err := call(nil, nil, func(native **C.quorate_error) C.quorate_status {
+		return C.quorate_node_config_new(C.uint64_t(id), stringData(address), C.size_t(len(address)),
+			stringData(directory), C.size_t(len(directory)), &handle, native)
+	})
+	if err != nil {
 		return nil, err
 	}
 	c := &NodeConfig{handle: handle}
@@ -31,13 +30,10 @@ func NewNodeConfig(id uint64, address, directory string) (*NodeConfig, error) {
 
 // Set sets an option by its name; see quorate_node_config_set in quorate.h.
 func (c *NodeConfig) Set(option, value string) error {
-	var native *C.quorate_error
-	status := C.quorate_node_config_set(c.handle, stringData(option), C.size_t(len(option)), stringData(value),
-		C.size_t(len(value)), &native)
-	runtime.KeepAlive(c)
-	runtime.KeepAlive(option)
-	runtime.KeepAlive(value)
-	return failed(nil, status, native)
+	return call(nil, c, func(native **C.quorate_error) C.quorate_status {
+		return C.quorate_node_config_set(c.handle, stringData(option), C.size_t(len(option)), stringData(value),
+			C.size_t(len(value)), native)
+	})
 }
 
 // RunningNode is a dqlite node inside of this process. Any goroutine may use it.
@@ -48,10 +44,10 @@ type RunningNode struct {
 // Start starts the node. It blocks until it accepts connections.
 func (c *NodeConfig) Start() (*RunningNode, error) {
 	var handle *C.quorate_node
-	var native *C.quorate_error
-	status := C.quorate_node_start(c.handle, &handle, &native)
-	runtime.KeepAlive(c)
-	if err := failed(nil, status, native); err != nil {
+	err := call(nil, c, func(native **C.quorate_error) C.quorate_status {
+		return C.quorate_node_start(c.handle, &handle, native)
+	})
+	if err != nil {
 		return nil, err
 	}
 	n := &RunningNode{handle: handle}
@@ -70,25 +66,23 @@ func (n *RunningNode) Address() string {
 
 // Handover gives the node's duties to others before a stop.
 func (n *RunningNode) Handover() error {
-	var native *C.quorate_error
-	status := C.quorate_node_handover(n.handle, &native)
-	runtime.KeepAlive(n)
-	return failed(nil, status, native)
+	return call(nil, n, func(native **C.quorate_error) C.quorate_status {
+		return C.quorate_node_handover(n.handle, native)
+	})
 }
 
 // Stop stops the node; its data is on disk when this returns. Stopping a second time does nothing.
 func (n *RunningNode) Stop() error {
-	var native *C.quorate_error
-	status := C.quorate_node_stop(n.handle, &native)
-	runtime.KeepAlive(n)
-	return failed(nil, status, native)
+	return call(nil, n, func(native **C.quorate_error) C.quorate_status {
+		return C.quorate_node_stop(n.handle, native)
+	})
 }
 
 // GenerateNodeID makes a node id from an address and the clock.
 func GenerateNodeID(address string) (uint64, error) {
 	var id C.uint64_t
-	var native *C.quorate_error
-	status := C.quorate_node_generate_id(stringData(address), C.size_t(len(address)), &id, &native)
-	runtime.KeepAlive(address)
-	return uint64(id), failed(nil, status, native)
+	err := call(nil, nil, func(native **C.quorate_error) C.quorate_status {
+		return C.quorate_node_generate_id(stringData(address), C.size_t(len(address)), &id, native)
+	})
+	return uint64(id), err
 }

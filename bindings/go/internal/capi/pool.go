@@ -25,29 +25,6 @@ type Statement struct {
 	Args []value.Value
 }
 
-// Stat is a figure of a pool.
-type Stat int32
-
-// The figures of a pool; see quorate_stat in quorate.h.
-const (
-	StatMaxConns        Stat = C.QUORATE_STAT_MAX_CONNS
-	StatConnections     Stat = C.QUORATE_STAT_CONNECTIONS
-	StatIdle            Stat = C.QUORATE_STAT_IDLE
-	StatInUse           Stat = C.QUORATE_STAT_IN_USE
-	StatWaiting         Stat = C.QUORATE_STAT_WAITING
-	StatAcquires        Stat = C.QUORATE_STAT_ACQUIRES
-	StatWaits           Stat = C.QUORATE_STAT_WAITS
-	StatWaitNanoseconds Stat = C.QUORATE_STAT_WAIT_NANOSECONDS
-	StatConnects        Stat = C.QUORATE_STAT_CONNECTS
-	StatConnectFailures Stat = C.QUORATE_STAT_CONNECT_FAILURES
-	StatFailures        Stat = C.QUORATE_STAT_FAILURES
-	StatLeaderChanges   Stat = C.QUORATE_STAT_LEADER_CHANGES
-	StatRefreshes       Stat = C.QUORATE_STAT_REFRESHES
-	StatRefreshFailures Stat = C.QUORATE_STAT_REFRESH_FAILURES
-	StatInstances       Stat = C.QUORATE_STAT_INSTANCES
-	StatUsableInstances Stat = C.QUORATE_STAT_USABLE_INSTANCES
-)
-
 // Pool is a pool of connections to a cluster. Any goroutine may use it.
 type Pool struct {
 	// mu keeps the handle from being freed while a call uses it.
@@ -64,10 +41,10 @@ func OpenPool(config *Config) (*Pool, error) {
 		return nil, err
 	}
 	p := &Pool{warn: config.warn}
-	var native *C.quorate_error
-	status := C.quorate_pool_open_config(config.handle, &p.handle, &native)
-	runtime.KeepAlive(config)
-	if err := failed(nil, status, native); err != nil {
+	err = call(nil, config, func(native **C.quorate_error) C.quorate_status {
+		return C.quorate_pool_open_config(config.handle, &p.handle, native)
+	})
+	if err != nil {
 		return nil, err
 	}
 	p.gate.limit = limit
@@ -123,6 +100,13 @@ func (p *Pool) use(f func(handle *C.quorate_pool) error) error {
 		return closedPool()
 	}
 	return f(p.handle)
+}
+
+// call calls the library with the handle, within the bounds of ctx where it has any.
+func (p *Pool) call(ctx context.Context, f func(*C.quorate_pool, **C.quorate_error) C.quorate_status) error {
+	return p.use(func(handle *C.quorate_pool) error {
+		return call(ctx, nil, func(native **C.quorate_error) C.quorate_status { return f(handle, native) })
+	})
 }
 
 // Exec runs statements that answer no rows.
@@ -200,21 +184,27 @@ func (p *Pool) SendBatch(ctx context.Context, statements []Statement) (*Results,
 
 // Acquire takes a connection out, until it is closed.
 func (p *Pool) Acquire(ctx context.Context) (*Conn, error) {
+	return p.acquire(ctx, func(b *bounds) (connection *C.quorate_connection, err error) {
+		err = p.call(ctx, func(handle *C.quorate_pool, native **C.quorate_error) C.quorate_status {
+			return C.quorate_pool_acquire(handle, b.timeout, b.handle(), &connection, native)
+		})
+		return connection, err
+	})
+}
+
+// acquire makes a connection of what take answers.
+func (p *Pool) acquire(ctx context.Context, take func(b *bounds) (*C.quorate_connection, error)) (*Conn, error) {
 	b, err := p.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer b.release()
-	c := &Conn{pool: p}
-	err = p.use(func(handle *C.quorate_pool) error {
-		var native *C.quorate_error
-		status := C.quorate_pool_acquire(handle, b.timeout, b.handle(), &c.handle, &native)
-		return failed(ctx, status, native)
-	})
+	handle, err := take(&b)
 	if err != nil {
 		p.gate.leave()
 		return nil, err
 	}
+	c := &Conn{pool: p, handle: handle}
 	runtime.SetFinalizer(c, (*Conn).leaked)
 	return c, nil
 }
@@ -227,29 +217,16 @@ func (p *Pool) Ping(ctx context.Context) error {
 	}
 	defer p.gate.leave()
 	defer b.release()
-	return p.use(func(handle *C.quorate_pool) error {
-		var native *C.quorate_error
-		status := C.quorate_pool_ping(handle, b.timeout, b.handle(), &native)
-		return failed(ctx, status, native)
+	return p.call(ctx, func(handle *C.quorate_pool, native **C.quorate_error) C.quorate_status {
+		return C.quorate_pool_ping(handle, b.timeout, b.handle(), native)
 	})
 }
 
 // Reset closes idle connections at once and those in use when they come back.
 func (p *Pool) Reset() error {
-	return p.use(func(handle *C.quorate_pool) error {
-		var native *C.quorate_error
-		return failed(nil, C.quorate_pool_reset(handle, &native), native)
+	return p.call(nil, func(handle *C.quorate_pool, native **C.quorate_error) C.quorate_status {
+		return C.quorate_pool_reset(handle, native)
 	})
-}
-
-// Stat is a figure of the pool; 0 once it was closed.
-func (p *Pool) Stat(stat Stat) uint64 {
-	var figure C.uint64_t
-	_ = p.use(func(handle *C.quorate_pool) error {
-		C.quorate_pool_stat(handle, C.int32_t(stat), &figure, nil)
-		return nil
-	})
-	return uint64(figure)
 }
 
 // Close sends away everybody who waits, and waits until the connections in use have come back, or ctx ends. It may be
@@ -263,9 +240,8 @@ func (p *Pool) Close(ctx context.Context) error {
 			timeout = 0
 		}
 	}
-	err := p.use(func(handle *C.quorate_pool) error {
-		var native *C.quorate_error
-		return failed(ctx, C.quorate_pool_close(handle, timeout, &native), native)
+	err := p.call(ctx, func(handle *C.quorate_pool, native **C.quorate_error) C.quorate_status {
+		return C.quorate_pool_close(handle, timeout, native)
 	})
 	if e, ok := err.(*Error); ok && e.Kind == KindClosed {
 		return nil

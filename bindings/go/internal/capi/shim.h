@@ -17,7 +17,7 @@ typedef struct {
 } qg_answer;
 
 // Where a statement runs.
-enum { QG_POOL, QG_CONNECTION };
+enum { QG_POOL, QG_CONNECTION, QG_SHARDING_KEY };
 
 // A statement with its bounds. The parameters are laid out as quorate_value, but for what points to bytes: that is
 // an offset in the arena, since Go's memory may not hold pointers to Go's memory while C runs. It is passed by value for
@@ -229,6 +229,34 @@ static inline qg_answer qg_send_batch(int32_t where, const void *object, const q
                                                       &results, &answer.error);
     }
     answer.handle = results;
+    return answer;
+}
+
+// The bucket of a row with these values in the columns of a sharding key, which is the statement's object.
+static inline qg_answer qg_bucket(qg_statement key, uint64_t *bucket)
+{
+    qg_answer answer = {QUORATE_STATUS_OK, NULL, NULL, {0, 0}};
+    quorate_value stack[QG_ON_STACK];
+    quorate_value *params = qg_resolve(key.params, key.params_len, key.arena, stack);
+    if (params == NULL) return qg_no_memory();
+    answer.status = quorate_sharding_key_bucket((const quorate_sharding_key *)key.object, params, key.params_len, bucket,
+                                                &answer.error);
+    if (params != stack) free(params);
+    return answer;
+}
+
+// A connection to the master of that bucket.
+static inline qg_answer qg_acquire_by_key(qg_statement key)
+{
+    qg_answer answer = {QUORATE_STATUS_OK, NULL, NULL, {0, 0}};
+    quorate_connection *connection = NULL;
+    quorate_value stack[QG_ON_STACK];
+    quorate_value *params = qg_resolve(key.params, key.params_len, key.arena, stack);
+    if (params == NULL) return qg_no_memory();
+    answer.status = quorate_sharding_key_acquire((const quorate_sharding_key *)key.object, params, key.params_len,
+                                                 key.timeout_ms, key.cancel, &connection, &answer.error);
+    answer.handle = connection;
+    if (params != stack) free(params);
     return answer;
 }
 

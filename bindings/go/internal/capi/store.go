@@ -51,8 +51,10 @@ func MemoryStore(nodes []Node) (*Store, error) {
 	}
 	defer C.quorate_nodes_free(list)
 	var handle *C.quorate_store
-	var native *C.quorate_error
-	if err := failed(nil, C.quorate_store_new(list, &handle, &native), native); err != nil {
+	err = call(nil, nil, func(native **C.quorate_error) C.quorate_status {
+		return C.quorate_store_new(list, &handle, native)
+	})
+	if err != nil {
 		return nil, err
 	}
 	return newStore(handle), nil
@@ -61,10 +63,10 @@ func MemoryStore(nodes []Node) (*Store, error) {
 // OpenStore opens the store in the file at path: YAML if its name ends in .yaml or .yml, else an SQLite database.
 func OpenStore(path string) (*Store, error) {
 	var handle *C.quorate_store
-	var native *C.quorate_error
-	status := C.quorate_store_open(stringData(path), C.size_t(len(path)), &handle, &native)
-	runtime.KeepAlive(path)
-	if err := failed(nil, status, native); err != nil {
+	err := call(nil, nil, func(native **C.quorate_error) C.quorate_status {
+		return C.quorate_store_open(stringData(path), C.size_t(len(path)), &handle, native)
+	})
+	if err != nil {
 		return nil, err
 	}
 	return newStore(handle), nil
@@ -73,9 +75,10 @@ func OpenStore(path string) (*Store, error) {
 // CustomStore makes a store of one that is written in Go.
 func CustomStore(store NodeStore) (*Store, error) {
 	var handle *C.quorate_store
-	var native *C.quorate_error
-	status := C.qg_store_new(C.uintptr_t(cgo.NewHandle(store)), &handle, &native)
-	if err := failed(nil, status, native); err != nil {
+	err := call(nil, nil, func(native **C.quorate_error) C.quorate_status {
+		return C.qg_store_new(C.uintptr_t(cgo.NewHandle(store)), &handle, native)
+	})
+	if err != nil {
 		return nil, err
 	}
 	return newStore(handle), nil
@@ -84,10 +87,10 @@ func CustomStore(store NodeStore) (*Store, error) {
 // Get reads the nodes.
 func (s *Store) Get() ([]Node, error) {
 	var list *C.quorate_nodes
-	var native *C.quorate_error
-	status := C.quorate_store_get(s.handle, &list, &native)
-	runtime.KeepAlive(s)
-	if err := failed(nil, status, native); err != nil {
+	err := call(nil, s, func(native **C.quorate_error) C.quorate_status {
+		return C.quorate_store_get(s.handle, &list, native)
+	})
+	if err != nil {
 		return nil, err
 	}
 	defer C.quorate_nodes_free(list)
@@ -101,22 +104,25 @@ func (s *Store) Set(nodes []Node) error {
 		return err
 	}
 	defer C.quorate_nodes_free(list)
-	var native *C.quorate_error
-	status := C.quorate_store_set(s.handle, list, &native)
-	runtime.KeepAlive(s)
-	return failed(nil, status, native)
+	return call(nil, s, func(native **C.quorate_error) C.quorate_status {
+		return C.quorate_store_set(s.handle, list, native)
+	})
 }
 
 func newNodes(nodes []Node) (*C.quorate_nodes, error) {
 	var list *C.quorate_nodes
-	var native *C.quorate_error
-	if err := failed(nil, C.quorate_nodes_new(&list, &native), native); err != nil {
+	err := call(nil, nil, func(native **C.quorate_error) C.quorate_status {
+		return C.quorate_nodes_new(&list, native)
+	})
+	if err != nil {
 		return nil, err
 	}
 	for _, node := range nodes {
-		status := C.quorate_nodes_add(list, C.uint64_t(node.ID), stringData(node.Address),
-			C.size_t(len(node.Address)), C.int32_t(node.Role), &native)
-		if err := failed(nil, status, native); err != nil {
+		err := call(nil, nil, func(native **C.quorate_error) C.quorate_status {
+			return C.quorate_nodes_add(list, C.uint64_t(node.ID), stringData(node.Address), C.size_t(len(node.Address)),
+				C.int32_t(node.Role), native)
+		})
+		if err != nil {
 			C.quorate_nodes_free(list)
 			return nil, err
 		}
@@ -132,7 +138,7 @@ func readNodes(list *C.quorate_nodes) []Node {
 		var length C.size_t
 		var role C.quorate_node_role
 		if C.quorate_nodes_get(list, index, &id, &address, &length, &role, nil) == C.QUORATE_STATUS_OK {
-			nodes = append(nodes, Node{ID: uint64(id), Address: textAt(address, length), Role: Role(role)})
+			nodes = append(nodes, Node{ID: uint64(id), Address: goString(address, length), Role: Role(role)})
 		}
 	}
 	return nodes

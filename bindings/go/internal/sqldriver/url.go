@@ -2,6 +2,9 @@ package sqldriver
 
 import "strings"
 
+// MostConnections is the option pool_max_conns where the number of connections is left to sql.DB.SetMaxOpenConns.
+const MostConnections = "1000"
+
 // Names says whether a connection string sets an option, as a URL or as `keyword=value` pairs.
 func Names(url, option string) bool {
 	for at := 0; ; {

@@ -29,6 +29,9 @@ func Dqlite(t testing.TB) *Cluster { return forTest(t, "dqlite") }
 // Picodata starts three PostgreSQL servers that look like one Picodata cluster, which end with the test.
 func Picodata(t testing.TB) *Cluster { return forTest(t, "picodata") }
 
+// Standin starts a stand-in for a Picodata cluster of three instances, which has Picodata's manners and ends with the test.
+func Standin(t testing.TB) *Cluster { return forTest(t, "standin") }
+
 // size is how many nodes the clusters have.
 const size = 3
 
@@ -118,4 +121,38 @@ func Eventually(t testing.TB, what string, f func() bool) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// Waiting is how many goroutines wait in a function, called as a stack has it. What waits in C does not count: it has a
+// thread.
+func Waiting(function string) int {
+	stacks := make([]byte, 1<<20)
+	for {
+		if n := runtime.Stack(stacks, true); n < len(stacks) {
+			stacks = stacks[:n]
+			break
+		}
+		stacks = make([]byte, 2*len(stacks))
+	}
+	count := 0
+	for _, stack := range strings.Split(string(stacks), "\n\n") {
+		state, _, _ := strings.Cut(stack, "\n")
+		if strings.Contains(state, "[select") && strings.Contains(stack, function) {
+			count++
+		}
+	}
+	return count
+}
+
+// Gate is where goroutines wait for a free connection.
+const Gate = "capi.(*gate).enter"
+
+// Threads is how many threads of the operating system the process has.
+func Threads(t testing.TB) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
 }

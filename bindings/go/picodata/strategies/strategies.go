@@ -8,7 +8,8 @@ package strategies
 import (
 	"math/rand"
 	"sync/atomic"
-	"time"
+
+	"github.com/quorate/quorate/bindings/go/internal/capi"
 )
 
 // BalanceStrategy says which instance is next, by its number. Several goroutines call it at once; it should answer in
@@ -30,25 +31,7 @@ type Chooser interface {
 }
 
 // Candidate is an instance that a call may go to, and how it does at the moment.
-type Candidate struct {
-	// Address is host:port.
-	Address string
-	// Name is the instance's name, such as default_1_1.
-	Name string
-	// UUID is what the instance is known by, whatever its name and address become.
-	UUID string
-	// Replicaset is the uuid of its replicaset.
-	Replicaset string
-	Tier       string
-	// Latency is a moving average of how long it takes to answer; negative if it was never asked.
-	Latency time.Duration
-	// InUse is how many connections of this pool to it are in use, and MaxConns how many there may be.
-	InUse, MaxConns uint32
-	// IsMaster says whether it is the master of its replicaset.
-	IsMaster bool
-	// IsLeader says whether it is the raft leader of the cluster.
-	IsLeader bool
-}
+type Candidate = capi.Candidate
 
 // RoundRobin takes each instance in turn.
 type RoundRobin struct{}

@@ -36,8 +36,11 @@ from quorate._library import library as _shared
 from quorate._values import Json
 from quorate.connection import Connection
 from quorate.cursor import Cursor
-from quorate.pool import Pool, Result, Rows
+from quorate.pool import Pool
+from quorate.results import Result, Rows
 from quorate.rows import RowFactory, dict_row, named_row, tuple_row
+from quorate.sharding import ShardingKey
+from quorate.stats import EndpointStats
 from quorate.types import (
     BINARY,
     DATETIME,
@@ -69,6 +72,7 @@ __all__ = [
     "Date",
     "DateFromTicks",
     "DialFunction",
+    "EndpointStats",
     "Error",
     "Event",
     "EventFunction",
@@ -85,6 +89,7 @@ __all__ = [
     "Result",
     "RowFactory",
     "Rows",
+    "ShardingKey",
     "Time",
     "TimeFromTicks",
     "Timestamp",

@@ -8,12 +8,12 @@ import logging
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from ctypes import byref, c_void_p
+from ctypes import c_void_p
 from typing import Any, NamedTuple, Optional
 
 from quorate import _declarations as c
-from quorate._errors import check
-from quorate._library import library, text_at
+from quorate._errors import invoke
+from quorate._library import library, seconds_of, text_at, text_of
 
 
 
@@ -105,8 +105,7 @@ class _Unraisable:
 def _give(config: c_void_p, setter: Any, function: Any) -> None:
     number = next(_numbers)
     _kept[number] = function
-    error = c_void_p()
-    check(setter(config, function, number, _destroy, byref(error)), error)
+    invoke(setter, config, function, number, _destroy)
 
 
 def set_log(config: c_void_p, log: LogFunction) -> None:
@@ -123,7 +122,7 @@ def set_event(config: c_void_p, event: EventFunction) -> None:
 
     def call(_: int, told: Any) -> None:
         one = told.contents
-        texts = {name: _text(getattr(one, name)) for name in ("address", "name", "uuid", "replicaset", "tier", "state", "before")}
+        texts = {name: text_of(getattr(one, name)) for name in ("address", "name", "uuid", "replicaset", "tier", "state", "before")}
         kind = _KINDS.get(one.kind, str(one.kind))
         _guarded(event, Event(kind, one.count, is_master=one.is_master, is_leader=one.is_leader, **texts))
 
@@ -144,10 +143,9 @@ def set_balance(config: c_void_p, balance: BalanceFunction) -> None:
 
 
 def _candidate(one: Any) -> Candidate:
-    texts = {name: _text(getattr(one, name)) for name in ("address", "name", "uuid", "replicaset", "tier")}
-    latency = None if one.latency_us < 0 else one.latency_us / 1_000_000
+    texts = {name: text_of(getattr(one, name)) for name in ("address", "name", "uuid", "replicaset", "tier")}
     return Candidate(
-        latency=latency,
+        latency=seconds_of(one.latency_us),
         in_use=one.in_use,
         max_conns=one.max_conns,
         is_master=one.is_master,
@@ -155,10 +153,6 @@ def _candidate(one: Any) -> Candidate:
         **texts,
     )
 
-
-def _text(text: c.Bytes) -> str:
-    # No NUL is behind it, so it must not be read as ctypes reads a char pointer.
-    return text_at(c_void_p.from_buffer(text).value, text.length)
 
 
 def set_dial(config: c_void_p, dial: DialFunction) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import enum
 from ctypes import byref, c_int32, c_size_t, c_void_p
+from typing import Any
 
 from quorate import _declarations as c
 from quorate._library import library, text_at
@@ -172,5 +173,11 @@ def check(status: int, error: c_void_p) -> None:
     """Raises what went wrong, unless nothing did."""
     if status:
         raise take(error, status)
+
+
+def invoke(function: Any, *arguments: Any) -> None:
+    """Calls a function of the library, of which the last argument is the place for an error, and raises that."""
+    error = c_void_p()
+    check(function(*arguments, byref(error)), error)
 
 

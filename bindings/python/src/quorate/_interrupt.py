@@ -12,9 +12,10 @@ import os
 import threading
 from collections.abc import Generator
 from ctypes import byref, c_void_p
+from typing import Any
 
 from quorate import _declarations as c
-from quorate._errors import check, take
+from quorate._errors import invoke, take
 from quorate._library import library
 
 _raised: list[BaseException] = []
@@ -55,8 +56,8 @@ class _Main:
         self.renew()
 
     def renew(self) -> None:
-        old, self.handle, error = self.handle, c_void_p(), c_void_p()
-        check(library.quorate_cancel_new_interrupt(_ask, None, _no_destroy, byref(self.handle), byref(error)), error)
+        old, self.handle = self.handle, c_void_p()
+        invoke(library.quorate_cancel_new_interrupt, _ask, None, _no_destroy, byref(self.handle))
         library.quorate_cancel_free(old)
 
 
@@ -88,3 +89,9 @@ def check_call(status: int, error: c_void_p) -> None:
         _main.renew()
         raise raised from failure
     raise failure
+
+
+def invoke_interruptible(function: Any, *arguments: Any) -> None:
+    """As `invoke`, of a function that blocks: what a signal handler has raised meanwhile goes before its error."""
+    error = c_void_p()
+    check_call(function(*arguments, byref(error)), error)

@@ -1,4 +1,4 @@
-"""Finds the shared library, loads it, and tells ctypes of its functions.
+"""Finds the shared library, loads it, and tells ctypes of its functions; and how texts and times are to it.
 
 ctypes lets go of the interpreter's lock for the time of every call made through `library`.
 """
@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from quorate._declarations import FUNCTIONS, VERSION_MAJOR, VERSION_MINOR
+from quorate._declarations import FUNCTIONS, TIMEOUT_DEFAULT, VERSION_MAJOR, VERSION_MINOR, Bytes
 
 NAME = "libquorate.so"
 
@@ -48,3 +48,19 @@ library = _load(_path())
 def text_at(address: int | None, length: int) -> str:
     """The text of `length` bytes at an address; bytes that are not UTF-8 are replaced."""
     return ctypes.string_at(address, length).decode("utf-8", "replace") if address else ""
+
+
+def text_of(text: Bytes) -> str:
+    """The text that a member of a structure points to."""
+    # No NUL is behind it, so it must not be read as ctypes reads a char pointer.
+    return text_at(ctypes.c_void_p.from_buffer(text).value, text.length)
+
+
+def seconds_of(microseconds: int) -> float | None:
+    """A latency as the library gives it; None where it was not measured."""
+    return None if microseconds < 0 else microseconds / 1_000_000
+
+
+def milliseconds(timeout: float | None) -> int:
+    """A timeout in seconds as the library takes it; None is the configured one."""
+    return TIMEOUT_DEFAULT if timeout is None else int(timeout * 1000)

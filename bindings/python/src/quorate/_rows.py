@@ -7,7 +7,7 @@ from typing import Any
 
 from quorate import _declarations as c
 from quorate._decode import Buffer
-from quorate._errors import check, take
+from quorate._errors import invoke, take
 from quorate._interrupt import check_call
 from quorate._library import library, text_at
 
@@ -27,8 +27,7 @@ class Reader:
         self.done = False
         self.result = c.Result()
         if self.columns == 0:
-            error = c_void_p()
-            check(library.quorate_rows_result(handle, byref(self.result), byref(error)), error)
+            invoke(library.quorate_rows_result, handle, byref(self.result))
             self._names = ()
             # A statement without rows has been run; nothing is left to be told.
             self.done = True

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from ctypes import byref, c_bool, c_size_t, c_void_p
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Iterator
+from typing import TYPE_CHECKING, Any
 
 import quorate._errors as errors
 from quorate import _declarations as c
 from quorate._decode import Buffer
-from quorate._errors import InterfaceError, NotSupportedError, ProgrammingError, check
-from quorate._interrupt import cancel_handle, check_call
-from quorate._library import library, text_at
+from quorate._batch import Batch
+from quorate._errors import InterfaceError, NotSupportedError, ProgrammingError, invoke
+from quorate._interrupt import cancel_handle, check_call, invoke_interruptible
+from quorate._library import library, milliseconds, text_at
 from quorate._rows import Reader
 from quorate._statements import may_end_transaction, wants_transaction
 from quorate._values import Parameters
@@ -64,7 +65,9 @@ class Connection:
         transaction_mode: str = "immediate",
         timeout: float | None = None,
         row_factory: RowFactory = tuple_row,
+        acquire: Callable[[int], c_void_p] | None = None,
     ) -> None:
+        # `acquire` takes the library's connection out, within so many milliseconds; unless given, the pool does.
         self._handle: c_void_p | None = None
         self._transaction: c_void_p | None = None
         if transaction_mode not in MODES:
@@ -78,10 +81,7 @@ class Connection:
         self._buffer = Buffer()
         self._busy = threading.Lock()
         self._reader_cursor: Cursor | None = None
-        handle, error = c_void_p(), c_void_p()
-        status = library.quorate_pool_acquire(pool._pointer(), self._timeout(), cancel_handle(), byref(handle), byref(error))
-        check_call(status, error)
-        self._handle = handle
+        self._handle = (acquire or pool._acquire)(self._timeout())
 
     @property
     def autocommit(self) -> bool:
@@ -106,16 +106,16 @@ class Connection:
     def in_transaction(self) -> bool:
         """Whether a transaction is open, or was lost and waits to be rolled back."""
         self._check()
-        open_, error = c_bool(), c_void_p()
-        check(library.quorate_connection_in_transaction(self._handle, byref(open_), byref(error)), error)
+        open_ = c_bool()
+        invoke(library.quorate_connection_in_transaction, self._handle, byref(open_))
         return open_.value
 
     @property
     def node(self) -> str:
         """The address of the node that the connection goes to; empty after a failure."""
         self._check()
-        buffer, length, error = c_void_p(), c_size_t(), c_void_p()
-        check(library.quorate_connection_node(self._handle, byref(buffer), byref(error)), error)
+        buffer, length = c_void_p(), c_size_t()
+        invoke(library.quorate_connection_node, self._handle, byref(buffer))
         address = text_at(library.quorate_buffer_data(buffer, byref(length)), length.value)
         library.quorate_buffer_free(buffer)
         return address
@@ -143,13 +143,11 @@ class Connection:
             raise NotSupportedError("Picodata has no transactions")
         number = MODES[mode or self.transaction_mode]
         self._free_transaction()
-        handle, error = c_void_p(), c_void_p()
+        handle = c_void_p()
         with self._inside():
             self._settle()
-            status = library.quorate_connection_begin(
-                self._handle, number, self._timeout(), cancel_handle(), byref(handle), byref(error)
-            )
-            check_call(status, error)
+            begin = library.quorate_connection_begin
+            invoke_interruptible(begin, self._handle, number, self._timeout(), cancel_handle(), byref(handle))
         self._transaction = handle
 
     def commit(self) -> None:
@@ -171,12 +169,11 @@ class Connection:
         if not self.in_transaction:
             self._free_transaction()
             return
-        error = c_void_p()
         with self._inside():
             self._settle()
             try:
                 if self._transaction is not None:
-                    check_call(end(self._transaction, self._timeout(), cancel_handle(), byref(error)), error)
+                    invoke_interruptible(end, self._transaction, self._timeout(), cancel_handle())
                 else:
                     # One that was begun by a statement's text.
                     self._run(word).free()
@@ -186,10 +183,9 @@ class Connection:
     def ping(self) -> None:
         """Asks the server for an answer."""
         self._check()
-        error = c_void_p()
         with self._inside():
             self._settle()
-            check_call(library.quorate_connection_ping(self._handle, self._timeout(), cancel_handle(), byref(error)), error)
+            invoke_interruptible(library.quorate_connection_ping, self._handle, self._timeout(), cancel_handle())
 
     def close(self) -> None:
         """Gives the connection back to its pool; a transaction that is open is rolled back.
@@ -232,7 +228,7 @@ class Connection:
             raise InterfaceError("the connection was closed")
 
     def _timeout(self) -> int:
-        return c.TIMEOUT_DEFAULT if self.timeout is None else int(self.timeout * 1000)
+        return milliseconds(self.timeout)
 
     @contextmanager
     def _inside(self) -> Iterator[None]:
@@ -290,22 +286,18 @@ class Connection:
             check_call(status, error)
         return Reader(handle, self._buffer)
 
-    def _send(self, batch: c_void_p, queued: int, result: c.Result) -> int:
+    def _send(self, batch: Batch, result: c.Result) -> int:
         """Sends a batch; gives how many rows it affected, and the last statement's counts in `result`."""
-        results, error = c_void_p(), c_void_p()
+        results = c_void_p()
         affected = 0
         with self._inside():
             self._settle()
-            status = library.quorate_connection_send_batch(
-                self._handle, batch, self._timeout(), cancel_handle(), byref(results), byref(error)
-            )
-            check_call(status, error)
+            send = library.quorate_connection_send_batch
+            invoke_interruptible(send, self._handle, batch.handle, self._timeout(), cancel_handle(), byref(results))
             try:
-                for _ in range(queued):
-                    status = library.quorate_results_exec(results, byref(result), byref(error))
-                    if status:
-                        # Those behind it are read past, and have outcomes of their own.
-                        check_call(status, error)
+                for _ in range(len(batch)):
+                    # Those behind one that fails are read past, and have outcomes of their own.
+                    invoke_interruptible(library.quorate_results_exec, results, byref(result))
                     affected += result.rows_affected
             finally:
                 library.quorate_results_free(results)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from ctypes import byref, c_void_p
-from types import TracebackType
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from quorate import _declarations as c
-from quorate._errors import InterfaceError, ProgrammingError, check
-from quorate._library import library
+from quorate._batch import Batch
+from quorate._closing import Closing
+from quorate._errors import InterfaceError, ProgrammingError
 from quorate._rows import MAX_ROWS, Reader
 from quorate._statements import writes
 from quorate._values import Parameters, encode
@@ -27,7 +27,7 @@ BATCH = 256
 Description = tuple[str, Any, None, None, None, None, None]
 
 
-class Cursor(ArrowRows):
+class Cursor(ArrowRows, Closing):
     """Runs statements on its connection, and holds the rows of the last one. One thread at a time uses it.
 
     Rows are fetched as they are asked for. Where another statement is run on the connection before all were, the rest is
@@ -100,19 +100,16 @@ class Cursor(ArrowRows):
         connection._prepare(operation)
         total = 0
         text = operation.encode()
-        batch, error, result = c_void_p(), c_void_p(), c.Result()
-        check(library.quorate_batch_new(byref(batch), byref(error)), error)
-        try:
-            iterator = iter(seq_of_parameters)
-            more = True
-            while more:
-                more = _fill(batch, text, iterator)
-                queued = library.quorate_batch_len(batch)
-                if queued:
-                    total += connection._send(batch, queued, result)
-                    check(library.quorate_batch_clear(batch, byref(error)), error)
-        finally:
-            library.quorate_batch_free(batch)
+        result = c.Result()
+        iterator = iter(seq_of_parameters)
+        with Batch() as batch:
+            while True:
+                for parameters in islice(iterator, BATCH):
+                    batch.queue(text, parameters)
+                if not len(batch):
+                    break
+                total += connection._send(batch, result)
+                batch.clear()
         self.rowcount = total
         self.lastrowid = result.last_insert_id or None
         return self
@@ -225,29 +222,8 @@ class Cursor(ArrowRows):
             if not self.connection.closed:
                 self._drop()
 
-    def __enter__(self) -> Cursor:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def setinputsizes(self, sizes: Any) -> None:
         """Does nothing, as PEP 249 allows."""
 
     def setoutputsize(self, size: int, column: int | None = None) -> None:
         """Does nothing, as PEP 249 allows."""
-
-
-def _fill(batch: c_void_p, text: bytes, parameters: Iterator[Parameters]) -> bool:
-    """Queues the statement with the next parameters; false where they have ended."""
-    error = c_void_p()
-    for _ in range(BATCH):
-        try:
-            values = next(parameters)
-        except StopIteration:
-            return False
-        array = encode(values)
-        check(library.quorate_batch_queue(batch, text, len(text), array, len(array), byref(error)), error)
-    return True

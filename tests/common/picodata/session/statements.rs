@@ -244,6 +244,8 @@ impl Session {
             (Action::Tag(tag) | Action::Schema(tag, _), _) => self.complete(tag),
             (Action::Create { .. }, _) => self.complete("CREATE TABLE"),
             (Action::Drop { .. }, _) => self.complete("DROP TABLE"),
+            (Action::CreateIndex(..), _) => self.complete("CREATE INDEX"),
+            (Action::DropIndex { .. }, _) => self.complete("DROP INDEX"),
             (Action::Alter { .. }, _) => self.complete("ALTER TABLE"),
             (
                 Action::CreateUser {

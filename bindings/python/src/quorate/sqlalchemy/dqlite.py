@@ -12,10 +12,9 @@ from typing import Any, Optional
 
 from sqlalchemy import types as sqltypes
 from sqlalchemy.dialects.sqlite import base
-from sqlalchemy.engine import URL, Dialect, default
-from sqlalchemy.pool import Pool, QueuePool
+from sqlalchemy.engine import Dialect, default
 
-from quorate.sqlalchemy.url import connection_string
+from quorate.sqlalchemy.common import OverQuorate
 
 Processor = Optional[Callable[[Any], Any]]
 
@@ -46,13 +45,11 @@ class _Date(base.DATE):
         return process
 
 
-class DqliteDialect(base.SQLiteDialect):
+class DqliteDialect(OverQuorate, base.SQLiteDialect):
     """dqlite through quorate."""
 
     driver = "dqlite"
-    default_paramstyle = "qmark"
     supports_statement_cache = True
-    returns_native_bytes = True
     # Servers before 1.15 do not replicate what a RETURNING writes, and the driver refuses it there.
     insert_returning = False
     update_returning = False
@@ -76,20 +73,6 @@ class DqliteDialect(base.SQLiteDialect):
         self._json_serializer = json_serializer
         self._json_deserializer = json_deserializer
         self.native_datetime = False
-
-    @classmethod
-    def import_dbapi(cls) -> Any:
-        import quorate
-
-        return quorate
-
-    @classmethod
-    def get_pool_class(cls, url: URL) -> type[Pool]:
-        return QueuePool
-
-    def create_connect_args(self, url: URL) -> Any:
-        text, options = connection_string(url, "dqlite")
-        return [text], options
 
     def _get_server_version_info(self, connection: Any) -> tuple[int, ...]:
         version = connection.exec_driver_sql("SELECT sqlite_version()").scalar()

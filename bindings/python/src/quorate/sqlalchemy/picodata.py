@@ -7,16 +7,16 @@ and tables are reflected from `_pico_table`, `_pico_index`.
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sqlalchemy import exc, schema
 from sqlalchemy import types as sqltypes
-from sqlalchemy.engine import URL, default, reflection
-from sqlalchemy.pool import Pool, QueuePool
+from sqlalchemy.engine import default, reflection
 from sqlalchemy.sql import compiler
 
-from quorate.sqlalchemy.url import connection_string
+from quorate.sqlalchemy.common import OverQuorate
 
 
 class PicodataCompiler(compiler.SQLCompiler):
@@ -123,8 +123,15 @@ class _DateTime(sqltypes.DateTime):
         return lambda value: value if value is None else value.replace(tzinfo=None)
 
 
+class _Document(sqltypes.JSON):
+    """Maps and arrays come from the driver as documents, and not as their text."""
+
+    def result_processor(self, dialect: Any, coltype: object) -> Any:
+        return None
+
+
 # Types as `_pico_table` names them.
-_TYPES: dict[str, type[sqltypes.TypeEngine[Any]]] = {
+_TYPES: dict[str, Callable[[], sqltypes.TypeEngine[Any]]] = {
     "boolean": sqltypes.BOOLEAN,
     "integer": sqltypes.INTEGER,
     "unsigned": sqltypes.INTEGER,
@@ -133,19 +140,19 @@ _TYPES: dict[str, type[sqltypes.TypeEngine[Any]]] = {
     "string": sqltypes.TEXT,
     "text": sqltypes.TEXT,
     "uuid": sqltypes.UUID,
-    "datetime": sqltypes.DateTime,
+    # An instant.
+    "datetime": partial(sqltypes.DateTime, timezone=True),
     "map": sqltypes.JSON,
     "array": sqltypes.JSON,
     "any": sqltypes.JSON,
 }
 
 
-class PicodataDialect(default.DefaultDialect):
+class PicodataDialect(OverQuorate, default.DefaultDialect):
     """Picodata through quorate."""
 
     name = "quorate"
     driver = "picodata"
-    default_paramstyle = "qmark"
     statement_compiler = PicodataCompiler
     ddl_compiler = PicodataDDLCompiler
     type_compiler_cls = PicodataTypeCompiler
@@ -165,23 +172,8 @@ class PicodataDialect(default.DefaultDialect):
     update_returning = False
     delete_returning = False
     use_insertmanyvalues = False
-    returns_native_bytes = True
-    colspecs = {sqltypes.DateTime: _DateTime}
+    colspecs = {sqltypes.DateTime: _DateTime, sqltypes.JSON: _Document}
     construct_arguments = [(schema.Table, {"distributed": None})]
-
-    @classmethod
-    def import_dbapi(cls) -> Any:
-        import quorate
-
-        return quorate
-
-    @classmethod
-    def get_pool_class(cls, url: URL) -> type[Pool]:
-        return QueuePool
-
-    def create_connect_args(self, url: URL) -> Any:
-        text, options = connection_string(url, "picodata")
-        return [text], options
 
     def initialize(self, connection: Any) -> None:
         # Nothing is asked of the server: it has no catalogue to ask.
@@ -212,12 +204,12 @@ class PicodataDialect(default.DefaultDialect):
         kind: str = getattr(e, "kind", "")
         return kind in ("disconnected", "closed", "forked", "protocol")
 
-    def _table(self, connection: Any, name: str) -> tuple[int, Any]:
-        row = connection.exec_driver_sql("SELECT id, format FROM _pico_table WHERE name = ?", (name,)).first()
+    def _table(self, connection: Any, name: str, column: str) -> Any:
+        """A column of the row that `_pico_table` has for a table."""
+        row = connection.exec_driver_sql(f"SELECT {column} FROM _pico_table WHERE name = ?", (name,)).first()
         if row is None:
             raise exc.NoSuchTableError(name)
-        columns = row[1] if not isinstance(row[1], str) else json.loads(row[1])
-        return row[0], columns
+        return row[0]
 
     @reflection.cache
     def get_table_names(self, connection: Any, schema: str | None = None, **kw: Any) -> Any:
@@ -231,7 +223,7 @@ class PicodataDialect(default.DefaultDialect):
 
     @reflection.cache
     def get_columns(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> Any:
-        _, columns = self._table(connection, table_name)
+        columns = self._table(connection, table_name, "format")
         return [
             {
                 "name": column["name"],
@@ -245,11 +237,13 @@ class PicodataDialect(default.DefaultDialect):
         ]
 
     def _indexes(self, connection: Any, table_name: str) -> Any:
-        number, _ = self._table(connection, table_name)
-        text = "SELECT id, name, opts, parts FROM _pico_index WHERE table_id = ?"
-        for index, name, options, parts in connection.exec_driver_sql(text, (number,)):
-            options, parts = (json.loads(one) if isinstance(one, str) else one for one in (options, parts))
-            yield index, name, options, [part[0] if isinstance(part, list) else part for part in parts]
+        """Of each index of a table its number, its name, its options, and the names of its columns."""
+        number = self._table(connection, table_name, "id")
+        text = "SELECT id, name, opts, parts FROM _pico_index WHERE table_id = ? ORDER BY id"
+        # All are read before the first is used: the connection may be asked something else meanwhile.
+        for index, name, options, parts in connection.exec_driver_sql(text, (number,)).all():
+            # A part is the name of a column, its type and more.
+            yield index, name, options, [part[0] for part in parts]
 
     @reflection.cache
     def get_pk_constraint(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> Any:
@@ -262,10 +256,20 @@ class PicodataDialect(default.DefaultDialect):
     def get_indexes(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> Any:
         found = []
         for index, name, options, columns in self._indexes(connection, table_name):
-            if index != 0 and name != "bucket_id":
-                unique = any(isinstance(one, dict) and one.get("unique") for one in options or [])
+            if index != 0:
+                unique = any(one.get("unique") for one in options)
                 found.append({"name": name, "column_names": columns, "unique": unique})
         return found
+
+    @reflection.cache
+    def get_table_options(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> Any:
+        """How the rows are spread, as `Table` takes it: `quorate_distributed`."""
+        distribution = self._table(connection, table_name, "distribution")
+        if distribution == "Global" or "Global" in distribution:
+            return {"quorate_distributed": "globally"}
+        columns = distribution.get("ShardedImplicitly", [()])[0]
+        quoted = map(self.identifier_preparer.quote, columns)
+        return {"quorate_distributed": ", ".join(quoted)} if columns else {}
 
     def get_foreign_keys(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> Any:
         return []

@@ -1,10 +1,34 @@
-"""Connection strings of SQLAlchemy as the driver's."""
+"""What both dialects have: the driver's module, its connection strings, and a pool of SQLAlchemy's in front of its own."""
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy.engine import URL
+from sqlalchemy.pool import Pool, QueuePool
+
+
+class OverQuorate:
+    """A dialect over quorate. Its `driver` is the scheme of the driver's connection strings."""
+
+    driver: str
+    default_paramstyle = "qmark"
+    returns_native_bytes = True
+
+    @classmethod
+    def import_dbapi(cls) -> Any:
+        import quorate
+
+        return quorate
+
+    @classmethod
+    def get_pool_class(cls, url: URL) -> type[Pool]:
+        return QueuePool
+
+    def create_connect_args(self, url: URL) -> Any:
+        text, options = connection_string(url, self.driver)
+        return [text], options
 
 
 def connection_string(url: URL, scheme: str) -> tuple[str, dict[str, str]]:

@@ -46,7 +46,7 @@ impl<'a> Contender<'a> {
 }
 
 /// Into how many turns the operations of a round are divided.
-const TURNS: usize = 3;
+pub(crate) const TURNS: usize = 3;
 
 /// Runs all contenders in turn, `rounds` times and each time [`TURNS`] times over, after one turn that is not
 /// counted. `operations` are those of a round, a multiple of `TURNS`.
