@@ -31,12 +31,9 @@ func (p *Pool) ShardingKey(ctx context.Context, table string) (*ShardingKey, err
 	defer p.gate.leave()
 	defer b.release()
 	k := &ShardingKey{pool: p}
-	err = p.use(func(handle *C.quorate_pool) error {
-		var native *C.quorate_error
-		status := C.quorate_pool_sharding_key(handle, stringData(table), C.size_t(len(table)), b.timeout, b.handle(),
-			&k.handle, &native)
-		runtime.KeepAlive(table)
-		return failed(ctx, status, native)
+	err = p.call(ctx, func(handle *C.quorate_pool, native **C.quorate_error) C.quorate_status {
+		return C.quorate_pool_sharding_key(handle, stringData(table), C.size_t(len(table)), b.timeout, b.handle(),
+			&k.handle, native)
 	})
 	if err != nil {
 		return nil, err
