@@ -142,6 +142,8 @@ pub(crate) enum Aim<'a> {
     Any,
     /// This statement with these parameters, as the caller wrote them.
     Statement(&'a str, ParamsRef<'a>),
+    /// These statements.
+    Batch(&'a [BatchItem]),
     /// The rows of a bucket.
     Bucket { tier: &'a str, bucket: u64 },
 }
@@ -225,6 +227,10 @@ pub(crate) trait Session: Send {
 
     /// Whether a transaction is open on the server.
     fn in_transaction(&self) -> bool;
+
+    /// How often a transaction has ended, or a statement has run outside of one, as far as the session knows: where
+    /// the number is another one than before, something may have been applied since.
+    fn endings(&self) -> u64;
 
     /// Prepares a statement, or finds it prepared.
     fn prepare(&mut self, sql: &str, call: &Call<'_>) -> Result<Description>;

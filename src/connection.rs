@@ -89,13 +89,7 @@ impl Connection {
             (core.lease(aim, &call, now)?, call.deadline)
         };
         Ok(Connection {
-            line: Line {
-                core: Arc::clone(core),
-                lease: Some(lease),
-                lost: None,
-                suspect: None,
-                batch: None,
-            },
+            line: Line::new(core, lease),
             cancel: Cancel {
                 own: cancel.map_or_else(OnceCell::new, OnceCell::from),
                 lent: None,
@@ -459,6 +453,7 @@ impl Connection {
     fn after_lost_transaction(&mut self, sql: &str, lost: Lost) -> Result<ExecResult> {
         if sql::is_rollback(sql, self.dialect()) {
             self.line.lost = None;
+            self.line.note_over();
             return Ok(ExecResult::default());
         }
         let commits = sql::transaction_effect(sql, self.dialect()) == Effect::End;
@@ -495,7 +490,24 @@ impl Connection {
         if self.line.suspect == Some(Suspect::Batch) && self.settle_suspicion().is_err() {
             return self.line.lost == Some(Lost::Undone);
         }
-        self.in_transaction() && self.line.lost != Some(Lost::InDoubt)
+        self.line.note_ended();
+        self.in_transaction() && self.line.lost != Some(Lost::InDoubt) && !self.line.has_ended
+    }
+
+    /// Notes that a transaction was begun, which [`can_be_undone`](Connection::can_be_undone) is asked of later.
+    pub(crate) fn note_begun(&mut self) {
+        self.line.note_begun();
+    }
+
+    /// Lets go of a transaction that has ended as it should.
+    pub(crate) fn forget_begun(&mut self) {
+        self.line.forget_begun();
+    }
+
+    /// Whether a statement has ended the transaction that was begun, and none is open now.
+    pub(crate) fn has_ended_transaction(&mut self) -> bool {
+        self.line.note_ended();
+        self.line.has_ended && !self.in_transaction()
     }
 
     /// Gives the connection up, with the transaction that is open on it.

@@ -56,9 +56,9 @@ pub(crate) fn begin(connection: &mut Connection, mode: TransactionMode) -> Resul
             "a transaction is open already; use a savepoint",
         ));
     }
-    connection
-        .exec(mode.statement(connection.dialect()), ())
-        .map(|_| ())
+    connection.exec(mode.statement(connection.dialect()), ())?;
+    connection.note_begun();
+    Ok(())
 }
 
 impl Transaction<'static> {
@@ -82,8 +82,9 @@ impl<'c> Transaction<'c> {
     ///
     /// # Errors
     ///
-    /// With the outcome `Rejected` or `NotSent` nothing was applied. With `Unknown` (the connection broke,
-    /// the deadline passed, leadership was lost) everything may have been, or nothing.
+    /// With the outcome `Rejected` or `NotSent` nothing was applied: so it is where PostgreSQL rolls back instead,
+    /// because of an earlier error in the transaction. With `Unknown` (the connection broke, the deadline passed,
+    /// leadership was lost, a statement has ended the transaction before) everything may have been, or nothing.
     pub fn commit(mut self) -> Result<()> {
         self.open = false;
         commit(&mut self.connection)
@@ -213,8 +214,18 @@ const NO_TRANSACTION: i32 = 1;
 
 /// Commits; a transaction that could not be committed is rolled back.
 pub(crate) fn commit(connection: &mut Connection) -> Result<()> {
+    if connection.has_ended_transaction() {
+        return Err(Error::new(
+            ErrorKind::Database,
+            "the transaction has ended before, by a statement in it, and statements since then were applied",
+        )
+        .with_outcome(Outcome::Unknown));
+    }
     let error = match connection.exec("COMMIT", ()) {
-        Ok(_) => return Ok(()),
+        Ok(_) => {
+            connection.forget_begun();
+            return Ok(());
+        }
         Err(error) => error,
     };
     connection.roll_back();
@@ -231,8 +242,9 @@ pub(crate) fn commit(connection: &mut Connection) -> Result<()> {
 /// Rolls back, and closes a connection that does not answer.
 pub(crate) fn rollback(connection: &mut Connection) -> Result<()> {
     let rolled_back = connection.exec("ROLLBACK", ()).map(|_| ());
-    if rolled_back.is_err() {
-        connection.roll_back();
+    match rolled_back {
+        Ok(()) => connection.forget_begun(),
+        Err(_) => connection.roll_back(),
     }
     rolled_back
 }

@@ -154,6 +154,30 @@ fn a_body_is_not_repeated_after_something_of_it_was_applied() {
     assert_eq!(count(&db), 1);
 }
 
+#[test]
+fn a_body_is_not_repeated_after_it_has_begun_a_transaction_of_its_own() {
+    let db = database();
+    let bodies: [&[&str]; 3] = [
+        &["COMMIT", "BEGIN"],
+        &["END; BEGIN"],
+        &["ROLLBACK", "BEGIN"],
+    ];
+    for statements in bodies {
+        let mut runs = 0;
+        let result: Result<()> = db.transaction(TransactionMode::Immediate, |connection| {
+            runs += 1;
+            connection.exec("INSERT INTO log VALUES (1)", ())?;
+            for sql in statements {
+                connection.exec(sql, ())?;
+            }
+            if runs < 3 { Err(busy()) } else { Ok(()) }
+        });
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::Busy);
+        assert_eq!(runs, 1, "{statements:?} was run again");
+    }
+    assert_eq!(count(&db), 2);
+}
+
 /// Runs `body` in a transaction whose COMMIT, which the body sends itself, reaches the server, but whose answer
 /// does not come back.
 fn with_lost_commit(commit: impl Fn(&mut Connection) -> Result<()>) {

@@ -3,162 +3,38 @@
 
 mod common;
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
-
-use rustix::process::{Pid, Signal, getuid, kill_process};
-
 use common::pico_on_postgres::{PicoOnPostgres, Servers};
-use common::{TempDir, wait_for};
+use common::postgres::{Auth, PostgresCluster, PostgresOptions};
 
-/// A PostgreSQL server of its own, on a Unix socket. It ends on drop.
-struct Postgres {
-    directory: TempDir,
-    child: Child,
-}
+const USER: &str = "tester";
 
-impl Postgres {
-    /// `None` where PostgreSQL is not installed.
-    fn start() -> Option<Postgres> {
-        let bin = newest_bin()?;
-        let directory = TempDir::new();
-        let owned = directory.path().join("owned");
-        fs::create_dir(&owned).unwrap();
-        fs::set_permissions(&owned, Permissions::from_mode(0o755)).unwrap();
-        // PostgreSQL refuses to be run by root.
-        let user = getuid().is_root().then(|| (id("-u"), id("-g")));
-        if let Some((uid, gid)) = user {
-            chown(&owned, Some(uid), Some(gid)).unwrap();
-        }
-        let command = |program: &str| {
-            let mut command = Command::new(bin.join(program));
-            command
-                .current_dir(&owned)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null());
-            if let Some((uid, gid)) = user {
-                command.uid(uid).gid(gid);
-            }
-            command
-        };
-        let mut initdb = command("initdb");
-        initdb.args([
-            "-D",
-            "data",
-            "-A",
-            "trust",
-            "-U",
-            "postgres",
-            "--no-sync",
-            "-E",
-            "UTF8",
-        ]);
-        assert!(initdb.args(["--locale", "C"]).status().unwrap().success());
-        let mut server = command("postgres");
-        server
-            .args(["-D", "data", "-F", "-c", "listen_addresses=", "-k"])
-            .arg(&owned);
-        let child = server.stderr(Stdio::null()).spawn().unwrap();
-        let postgres = Postgres { directory, child };
-        wait_for("PostgreSQL answers", Duration::from_secs(30), || {
-            postgres.run("postgres", "postgres", "SELECT 1").ok()
-        });
-        Some(postgres)
-    }
+/// One server, whose databases stand for the instances.
+struct Databases(PostgresCluster);
 
-    /// The rows, one to a line; or what psql says of the error.
-    fn run(&self, database: &str, user: &str, sql: &str) -> Result<String, String> {
-        let output = Command::new("psql")
-            .args([
-                "-X",
-                "-q",
-                "-A",
-                "-t",
-                "-v",
-                "ON_ERROR_STOP=1",
-                "-v",
-                "VERBOSITY=verbose",
-            ])
-            .args(["-d", database, "-U", user, "-c", sql])
-            .arg("-h")
-            .arg(self.directory.path().join("owned"))
-            .output()
-            .unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim_end().to_owned();
-        if output.status.success() {
-            Ok(text(output.stdout))
-        } else {
-            Err(text(output.stderr))
-        }
+impl Databases {
+    fn run(&self, instance: usize, user: &str, sql: &str) -> Result<String, String> {
+        self.0.try_sql(&format!("instance_{instance}"), user, sql)
     }
 }
 
-impl Servers for Postgres {
+impl Servers for Databases {
     fn execute(&self, instance: usize, sql: &str) {
-        self.run(&format!("instance_{instance}"), "postgres", sql)
-            .unwrap();
+        self.run(instance, "postgres", sql).unwrap();
     }
-}
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        // The fast way to stop: connections are closed.
-        let pid = Pid::from_child(&self.child);
-        let _ = kill_process(pid, Signal::INT);
-        let _ = self.child.wait();
-    }
-}
-
-fn newest_bin() -> Option<PathBuf> {
-    let versions = fs::read_dir("/usr/lib/postgresql").ok()?;
-    let number = |path: &Path| path.file_name()?.to_str()?.parse::<u32>().ok();
-    let newest = versions
-        .filter_map(|version| Some(version.ok()?.path()))
-        .max_by_key(|path| number(path))?;
-    Some(newest.join("bin"))
-}
-
-fn id(which: &str) -> u32 {
-    let output = Command::new("id")
-        .args([which, "postgres"])
-        .output()
-        .unwrap();
-    String::from_utf8(output.stdout)
-        .unwrap()
-        .trim()
-        .parse()
-        .unwrap()
 }
 
 #[test]
 fn postgres_servers_look_like_a_cluster() {
-    let Some(postgres) = Postgres::start() else {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "PostgreSQL is not installed"
-        );
-        eprintln!("SKIPPED: PostgreSQL is not installed (Debian's package is postgresql)");
-        return;
-    };
+    let postgres = PostgresCluster::start(&PostgresOptions::new().user(USER, "", Auth::Trust));
     for instance in 0..3 {
-        let create = format!("CREATE DATABASE instance_{instance}");
-        postgres.run("postgres", "postgres", &create).unwrap();
+        postgres.sql(&format!("CREATE DATABASE instance_{instance}"));
     }
-    postgres
-        .run("postgres", "postgres", "CREATE ROLE tester LOGIN")
-        .unwrap();
     let addresses: Vec<String> = (0..3)
         .map(|index| format!("127.0.0.1:{}", 5000 + index))
         .collect();
-    let mut cluster = PicoOnPostgres::create(postgres, &addresses, 2);
-    let ask = |cluster: &PicoOnPostgres<Postgres>, instance: usize, sql: &str| {
-        cluster
-            .servers
-            .run(&format!("instance_{instance}"), "tester", sql)
+    let mut cluster = PicoOnPostgres::create(Databases(postgres), &addresses, 2);
+    let ask = |cluster: &PicoOnPostgres<Databases>, instance: usize, sql: &str| {
+        cluster.servers.run(instance, USER, sql)
     };
     let discovery = "SELECT ppa.address, pi.current_state FROM _pico_peer_address AS ppa \
                      JOIN _pico_instance AS pi ON ppa.raft_id = pi.raft_id \
@@ -209,7 +85,7 @@ fn postgres_servers_look_like_a_cluster() {
 
     cluster.offline(1);
     cluster.expel(2);
-    let states = |cluster: &PicoOnPostgres<Postgres>, instance: usize| {
+    let states = |cluster: &PicoOnPostgres<Databases>, instance: usize| {
         ask(
             cluster,
             instance,

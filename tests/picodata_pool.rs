@@ -4,7 +4,7 @@
 mod common;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use common::picodata::{Addresses, Fault, PASSWORD, PicodataCluster, State, USER};
@@ -108,22 +108,30 @@ fn placeholders_are_written_as_the_option_says() {
     }
 }
 
+/// Picodata blocks a user after five.
 #[test]
 fn a_wrong_password_is_tried_once() {
+    const THREADS: usize = 8;
     let cluster = PicodataCluster::start(3);
-    let url = format!("postgres://{USER}:wrong@{}/any", cluster.address(0));
+    let more = "pool_min_conns=2&topology_interval=100ms";
+    let url = format!("postgres://{USER}:wrong@{}/any?{more}", cluster.address(0));
     let pool = Pool::open(&url).unwrap();
+    let together = Barrier::new(THREADS);
     std::thread::scope(|scope| {
-        for _ in 0..4 {
+        for _ in 0..THREADS {
             scope.spawn(|| {
-                let start = Instant::now();
-                let error = pool.exec("SELECT 1", ()).unwrap_err();
-                assert_eq!(error.kind(), ErrorKind::Authentication, "{error}");
-                assert_eq!(error.outcome(), Outcome::NotSent);
-                assert!(start.elapsed() < Duration::from_secs(2));
+                together.wait();
+                for _ in 0..3 {
+                    let start = Instant::now();
+                    let error = pool.exec("SELECT 1", ()).unwrap_err();
+                    assert_eq!(error.kind(), ErrorKind::Authentication, "{error}");
+                    assert_eq!(error.outcome(), Outcome::NotSent);
+                    assert!(start.elapsed() < Duration::from_secs(2));
+                }
             });
         }
     });
+    // The worker would have had its turn thirty times.
     let end = Instant::now() + Duration::from_secs(3);
     while Instant::now() < end {
         assert_eq!(cluster.auth_failures(USER), 1);
@@ -133,6 +141,7 @@ fn a_wrong_password_is_tried_once() {
     pool.reset();
     pool.exec("SELECT 1", ()).unwrap_err();
     assert_eq!(cluster.auth_failures(USER), 2);
+    assert!(!cluster.is_blocked(USER));
     pool.close().unwrap();
 }
 
@@ -255,6 +264,15 @@ fn no_transaction_is_begun() {
         );
     }
     assert_eq!(runs(&cluster, "BEGIN"), [0]);
+    // Whoever insists gets what the server does: it says yes to all of them.
+    let pool = open(&cluster, "transaction_guard=off");
+    create(&pool);
+    let mut transaction = pool.begin(TransactionMode::Deferred).unwrap();
+    transaction
+        .exec("INSERT INTO item (id, name) VALUES (1, 'brick')", ())
+        .unwrap();
+    transaction.commit().unwrap();
+    assert_eq!(runs(&cluster, "COMMIT"), [1]);
 }
 
 #[test]

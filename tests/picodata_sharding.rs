@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::DateTime;
 use common::picodata::{ADMIN, Fault, PASSWORD, PicodataCluster, Release, USER};
 use common::wait_for;
-use quorate::{ErrorKind, Outcome, Pool, ShardingKey, Value};
+use quorate::{Batch, ErrorKind, Outcome, Pool, ShardingKey, Value};
 
 const SOON: Duration = Duration::from_secs(10);
 const TABLE: &str = "CREATE TABLE item (id INTEGER NOT NULL, name TEXT, PRIMARY KEY (id))";
@@ -215,6 +215,74 @@ fn without_a_map_the_number_of_buckets_comes_from_the_tiers() {
     assert_eq!(nodes, [0, 0, 1, 1]);
 }
 
+/// Has the map of the buckets read anew.
+fn read_map_again(cluster: &PicodataCluster, key: &ShardingKey) {
+    let readings = || runs(cluster, "_pico_bucket").iter().sum::<usize>();
+    let before = readings();
+    wait_for("two readings of the map", SOON, || {
+        goes_to(cluster, key, 1);
+        (readings() >= before + 2).then_some(())
+    });
+}
+
+#[test]
+fn a_map_without_its_end_does_not_change_what_a_row_hashes_to() {
+    for user in [USER, ADMIN] {
+        let cluster = PicodataCluster::start(3);
+        let url = format!("picodata://{user}:{PASSWORD}@{}/any", cluster.address(0));
+        let pool = Pool::open(&format!("{url}?topology_interval=100ms")).unwrap();
+        for table in ["item", "other", "third"] {
+            pool.exec(TABLE.replace("item", table), ()).unwrap();
+        }
+        let key = pool.sharding_key("item").unwrap();
+        wait_for_map(&cluster, &key);
+        let buckets: Vec<_> = (0..200).map(|id| bucket(&key, id)).collect();
+        assert!(buckets.iter().any(|bucket| *bucket > 2000));
+        let same = |table: &str| {
+            let key = pool.sharding_key(table).unwrap();
+            let now: Vec<_> = (0..200).map(|id| bucket(&key, id)).collect();
+            assert_eq!(now, buckets, "{user}, {table}");
+        };
+        // The end is missing, then there is no map at all.
+        cluster.move_buckets("default", &[(1, 1000, 1), (1001, 2000, 0)]);
+        read_map_again(&cluster, &key);
+        same("other");
+        let refused = Fault::Refuse("XX000", "_pico_bucket: bucket 1 is not found".into());
+        (0..3).for_each(|index| {
+            cluster.inject(index, "_pico_bucket", refused.clone(), usize::MAX);
+        });
+        read_map_again(&cluster, &key);
+        same("third");
+        // What the last map has told still holds; what it has not lies anywhere.
+        for id in 0..30 {
+            let node = goes_to(&cluster, &key, id);
+            match bucket(&key, id) {
+                1..=1000 => assert_eq!(node, 1),
+                1001..=2000 => assert_eq!(node, 0),
+                _ => {}
+            }
+        }
+        pool.close().unwrap();
+    }
+}
+
+#[test]
+fn a_map_that_was_cut_when_it_was_first_read_is_put_right() {
+    let cluster = PicodataCluster::start(3);
+    let pool = open(&cluster, "topology_interval=100ms");
+    pool.exec(TABLE, ()).unwrap();
+    let whole = [(1, 1000, 0), (1001, 2000, 1), (2001, 3000, 2)];
+    cluster.move_buckets("default", &whole[..2]);
+    let key = pool.sharding_key("item").unwrap();
+    assert!((0..200).all(|id| bucket(&key, id) <= 2000));
+    cluster.move_buckets("default", &whole);
+    wait_for("the whole map to be read", SOON, || {
+        let key = pool.sharding_key("item").unwrap();
+        key.connection((1,)).unwrap();
+        (0..200).any(|id| bucket(&key, id) > 2000).then_some(())
+    });
+}
+
 #[test]
 fn a_connection_goes_to_the_master_of_its_bucket() {
     let cluster = PicodataCluster::builder()
@@ -395,6 +463,64 @@ fn statements_whose_key_the_server_tells_go_to_their_bucket() {
 }
 
 #[test]
+fn a_batch_goes_to_the_master_that_all_its_statements_are_for() {
+    let cluster = v26(3);
+    let pool = open(&cluster, "");
+    pool.exec(TABLE, ()).unwrap();
+    let key = pool.sharding_key("item").unwrap();
+    let mut next = 0..;
+    wait_for("the key and the map to be known", SOON, || {
+        let from = next.next().unwrap() * 6;
+        (misses(&cluster, &pool, INSERT, from..from + 6) == 0).then_some(())
+    });
+    let master = |id: &i64| cluster.master_of("default", bucket(&key, *id));
+    let send = |ids: &[i64], more: &[&str]| {
+        let before = runs(&cluster, INSERT);
+        let mut batch = Batch::new();
+        for id in ids {
+            batch.queue(INSERT, (*id, "x")).unwrap();
+        }
+        for sql in more {
+            batch.queue(*sql, ()).unwrap();
+        }
+        pool.send_batch(&batch).unwrap().close().unwrap();
+        let after = runs(&cluster, INSERT);
+        let counts = after
+            .iter()
+            .zip(&before)
+            .map(|(after, before)| after - before);
+        counts.collect::<Vec<_>>()
+    };
+    for first in (10_000..).step_by(100).take(12) {
+        let wanted = master(&first);
+        let ids: Vec<_> = (first..)
+            .filter(|id| master(id) == wanted)
+            .take(5)
+            .collect();
+        assert_eq!(send(&ids, &[])[wanted], 5);
+    }
+    // Those that differ, or of which one is not known, are spread.
+    let mut ids = 20_000..;
+    for more in [&[][..], &["SELECT 1"]] {
+        let mut nodes = vec![0; 3];
+        for _ in 0..9 {
+            let wanted = if more.is_empty() {
+                [0, 1, 2]
+            } else {
+                [0, 0, 0]
+            };
+            let of = |wanted: usize, ids: &mut std::ops::RangeFrom<i64>| {
+                ids.find(|id| master(id) == wanted).unwrap()
+            };
+            let chosen: Vec<_> = wanted.iter().map(|one| of(*one, &mut ids)).collect();
+            let counts = send(&chosen, more);
+            nodes[counts.iter().position(|count| *count == 3).unwrap()] += 1;
+        }
+        assert_eq!(nodes, [3; 3], "{more:?}");
+    }
+}
+
+#[test]
 fn names_are_as_good_as_numbers() {
     let cluster = v26(3);
     let pool = open(&cluster, "placeholders=named");
@@ -511,10 +637,10 @@ fn a_change_of_the_schema_goes_to_the_raft_leader() {
     wait_for("the new leader to be known", SOON, || {
         let before = runs(&cluster, "DROP TABLE");
         // Not by chance.
-        for _ in 0..3 {
+        for _ in 0..10 {
             pool.exec("DROP TABLE IF EXISTS t2", ()).unwrap();
         }
-        (runs(&cluster, "DROP TABLE")[2] == before[2] + 3).then_some(())
+        (runs(&cluster, "DROP TABLE")[2] == before[2] + 10).then_some(())
     });
     let before = runs(&cluster, "ALTER");
     for number in 3..9 {

@@ -48,6 +48,19 @@ fn goes_to(pool: &Pool, addresses: &[String]) {
     });
 }
 
+/// Whether calls go to all but one address, and to those evenly.
+#[track_caller]
+fn passes_over_evenly(pool: &Pool, addresses: &[String], passed_over: usize) {
+    const EACH: usize = 150;
+    let counts = spread(pool, EACH * (addresses.len() - 1));
+    for (index, address) in addresses.iter().enumerate() {
+        let count = counts.get(address).copied().unwrap_or(0);
+        let expected = if index == passed_over { 0 } else { EACH };
+        // A third of the calls are spread at random: the standard deviation is 5.
+        assert!(count.abs_diff(expected) <= 35, "{index}: {counts:?}");
+    }
+}
+
 /// How many statements that read the topology an instance has run.
 fn readings(cluster: &PicodataCluster, index: usize) -> usize {
     let statements = cluster.statements(index);
@@ -94,6 +107,35 @@ fn an_address_that_appears_twice_is_one_endpoint() {
     cluster.expel(again);
     goes_to(&pool, &all[..2]);
     cluster.rejoin_renamed(again);
+    goes_to(&pool, &all);
+    pool.close().unwrap();
+}
+
+#[test]
+fn calls_are_spread_evenly_past_an_instance_that_is_busy_or_gone() {
+    let cluster = PicodataCluster::start(3);
+    let all = cluster.addresses();
+    let pool = open(&cluster, "&pool_max_conns=1");
+    for (index, address) in all.iter().enumerate() {
+        let held = wait_for("a connection to it", SOON, || {
+            let connection = pool.acquire().unwrap();
+            (connection.node() == address).then_some(connection)
+        });
+        passes_over_evenly(&pool, &all, index);
+        drop(held);
+    }
+    // It is still said to be online.
+    cluster.kill(1);
+    wait_for("the dead one to be left out", SOON, || {
+        drop(pool.acquire().unwrap());
+        (pool.stats().usable_instances == 2).then_some(())
+    });
+    let survivors = [all[0].clone(), all[2].clone()];
+    goes_to(&pool, &survivors);
+    cluster.offline(1);
+    goes_to(&pool, &survivors);
+    cluster.restart(1);
+    cluster.online(1);
     goes_to(&pool, &all);
     pool.close().unwrap();
 }

@@ -95,6 +95,7 @@ impl Connection {
         }
         self.line.lost = None;
         self.line.suspect = None;
+        self.line.forget_begun();
     }
 
     /// Undoes the savepoint number `depth`, which was dropped, within a second; where that fails, the transaction

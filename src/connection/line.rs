@@ -29,6 +29,10 @@ pub(super) struct Line {
     pub(super) suspect: Option<Suspect>,
     /// The batch whose answers are being read, in a transaction.
     pub(super) batch: Option<BatchInTransaction>,
+    /// The session's count of [endings](Session::endings) when the transaction was begun, for as long as it stays so.
+    begun: Option<u64>,
+    /// Whether a statement has ended the transaction since; another one may have been begun.
+    pub(super) has_ended: bool,
 }
 
 /// A batch within a transaction.
@@ -63,6 +67,47 @@ pub(super) enum Suspect {
 const SQLITE_ERROR: i32 = 1;
 
 impl Line {
+    pub(super) fn new(core: &Arc<Core>, lease: Lease) -> Self {
+        Line {
+            core: Arc::clone(core),
+            lease: Some(lease),
+            lost: None,
+            suspect: None,
+            batch: None,
+            begun: None,
+            has_ended: false,
+        }
+    }
+
+    /// Notes that a transaction was begun. Picodata says of none that it is open.
+    pub(super) fn note_begun(&mut self) {
+        let session = self.lease.as_ref().and_then(Lease::peek);
+        let open = session.filter(|session| session.in_transaction());
+        self.begun = open.map(|session| session.endings());
+        self.has_ended = false;
+    }
+
+    /// Notes whether a statement has ended the transaction since it was begun.
+    pub(super) fn note_ended(&mut self) {
+        let session = self.lease.as_ref().and_then(Lease::peek);
+        if let (Some(begun), Some(session)) = (self.begun, session)
+            && session.endings() != begun
+        {
+            self.note_over();
+        }
+    }
+
+    /// Notes that the transaction which was begun, if one was, is over, and its caller goes on.
+    pub(super) fn note_over(&mut self) {
+        self.has_ended |= self.begun.take().is_some();
+    }
+
+    /// Lets go of a transaction that has ended as it should.
+    pub(super) fn forget_begun(&mut self) {
+        self.begun = None;
+        self.has_ended = false;
+    }
+
     /// Makes a call, on new sessions again until the call ends if it cannot have been applied.
     pub(super) fn attempt<R>(
         &mut self,
@@ -71,6 +116,7 @@ impl Line {
     ) -> Result<R> {
         let mut backoff = None;
         let mut busy = None;
+        self.note_ended();
         loop {
             if self
                 .lease
@@ -179,8 +225,9 @@ impl Line {
 
     /// Notes that the transaction has gone with its connection.
     pub(super) fn lose_transaction(&mut self) {
-        let applied =
-            self.suspect == Some(Suspect::Batch) || self.batch.is_some_and(|batch| batch.may_end);
+        let applied = self.has_ended
+            || self.suspect == Some(Suspect::Batch)
+            || self.batch.is_some_and(|batch| batch.may_end);
         self.suspect = None;
         self.lost
             .get_or_insert(if applied { Lost::InDoubt } else { Lost::Undone });

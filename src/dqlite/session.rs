@@ -43,6 +43,8 @@ pub(crate) struct DqliteSession {
     /// parameters. Known after the first PREPARE that succeeds: they answer its schema 1.
     since_1_15: Option<bool>,
     in_transaction: bool,
+    /// How many transactions have ended by statements.
+    endings: u64,
     reading: Reading,
     /// What the last statement without rows has done that was queried or stepped to.
     written: ExecResult,
@@ -98,6 +100,7 @@ impl DqliteSession {
             prepare_schema: PREPARE_SCHEMA_OFFSET,
             since_1_15: None,
             in_transaction: false,
+            endings: 0,
             reading: Reading::default(),
             written: ExecResult::default(),
             steps: VecDeque::new(),
@@ -274,8 +277,16 @@ impl DqliteSession {
 
     fn apply(&mut self, effect: Effect) {
         match effect {
-            Effect::Begin | Effect::Savepoint => self.in_transaction = true,
-            Effect::End => self.in_transaction = false,
+            Effect::Begin => {
+                // Within a transaction, only a text that has ended it before can begin one.
+                self.endings += u64::from(self.in_transaction);
+                self.in_transaction = true;
+            }
+            Effect::Savepoint => self.in_transaction = true,
+            Effect::End => {
+                self.in_transaction = false;
+                self.endings += 1;
+            }
             // A savepoint that began a transaction ends it when it is released, but savepoints have names:
             // only the server knows. A rollback when the connection goes back settles it.
             Effect::None | Effect::Release | Effect::RollbackTo => {}
@@ -297,6 +308,10 @@ impl Session for DqliteSession {
 
     fn in_transaction(&self) -> bool {
         self.in_transaction
+    }
+
+    fn endings(&self) -> u64 {
+        self.endings
     }
 
     fn prepare(&mut self, sql: &str, call: &Call<'_>) -> Result<Description> {

@@ -25,6 +25,7 @@ use super::seat::{Place, Taken};
 use super::status::{Answer, Failure, quorate_status};
 use super::value::{quorate_value, with_params};
 use super::view::{slice_mut, text};
+use crate::backend::Aim;
 use crate::connection::Connection;
 use crate::error::{Error, Outcome, Result};
 use crate::params::ParamsRef;
@@ -347,7 +348,7 @@ pub unsafe extern "C" fn quorate_pool_query_row(
             with_params(params, params_len, |params| {
                 let (deadline, cancel) = (bounds.deadline, bounds.cancel);
                 let mut connection =
-                    pool.acquire_for_statement_within(sql, params, deadline, cancel)?;
+                    pool.acquire_for_call_within(Aim::Statement(sql, params), deadline, cancel)?;
                 let row = first_row(&mut connection, sql, params, buffer, values_len);
                 connection.give_back();
                 row

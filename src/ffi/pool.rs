@@ -20,6 +20,7 @@ use super::status::{Answer, Failure, quorate_status};
 use super::transaction::{mode_of, quorate_transaction};
 use super::value::{quorate_value, with_params};
 use super::view::text;
+use crate::backend::Aim;
 use crate::pool::Pool;
 use crate::transaction;
 
@@ -116,7 +117,7 @@ pub unsafe extern "C" fn quorate_pool_exec(
             with_params(params, params_len, |params| {
                 let (deadline, cancel) = (bounds.deadline, bounds.cancel);
                 let mut connection =
-                    pool.acquire_for_statement_within(sql, params, deadline, cancel)?;
+                    pool.acquire_for_call_within(Aim::Statement(sql, params), deadline, cancel)?;
                 let result = connection.exec(sql, params);
                 connection.give_back();
                 Ok(result?.into())
@@ -151,7 +152,7 @@ pub unsafe extern "C" fn quorate_pool_query(
             with_params(params, params_len, |params| {
                 let (deadline, cancel) = (bounds.deadline, bounds.cancel);
                 let mut connection =
-                    pool.acquire_for_statement_within(sql, params, deadline, cancel)?;
+                    pool.acquire_for_call_within(Aim::Statement(sql, params), deadline, cancel)?;
                 connection.start_query(sql, params)?;
                 quorate_rows::start(&Seat::new(pool, connection))
             })
@@ -178,7 +179,9 @@ pub unsafe extern "C" fn quorate_pool_send_batch(
             let pool = &borrow(pool, "pool")?.pool;
             let batch = borrow(batch, "batch")?.lock();
             let bounds = bounds(timeout_ms, cancel)?;
-            let mut connection = pool.acquire_for_call_within(bounds.deadline, bounds.cancel)?;
+            let aim = Aim::Batch(batch.items());
+            let mut connection =
+                pool.acquire_for_call_within(aim, bounds.deadline, bounds.cancel)?;
             connection.start_batch(&batch)?;
             quorate_results::start(&Seat::new(pool, connection), batch.len())
         })
@@ -202,7 +205,8 @@ pub unsafe extern "C" fn quorate_pool_begin(
             let pool = &borrow(pool, "pool")?.pool;
             let mode = mode_of(mode)?;
             let bounds = bounds(timeout_ms, cancel)?;
-            let mut connection = pool.acquire_for_call_within(bounds.deadline, bounds.cancel)?;
+            let mut connection =
+                pool.acquire_for_call_within(Aim::Any, bounds.deadline, bounds.cancel)?;
             transaction::begin(&mut connection, mode)?;
             connection.release_bounds();
             quorate_transaction::start(&Seat::new(pool, connection))

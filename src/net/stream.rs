@@ -144,6 +144,12 @@ impl Stream {
         self.start = (self.start + len).min(self.end);
     }
 
+    /// Makes bytes that were consumed unread again, in front of those that have come since.
+    pub(crate) fn put_back(&mut self, bytes: &[u8]) {
+        self.input = [bytes, self.unread()].concat();
+        (self.start, self.end) = (0, self.input.len());
+    }
+
     /// The last `len` bytes that were consumed.
     pub(crate) fn consumed(&self, len: usize) -> &[u8] {
         self.input

@@ -1,14 +1,9 @@
 //! The rows that a session is reading, and the current one in cells.
 
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-
-use futures_core::Stream;
-use tokio_postgres::{Row, RowStream};
-
 use crate::error::{Outcome, Result};
 use crate::net::wait::Call;
-use crate::picodata::decode::{read_row, write_row};
+use crate::picodata::decode::read_row;
+use crate::picodata::description::Described;
 use crate::picodata::drive::Driver;
 use crate::picodata::failure::Failure;
 use crate::picodata::line::Head;
@@ -27,93 +22,40 @@ pub(crate) enum Step {
     Wait,
 }
 
-/// The answer to a statement that was bound.
-pub(crate) enum Answer {
-    /// To one that we have sent.
-    Portal(Portal),
-    /// To one that tokio-postgres has sent.
-    Stream(RowStreamAnswer),
-}
-
-/// A stream of tokio-postgres, and what has come of it and was not asked for yet.
-pub(crate) struct RowStreamAnswer {
-    rows: Pin<Box<RowStream>>,
-    ahead: Option<Ahead>,
-}
-
-/// A row; `None` is the end.
-type Ahead = Result<Option<Row>, tokio_postgres::Error>;
-
-impl RowStreamAnswer {
-    /// tokio-postgres has taken what has arrived off the wire and no more: the connection is polled only while
-    /// this is pending, so a large answer waits in the socket.
-    fn poll_ahead(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.ahead.is_none() {
-            self.ahead = Some(ready!(self.rows.as_mut().poll_next(context)).transpose());
-        }
-        Poll::Ready(())
-    }
-}
+/// The answer to a statement that was sent.
+pub(crate) struct Answer(Portal);
 
 impl Answer {
-    pub(crate) fn portal() -> Self {
-        Answer::Portal(Portal::default())
+    /// To a prepared statement.
+    pub(crate) fn of_prepared() -> Self {
+        Answer(Portal::default())
     }
 
-    pub(crate) fn stream(rows: RowStream) -> Self {
-        Answer::Stream(RowStreamAnswer {
-            rows: Box::pin(rows),
-            ahead: None,
-        })
+    /// To a text.
+    pub(crate) fn of_text() -> Self {
+        Answer(Portal::to_text())
     }
 
-    /// The columns of an answer of tokio-postgres whose next step is a row.
-    pub(crate) fn shape(&self) -> Result<RowShape> {
-        match self {
-            Answer::Stream(RowStreamAnswer {
-                ahead: Some(Ok(Some(row))),
-                ..
-            }) => RowShape::of(row.columns()),
-            _ => Ok(RowShape::default()),
-        }
+    /// The columns of a text, once its first row or its end has come.
+    pub(crate) fn take_columns(&mut self) -> Vec<Described> {
+        self.0.take_columns()
     }
 
     /// Reads on up to the next row or the end, without touching the socket. A row stays the next one.
     pub(crate) fn step(&mut self, driver: &mut Driver) -> Result<Step, Failure> {
-        match self {
-            Answer::Portal(portal) => match portal.advance(driver.line_mut())? {
-                Progress::Row(_) => Ok(Step::Row),
-                Progress::End(count) => Ok(Step::End(count)),
-                Progress::Wait => Ok(Step::Wait),
-            },
-            Answer::Stream(stream) => {
-                if driver
-                    .peek(|context| stream.poll_ahead(context))
-                    .is_pending()
-                {
-                    return Ok(Step::Wait);
-                }
-                match &stream.ahead {
-                    Some(Ok(Some(_))) => Ok(Step::Row),
-                    Some(Ok(None)) => Ok(Step::End(stream.rows.rows_affected().unwrap_or(0))),
-                    _ => match stream.ahead.take() {
-                        Some(Err(error)) => Err(driver.failed(error)),
-                        _ => Ok(Step::Wait),
-                    },
-                }
-            }
-        }
+        Ok(match self.0.advance(driver.line_mut())? {
+            Progress::Row(_) => Step::Row,
+            Progress::End(count) => Step::End(count),
+            Progress::Wait => Step::Wait,
+        })
     }
 
     /// Waits until there is more than was received.
     pub(crate) fn wait(&mut self, driver: &mut Driver, call: &Call<'_>) -> Result<(), Failure> {
-        match self {
-            Answer::Portal(_) if driver.is_broken() => Err(Failure::broken(driver.ending())),
-            Answer::Portal(portal) => portal.wait(driver.line_mut(), call),
-            Answer::Stream(stream) => {
-                driver.run(call, |context| stream.poll_ahead(context).map(Ok))
-            }
+        if driver.is_broken() {
+            return Err(Failure::broken(driver.ending()));
         }
+        self.0.wait(driver.line_mut(), call)
     }
 
     /// Waits for a row or the end.
@@ -143,14 +85,9 @@ impl Answer {
 
     /// Takes the row that is the next one.
     fn take_row(&mut self, driver: &mut Driver) -> Result<(), Failure> {
-        match self {
-            Answer::Portal(_) => {
-                let line = driver.line_mut();
-                if let Some(head) = line.head().map_err(Failure::broken)? {
-                    line.take(head);
-                }
-            }
-            Answer::Stream(stream) => stream.ahead = None,
+        let line = driver.line_mut();
+        if let Some(head) = line.head().map_err(Failure::broken)? {
+            line.take(head);
         }
         Ok(())
     }
@@ -178,10 +115,8 @@ pub(crate) struct Reading {
     pub(crate) reads: bool,
     shape: RowShape,
     cells: Vec<Cell>,
-    /// What the spans of the cells lie in: the message itself, a copy of it where it is tokio-postgres's, or a copy with
-    /// what was written behind it.
+    /// What the spans of the cells lie in: the message itself, or a copy with what was written behind it.
     message: Option<Head>,
-    copy: Vec<u8>,
     written: Vec<u8>,
 }
 
@@ -207,14 +142,12 @@ impl Reading {
         self.answer = None;
         self.failure = None;
         self.clear();
-        self.copy.shrink_to(KEEP_SIZE);
         self.written.shrink_to(KEEP_SIZE);
     }
 
     fn clear(&mut self) {
         self.cells.clear();
         self.message = None;
-        self.copy.clear();
         self.written.clear();
     }
 
@@ -234,7 +167,7 @@ impl Reading {
         match self.message {
             _ if !self.written.is_empty() => &self.written,
             Some(head) => driver.line().body(head),
-            None => &self.copy,
+            None => &[],
         }
     }
 
@@ -268,32 +201,19 @@ impl Reading {
     /// Goes to the next row, if it has been received.
     #[inline]
     pub(crate) fn next(&mut self, driver: &mut Driver) -> Result<Step, Failure> {
-        match &mut self.answer {
-            None => Ok(Step::End(0)),
-            Some(Answer::Portal(portal)) => match portal.advance(driver.line_mut())? {
-                Progress::Row(head) => {
-                    driver.line_mut().take(head);
-                    self.message = Some(head);
-                    self.read(driver.line().body(head))
-                        .map_err(Failure::broken)?;
-                    Ok(Step::Row)
-                }
-                Progress::End(count) => Ok(Step::End(count)),
-                Progress::Wait => Ok(Step::Wait),
-            },
-            Some(answer) => {
-                let step = answer.step(driver)?;
-                if let Answer::Stream(stream) = answer
-                    && let Some(Ok(Some(row))) = stream.ahead.take()
-                {
-                    let mut copy = std::mem::take(&mut self.copy);
-                    copy.clear();
-                    let read = write_row(&row, &mut copy).and_then(|()| self.read(&copy));
-                    self.copy = copy;
-                    read.map_err(Failure::broken)?;
-                }
-                Ok(step)
+        let Some(Answer(portal)) = &mut self.answer else {
+            return Ok(Step::End(0));
+        };
+        match portal.advance(driver.line_mut())? {
+            Progress::Row(head) => {
+                driver.line_mut().take(head);
+                self.message = Some(head);
+                self.read(driver.line().body(head))
+                    .map_err(Failure::broken)?;
+                Ok(Step::Row)
             }
+            Progress::End(count) => Ok(Step::End(count)),
+            Progress::Wait => Ok(Step::Wait),
         }
     }
 

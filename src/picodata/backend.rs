@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::backend::{Aim, Backend, Refreshed, Route, Session, ShardingSource, Standing, Target};
+use crate::batch::BatchItem;
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, NodeCause, Result};
@@ -15,6 +16,7 @@ use crate::net::dial::Dialer;
 use crate::net::flight::{Boarded, Flight};
 use crate::net::tls::TlsMode;
 use crate::net::wait::Call;
+use crate::params::Params;
 use crate::picodata::config::{Balance, Passwords, Scheme};
 use crate::picodata::connect::connect;
 use crate::picodata::discover::{Topology, discover};
@@ -391,11 +393,34 @@ impl PicodataBackend {
                 self.sharding
                     .of_statement(sql, params, snapshot, target.refresh)
             }
+            Aim::Batch(items) => self.of_batch(items, target, snapshot),
             Aim::Bucket { tier, bucket } => {
                 self.sharding
                     .of_bucket(tier, bucket, snapshot, target.refresh)
             }
         }
+    }
+}
+
+impl PicodataBackend {
+    /// The one master that all statements of a batch are for; `None` where they differ, or one is not known.
+    fn of_batch<'s>(
+        &self,
+        items: &[BatchItem],
+        target: &Target<'_>,
+        snapshot: &'s Snapshot,
+    ) -> Option<&'s Arc<Instance>> {
+        let mut masters = items.iter().map(|item| {
+            let master = item.params.with_values(|params| {
+                let sharding = &self.sharding;
+                Ok(sharding.of_statement(&item.sql, params, snapshot, target.refresh))
+            });
+            master.ok().flatten()
+        });
+        let first = masters.next()??;
+        masters
+            .all(|master| master.is_some_and(|master| Arc::ptr_eq(master, first)))
+            .then_some(first)
     }
 }
 

@@ -1,12 +1,11 @@
 //! Many statements in one round trip.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
-use bytes::BytesMut;
-use tokio_postgres::types::Type;
-use tokio_postgres::{RowStream, Statement};
+use tokio_postgres::Statement;
 
 use crate::backend::{BatchStep, Session};
 use crate::batch::BatchItem;
@@ -14,12 +13,10 @@ use crate::error::{Error, Outcome, Result};
 use crate::net::wait::Call;
 use crate::params::Params;
 use crate::picodata::answer::{Answer, Step};
-use crate::picodata::encode::{Param, numbered};
-use crate::picodata::failure::Cause;
+use crate::picodata::failure::{Cause, Failure};
 use crate::picodata::portal;
 use crate::picodata::session::{PicodataSession, affected};
 use crate::picodata::statements::{Kind, Prepared, in_order, rewritten};
-use crate::value::{Value, ValueRef};
 
 type Request<T> = Pin<Box<dyn Future<Output = Result<T, tokio_postgres::Error>> + Send>>;
 
@@ -31,34 +28,6 @@ pub(crate) struct BatchStatement {
     kind: Kind,
     /// `None` for one that is run as a text.
     prepared: Option<Arc<Prepared>>,
-    /// `None` for one that was sent without tokio-postgres.
-    request: Option<Queued>,
-}
-
-/// A request of tokio-postgres.
-struct Queued {
-    request: Request<RowStream>,
-    /// What the request came to when it was queued: it could not be.
-    early: Option<Result<RowStream, tokio_postgres::Error>>,
-}
-
-impl Queued {
-    /// Queues the messages of the statement.
-    fn queue(&mut self, context: &mut Context<'_>) {
-        if let Poll::Ready(done) = self.request.as_mut().poll(context) {
-            self.early = Some(done);
-        }
-    }
-
-    fn poll(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<RowStream, tokio_postgres::Error>> {
-        match self.early.take() {
-            Some(done) => Poll::Ready(done),
-            None => self.request.as_mut().poll(context),
-        }
-    }
 }
 
 impl PicodataSession {
@@ -71,78 +40,43 @@ impl PicodataSession {
             kinds.push((item, kind.map_err(|error| in_batch(error, index))?));
         }
         self.prepare_batch(&kinds, call)?;
-        let cached = kinds
-            .iter()
-            .map(|(item, _)| self.statements.get(&item.sql).cloned());
-        let prepared: Option<Vec<Arc<Prepared>>> = cached.collect();
-        let first = self.driver.executed() + 1;
-        match prepared {
-            Some(prepared) => self.send_prepared(kinds, prepared, first, call)?,
-            None => self.send_texts(kinds, first)?,
-        }
-        // Some statements may have been sent: then each says of itself what became of it.
-        if self.driver.is_broken() && self.driver.outcome(first) == Outcome::NotSent {
-            self.steps.clear();
-            return Err(self.driver.ending().with_outcome(Outcome::NotSent));
-        }
-        Ok(())
-    }
-
-    /// Sends a batch whose statements are all prepared. What the socket does not take at once goes out while answers
-    /// are received.
-    fn send_prepared(
-        &mut self,
-        items: Vec<(&BatchItem, Kind)>,
-        prepared: Vec<Arc<Prepared>>,
-        first: u64,
-        call: &Call<'_>,
-    ) -> Result<()> {
         self.quiesce(call)?;
+        let first = self.driver.executed() + 1;
+        let mut steps = VecDeque::with_capacity(kinds.len());
+        for (number, (item, kind)) in (first..).zip(kinds) {
+            steps.push_back(BatchStatement {
+                number,
+                sql: item.sql.clone(),
+                kind,
+                prepared: self.statements.get(&item.sql).cloned(),
+            });
+        }
+        let style = self.options.placeholders;
         self.driver.line_mut().queue_runs(|runs| {
-            for (index, ((item, _), prepared)) in items.iter().zip(&prepared).enumerate() {
-                let written = item.params.with_values(|params| {
-                    let values = prepared.bind(params)?;
-                    portal::write(prepared, &values, runs).map_err(|failure| failure.error)
+            for (index, (item, step)) in items.iter().zip(&steps).enumerate() {
+                let written = item.params.with_values(|params| match &step.prepared {
+                    Some(prepared) => {
+                        let values = prepared.bind(params)?;
+                        portal::write(prepared, &values, runs).map_err(|failure| failure.error)
+                    }
+                    None => {
+                        let (text, names) = rewritten(&item.sql, params, style)?;
+                        let values = in_order(params, names.as_ref())?;
+                        portal::write_text(&text, &values, runs).map_err(|failure| failure.error)
+                    }
                 });
                 written.map_err(|error| in_batch(error, index))?;
             }
             Ok(())
         })?;
-        for (number, ((item, kind), prepared)) in (first..).zip(items.into_iter().zip(prepared)) {
-            self.steps.push_back(BatchStatement {
-                number,
-                sql: item.sql.clone(),
-                kind,
-                prepared: Some(prepared),
-                request: None,
-            });
-        }
+        self.steps = steps;
+        // What the socket does not take at once goes out while answers are received.
         self.driver.send_now();
-        Ok(())
-    }
-
-    /// Sends a batch in which there are texts that were not prepared, by tokio-postgres, which asks for the columns of
-    /// each and looks up their types.
-    fn send_texts(&mut self, items: Vec<(&BatchItem, Kind)>, first: u64) -> Result<()> {
-        for (index, (item, kind)) in items.into_iter().enumerate() {
-            match self.batch_statement(item, kind, first + index as u64) {
-                Ok(statement) => self.steps.push_back(statement),
-                Err(error) => {
-                    self.steps.clear();
-                    return Err(in_batch(error, index));
-                }
-            }
+        // Some statements may have been sent: then each says of itself what became of it.
+        if self.driver.is_broken() && self.driver.outcome(first) == Outcome::NotSent {
+            self.steps.clear();
+            return Err(self.driver.ending().with_outcome(Outcome::NotSent));
         }
-        // The first poll of a request queues its messages; the rest of the turn sends them.
-        let steps = &mut self.steps;
-        let mut queued = false;
-        let _ = self.driver.turn(|context| {
-            if !std::mem::replace(&mut queued, true) {
-                let requests = steps.iter_mut().filter_map(|step| step.request.as_mut());
-                requests.for_each(|request| request.queue(context));
-            }
-            Poll::<Result<(), _>>::Pending
-        });
         Ok(())
     }
 
@@ -230,76 +164,50 @@ impl PicodataSession {
         Ok(())
     }
 
-    /// Makes the request of one statement, and tries whether its parameters can be sent.
-    fn batch_statement(
-        &mut self,
-        item: &BatchItem,
-        kind: Kind,
-        number: u64,
-    ) -> Result<BatchStatement> {
-        let prepared = self.statements.get(&item.sql).cloned();
-        let client = Arc::clone(&self.client);
-        let request: Request<RowStream> = item.params.with_values(|params| {
-            let mut scratch = BytesMut::new();
-            match &prepared {
-                Some(prepared) => {
-                    let values = prepared.bind(params)?;
-                    let statement = prepared.statement.clone();
-                    for (param, kind) in numbered(&values).zip(statement.params()) {
-                        param.encode(kind, &mut scratch)?;
-                    }
-                    let values = owned(&values);
-                    Ok(Box::pin(async move {
-                        let values: Vec<_> = values.iter().map(Value::as_ref).collect();
-                        client.query_raw(&statement, numbered(&values)).await
-                    }) as Request<RowStream>)
-                }
-                None => {
-                    let (text, names) = rewritten(&item.sql, params, self.options.placeholders)?;
-                    let values = owned(&in_order(params, names.as_ref())?);
-                    let text = text.into_owned();
-                    Ok(Box::pin(async move {
-                        let values: Vec<_> = values.iter().map(Value::as_ref).collect();
-                        let typed: Vec<(Param<'_>, Type)> = numbered(&values)
-                            .map(|param| (param, Type::UNKNOWN))
-                            .collect();
-                        client.query_typed_raw(&text, typed).await
-                    }) as Request<RowStream>)
-                }
-            }
-        })?;
-        Ok(BatchStatement {
-            number,
-            sql: item.sql.clone(),
-            kind,
-            prepared,
-            request: Some(Queued {
-                request,
-                early: None,
-            }),
-        })
-    }
-
     /// Takes the answer to a statement of the batch.
     pub(super) fn take_step(
         &mut self,
-        mut statement: BatchStatement,
+        statement: BatchStatement,
         call: &Call<'_>,
     ) -> Result<BatchStep> {
-        let number = statement.number;
-        // Answers that had come before the connection broke are still there.
-        let answer = match &mut statement.request {
-            Some(request) => {
-                let stream = self.driver.run(call, |context| request.poll(context));
-                stream.map(Answer::stream)
-            }
-            None => Ok(Answer::portal()),
+        let BatchStatement { number, kind, .. } = statement;
+        let mut answer = match &statement.prepared {
+            Some(_) => Answer::of_prepared(),
+            None => Answer::of_text(),
         };
-        let answered = answer.and_then(|mut answer| {
-            let first = answer.wait_step(&mut self.driver, call)?;
-            Ok((answer, first))
-        });
-        let (answer, first) = answered.map_err(|failure| match failure.cause {
+        // Answers that had come before the connection broke are still there.
+        let first = answer
+            .wait_step(&mut self.driver, call)
+            .map_err(|failure| self.step_failed(failure, &statement, call))?;
+        self.completed(kind, number)?;
+        let shape = match &statement.prepared {
+            Some(prepared) => prepared.shape.clone(),
+            None => self
+                .shape_of(answer.take_columns(), call)
+                .map_err(|failure| {
+                    self.unreadable(failure, (&mut answer, first), &statement, call)
+                })?,
+        };
+        let Step::End(count) = first else {
+            self.begin_reading(shape, answer, first, kind.reads);
+            return Ok(BatchStep::Rows);
+        };
+        let has_columns = !shape.columns.is_empty();
+        self.reading.begin_empty(shape);
+        if has_columns {
+            return Ok(BatchStep::Rows);
+        }
+        Ok(BatchStep::Done(affected(kind, count)))
+    }
+
+    #[cold]
+    fn step_failed(
+        &mut self,
+        failure: Failure,
+        statement: &BatchStatement,
+        call: &Call<'_>,
+    ) -> Error {
+        match failure.cause {
             Cause::Unsendable => failure.error,
             Cause::Answered => {
                 if self.steps.is_empty() {
@@ -313,36 +221,31 @@ impl PicodataSession {
                 failure.error
             }
             Cause::CallEnded | Cause::Broken => {
-                let outcome = self.driver.outcome(number);
+                let outcome = self.driver.outcome(statement.number);
                 self.driver.set_broken();
                 failure.error.with_outcome(outcome)
             }
-        })?;
-        self.apply(statement.kind.effect);
-        let reads = statement.kind.reads;
-        let Step::End(count) = first else {
-            let shape = match statement.prepared {
-                Some(prepared) => Ok(prepared.shape.clone()),
-                None => answer.shape(),
-            };
-            // Its rows are skipped with the rest of the batch; it has been run.
-            let shape = shape.map_err(|error| error.with_outcome(Outcome::Unknown))?;
-            self.begin_reading(shape, answer, first, reads);
-            return Ok(BatchStep::Rows);
-        };
-        let shape = statement.prepared.map(|prepared| prepared.shape.clone());
-        let shape = shape.unwrap_or_default();
-        let has_columns = !shape.columns.is_empty();
-        self.reading.begin_empty(shape);
-        if has_columns {
-            return Ok(BatchStep::Rows);
         }
-        Ok(BatchStep::Done(affected(statement.kind, count)))
     }
-}
 
-fn owned(values: &[ValueRef<'_>]) -> Vec<Value> {
-    values.iter().map(ValueRef::to_owned).collect()
+    /// The error of a statement that has been run, and of whose rows nothing can be made. They are skipped.
+    #[cold]
+    fn unreadable(
+        &mut self,
+        failure: Failure,
+        (answer, first): (&mut Answer, Step),
+        statement: &BatchStatement,
+        call: &Call<'_>,
+    ) -> Error {
+        let error = self.step_failed(failure, statement, call);
+        if !self.driver.is_broken()
+            && first == Step::Row
+            && let Err(failure) = answer.finish(&mut self.driver, call)
+        {
+            self.step_failed(failure, statement, call);
+        }
+        error.with_outcome(Outcome::Unknown)
+    }
 }
 
 fn in_batch(error: Error, index: usize) -> Error {

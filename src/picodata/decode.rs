@@ -3,8 +3,7 @@
 use std::io::Write;
 use std::ops::Range;
 
-use tokio_postgres::Row;
-use tokio_postgres::types::{FromSql, Kind, Type};
+use tokio_postgres::types::{Kind, Type};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::picodata::numeric;
@@ -172,20 +171,6 @@ pub(crate) fn read_row(
     if at == row.len() { Ok(()) } else { Err(cut()) }
 }
 
-/// Writes a row of tokio-postgres as it came.
-pub(crate) fn write_row(row: &Row, out: &mut Vec<u8>) -> Result<()> {
-    let faulty = |error: &dyn std::fmt::Display| Error::new(ErrorKind::Protocol, error.to_string());
-    let count = u16::try_from(row.len()).map_err(|error| faulty(&error))?;
-    out.extend_from_slice(&count.to_be_bytes());
-    for index in 0..row.len() {
-        let Raw(value) = row.try_get(index).map_err(|error| faulty(&error))?;
-        let len = value.map_or(Ok(-1), |bytes| i32::try_from(bytes.len()));
-        out.extend_from_slice(&len.map_err(|error| faulty(&error))?.to_be_bytes());
-        out.extend_from_slice(value.unwrap_or_default());
-    }
-    Ok(())
-}
-
 #[inline]
 fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N]> {
     match bytes.try_into() {
@@ -258,25 +243,6 @@ fn write_with(
     let start = written.len();
     write(written)?;
     span(start..written.len())
-}
-
-/// The bytes of a column as they came.
-pub(crate) struct Raw<'a>(pub(crate) Option<&'a [u8]>);
-
-type Never = Box<dyn std::error::Error + Send + Sync>;
-
-impl<'a> FromSql<'a> for Raw<'a> {
-    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Never> {
-        Ok(Raw(Some(raw)))
-    }
-
-    fn from_sql_null(_: &Type) -> Result<Self, Never> {
-        Ok(Raw(None))
-    }
-
-    fn accepts(_: &Type) -> bool {
-        true
-    }
 }
 
 #[cfg(test)]

@@ -170,11 +170,6 @@ impl Driver {
         }
     }
 
-    /// Polls a request alone: it gets as far as what has been received allows, and the socket is not touched.
-    pub(crate) fn peek<T>(&self, request: impl FnOnce(&mut Context<'_>) -> T) -> T {
-        request(&mut Context::from_waker(&self.waker))
-    }
-
     /// Polls the connection; true if it has just ended: what has ended may have answered a request before.
     fn poll_connection(&mut self) -> bool {
         let Some(connection) = &mut self.connection else {

@@ -8,7 +8,7 @@ use std::fmt;
 
 use bytes::{BufMut, BytesMut};
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveTime, TimeZone, Utc};
-use tokio_postgres::types::{Format, IsNull, Kind, ToSql, Type, to_sql_checked};
+use tokio_postgres::types::{Kind, Type};
 use uuid::Uuid;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -17,7 +17,7 @@ use crate::picodata::numeric::{self, NumericError};
 use crate::time;
 use crate::value::ValueRef;
 
-/// A parameter of a statement.
+/// A parameter of a statement. It cannot be shown: its value is nobody else's business.
 pub(crate) struct Param<'a> {
     /// From 1.
     pub(crate) number: usize,
@@ -34,13 +34,6 @@ pub(crate) fn numbered<'a>(
     })
 }
 
-/// tokio-postgres may log its parameters: their values are nobody else's business.
-impl fmt::Debug for Param<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "${}: {}", self.number, self.value.type_name())
-    }
-}
-
 impl Param<'_> {
     /// Appends the value as a parameter of type `kind` takes it; false for NULL.
     pub(crate) fn encode(&self, kind: &Type, out: &mut BytesMut) -> Result<bool> {
@@ -49,32 +42,9 @@ impl Param<'_> {
     }
 }
 
-impl ToSql for Param<'_> {
-    fn to_sql(
-        &self,
-        kind: &Type,
-        out: &mut BytesMut,
-    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
-        match self.encode(kind, out) {
-            Ok(true) => Ok(IsNull::No),
-            Ok(false) => Ok(IsNull::Yes),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn accepts(_: &Type) -> bool {
-        true
-    }
-
-    fn encode_format(&self, kind: &Type) -> Format {
-        if is_binary(base(kind)) {
-            Format::Binary
-        } else {
-            Format::Text
-        }
-    }
-
-    to_sql_checked!();
+/// The code of the format in which values of a type are sent (PostgreSQL's manual, "Message Formats"): 1 is binary.
+pub(crate) fn format_of(kind: &Type) -> i16 {
+    i16::from(is_binary(base(kind)))
 }
 
 /// The type beneath a domain.
@@ -399,15 +369,6 @@ mod tests {
             assert!(error.message().starts_with("parameter 3: "), "{error}");
             assert!(error.message().contains(part), "{error}");
         }
-    }
-
-    #[test]
-    fn a_parameter_is_not_shown() {
-        let param = Param {
-            number: 1,
-            value: ValueRef::Text("secret"),
-        };
-        assert_eq!(format!("{param:?}"), "$1: text");
     }
 
     #[test]

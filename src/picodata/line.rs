@@ -22,6 +22,7 @@ const EXECUTE: u8 = b'E';
 const PARSE: u8 = b'P';
 const QUERY: u8 = b'Q';
 const SYNC: u8 = b'S';
+const COMMAND_COMPLETE: u8 = b'C';
 const NOTICE_RESPONSE: u8 = b'N';
 const NOTIFICATION_RESPONSE: u8 = b'A';
 const PARAMETER_STATUS: u8 = b'S';
@@ -33,6 +34,12 @@ const HEADER: usize = 5;
 const SYNC_LEN: u64 = HEADER as u64;
 /// A buffer that grew past this is given back, in bytes.
 const KEEP_SIZE: usize = 256 * 1024;
+/// What the server says of the transaction where none is open, and where it has failed.
+const IDLE: u8 = b'I';
+const FAILED: u8 = b'E';
+/// The tags of a transaction that has been committed, and of one that has been rolled back, whatever was asked for.
+const COMMITTED: &[u8] = b"COMMIT\0";
+const ROLLED_BACK: &[u8] = b"ROLLBACK\0";
 /// The longest message that is read, in bytes: PostgreSQL's own limit (`MaxAllocSize`, src/include/utils/memutils.h).
 const MAX_MESSAGE: usize = 0x3fff_ffff;
 /// How many bytes of a message are waited for at once: as many as have come, and this many more. What a server says of
@@ -55,11 +62,20 @@ pub(crate) struct Line {
     unsent: VecDeque<u64>,
     /// How many statements have left this process whole, to be run.
     executed: u64,
-    /// How often the server has still to say that it is ready: to tokio-postgres, and to the portal.
-    owed: u64,
+    /// How often the server has still to say that it is ready, to tokio-postgres, each time with the number of the
+    /// statement that it ends; and to the portal.
+    owed: VecDeque<u64>,
     owed_here: u64,
+    /// The number of the statement whose answer the portal reads.
+    answering: u64,
     /// What it said of the transaction when it was last ready.
     status: u8,
+    /// Whether the statement that is being answered has had a tag. A text of several has one for each.
+    is_tagged: bool,
+    /// The statements whose first tag was that of a rollback, since this was last cleared.
+    rolled_back: Vec<u64>,
+    /// How often it has said that a transaction was committed, or that none was open.
+    endings: u64,
     /// The names of the statements that were prepared since they were last taken.
     names: Vec<String>,
     logger: Logger,
@@ -67,6 +83,21 @@ pub(crate) struct Line {
     runs: Runs,
     /// Until the server is ready for the first time.
     starting: Option<Starting>,
+}
+
+/// Answers that are to be read later.
+pub(crate) struct Aside {
+    bytes: Vec<u8>,
+    owed: u64,
+    /// What the server says of the transaction at their end.
+    status: u8,
+}
+
+impl Aside {
+    /// Whether a transaction has failed that was not rolled back yet.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.status == FAILED
+    }
 }
 
 /// The messages that run statements, each run ended by a Sync of its own.
@@ -93,9 +124,13 @@ impl Line {
             unsent: VecDeque::new(),
             executed: 0,
             // The start-up ends with it.
-            owed: 1,
+            owed: VecDeque::from([0]),
             owed_here: 0,
-            status: b'I',
+            answering: 0,
+            status: IDLE,
+            is_tagged: false,
+            rolled_back: Vec::new(),
+            endings: 0,
             names: Vec::new(),
             logger: options.logger.clone(),
             runs: Runs::default(),
@@ -121,15 +156,37 @@ impl Line {
         self.executed
     }
 
+    /// How many statements were queued, be they sent or not.
+    fn asked(&self) -> u64 {
+        self.executed + self.unsent.len() as u64
+    }
+
     /// What the server said of the transaction when it was last ready: `I` for none. It is known only while
     /// no request is under way.
     pub(crate) fn transaction_status(&self) -> Option<u8> {
         self.is_quiet().then_some(self.status)
     }
 
+    /// How often the server has said that a transaction was committed, or that none was open: what was done in one
+    /// that was begun before may have been applied, and so may what was done since.
+    pub(crate) fn endings(&self) -> u64 {
+        self.endings
+    }
+
+    /// Whether the server has answered the `number`th statement, or the first one in its text, by rolling a
+    /// transaction back.
+    pub(crate) fn was_rolled_back(&self, number: u64) -> bool {
+        self.rolled_back.contains(&number)
+    }
+
+    /// Forgets what was answered by rolling back.
+    pub(crate) fn forget_rolled_back(&mut self) {
+        self.rolled_back.clear();
+    }
+
     /// Whether everything that was asked is answered.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.owed == 0 && self.owed_here == 0 && self.receiving.is_between()
+        self.owed.is_empty() && self.owed_here == 0 && self.receiving.is_between()
     }
 
     /// Whether the answer that is under way is the portal's.
@@ -157,7 +214,8 @@ impl Line {
                 self.unsent.push_back(end - behind as u64);
             }
             if matches!(tag, SYNC | QUERY) {
-                self.owed += 1;
+                self.owed
+                    .push_back(self.executed + self.unsent.len() as u64);
             }
             if tag == PARSE {
                 let name = body.split(|byte| *byte == 0).next().unwrap_or_default();
@@ -177,6 +235,9 @@ impl Line {
         self.runs.messages.clear();
         self.runs.ends.clear();
         write(&mut self.runs)?;
+        if self.owed_here == 0 {
+            self.answering = self.asked() + 1;
+        }
         let base = self.stream.queued();
         self.stream.output().extend_from_slice(&self.runs.messages);
         let executes = self.runs.ends.iter().map(|end| base + end - SYNC_LEN);
@@ -218,9 +279,24 @@ impl Line {
         let bytes = self.stream.unread();
         let mut verdict = Ok(());
         self.receiving.feed(bytes, |tag, body, _| {
-            if let (READY_FOR_QUERY, [status, ..]) = (tag, body) {
-                self.owed = self.owed.saturating_sub(1);
-                self.status = *status;
+            match (tag, body) {
+                (READY_FOR_QUERY, [status, ..]) => {
+                    self.owed.pop_front();
+                    self.status = *status;
+                    self.is_tagged = false;
+                    self.endings += u64::from(*status == IDLE);
+                }
+                (COMMAND_COMPLETE, COMMITTED) => {
+                    self.is_tagged = true;
+                    self.endings += 1;
+                }
+                (COMMAND_COMPLETE, body) => {
+                    let is_first = !std::mem::replace(&mut self.is_tagged, true);
+                    if is_first && body == ROLLED_BACK {
+                        self.rolled_back.extend(self.owed.front());
+                    }
+                }
+                _ => {}
             }
             if let (Some(starting), Ok(())) = (&mut self.starting, &verdict) {
                 verdict = starting.received(tag, body);
@@ -270,7 +346,18 @@ impl Line {
             && let [status] = *self.body(head)
         {
             self.owed_here = self.owed_here.saturating_sub(1);
+            self.answering += 1;
             self.status = status;
+            self.endings += u64::from(status == IDLE);
+        }
+    }
+
+    /// Notes what the server says has been done, in a message that was taken.
+    pub(crate) fn note_tag(&mut self, head: Head) {
+        match self.body(head) {
+            COMMITTED => self.endings += 1,
+            ROLLED_BACK => self.rolled_back.push(self.answering),
+            _ => {}
         }
     }
 
@@ -291,6 +378,45 @@ impl Line {
             self.stream.fill(len.min(at_once), call)?;
         }
         Ok(())
+    }
+
+    /// Receives the rest of what the portal has asked for, whatever its size, and takes it out, so that something else
+    /// may be asked before it is read. Nothing is taken if it fails.
+    pub(crate) fn set_aside(&mut self, call: &Call<'_>) -> Result<Aside> {
+        let (mut at, mut owed, mut status) = (0, self.owed_here, self.status);
+        while owed > 0 {
+            let unread = self.stream.unread();
+            let rest = unread.get(at..).unwrap_or_default();
+            let len = match *rest {
+                [_, a, b, c, d, ..] => message_len([a, b, c, d])?,
+                _ => HEADER,
+            };
+            match *rest {
+                [tag, _, _, _, _, ..] if rest.len() >= len => {
+                    if let (READY_FOR_QUERY, Some(said)) = (tag, rest.get(HEADER)) {
+                        (owed, status) = (owed - 1, *said);
+                    }
+                    at += len;
+                }
+                _ => {
+                    let at_once = STEP.max(2 * unread.len());
+                    self.stream.fill((at + len).min(at_once), call)?;
+                }
+            }
+        }
+        let bytes = self.stream.unread().to_vec();
+        self.stream.consume(bytes.len());
+        Ok(Aside {
+            bytes,
+            status,
+            owed: std::mem::take(&mut self.owed_here),
+        })
+    }
+
+    /// Puts back what was set aside.
+    pub(crate) fn put_back(&mut self, aside: Aside) {
+        self.stream.put_back(&aside.bytes);
+        self.owed_here = aside.owed;
     }
 
     /// Gives the memory back that a large message took.

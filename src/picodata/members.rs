@@ -59,14 +59,15 @@ impl Members {
 
     /// Takes a new snapshot in, and gives what differs from the last one.
     ///
-    /// Where the cluster vouches for an instance anew, its breaker closes.
+    /// Where the cluster vouches for an instance anew, its breaker closes; so it does where the instance is offline, and
+    /// no call goes there anyway.
     pub(crate) fn apply(&self, new: Snapshot) -> Vec<Change> {
         let mut records = self.records.lock();
         let view = Arc::new(self.view_of(new, &mut records));
         let old = self.view.write().replace(Arc::clone(&view));
         let changes = old.map_or_else(Vec::new, |old| diff(&old.snapshot, &view.snapshot));
         for change in &changes {
-            if change.vouches()
+            if (change.vouches() || !change.instance().is_online())
                 && let Some(record) = records.get(&change.instance().address)
             {
                 record.reset();
@@ -77,6 +78,9 @@ impl Members {
             .any(|change| matches!(change, Change::Went(_) | Change::Moved { .. }))
         {
             records.retain(|address, _| view.snapshot.at(address).is_some());
+        }
+        if !changes.is_empty() {
+            self.settle(&records);
         }
         changes
     }
@@ -218,7 +222,9 @@ impl Members {
             .iter()
             .map(|instance| self.candidate(instance, record(instance), target, now))
             .collect();
-        choose(&*self.strategy, &candidates).map(|chosen| Arc::clone(&chosen.instance.address))
+        let is_again = !target.avoid.is_empty();
+        let chosen = choose(&*self.strategy, &candidates, is_again)?;
+        Some(Arc::clone(&chosen.instance.address))
     }
 
     /// Takes the probe of an instance that is left out and whose pause is over.
@@ -304,10 +310,13 @@ impl Members {
     pub(crate) fn heard(&self, address: &str) {
         self.record(address).heard();
         if self.is_troubled() {
-            let records = self.records.lock();
-            let is_doubtful = records.values().any(|record| record.is_doubtful());
-            self.is_troubled.store(is_doubtful, Ordering::Relaxed);
+            self.settle(&self.records.lock());
         }
+    }
+
+    fn settle(&self, records: &HashMap<Arc<str>, Arc<Health>>) {
+        let is_doubtful = records.values().any(|record| record.is_doubtful());
+        self.is_troubled.store(is_doubtful, Ordering::Relaxed);
     }
 
     /// Learns how long an answer of `address` took.

@@ -17,9 +17,10 @@
 //! | `line` | the socket, and what has passed over it; `startup`: what is looked after while a conversation begins |
 //! | `pipe` | what tokio-postgres reads and writes: two queues in memory |
 //! | `drive` | polling tokio-postgres on the caller's thread, and waiting for the socket between |
-//! | `portal` | the run of a prepared statement, without tokio-postgres |
+//! | `portal` | the run of a prepared statement, and of a text in a batch, without tokio-postgres |
 //! | `session` | the conversation; `answer`: the rows of a statement; `batch`: many statements at once |
 //! | `statements` | what is known of a text, and what the server said when it prepared it |
+//! | `description` | the columns of a text that was not prepared; `types`: those that the server has defined itself |
 //! | `encode`, `decode`, `numeric` | parameters and columns in PostgreSQL's binary forms |
 //! | `failure` | from the errors of tokio-postgres and of the server to ours; `server_error`: the latter, field by field |
 
@@ -29,6 +30,7 @@ mod batch;
 pub(crate) mod config;
 mod connect;
 pub(crate) mod decode;
+mod description;
 mod discover;
 mod discovery;
 mod drive;
@@ -47,6 +49,7 @@ mod session;
 pub(crate) mod sharding;
 mod startup;
 mod statements;
+mod types;
 
 use crate::backend::Backend;
 use crate::config::Config;

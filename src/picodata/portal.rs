@@ -1,14 +1,18 @@
-//! The run of a prepared statement: three messages of ours, and an answer that is read where it was received.
+//! The run of a statement: messages of ours, and an answer that is read where it was received.
 //!
-//! tokio-postgres prepares the statement and is idle while it runs (ARCHITECTURE.md, decision 22, has the figures).
+//! tokio-postgres prepares the statement and is idle while it runs (ARCHITECTURE.md, decision 22, has the figures). A
+//! text of a batch that was not prepared is parsed and described on the way.
+
+use std::io;
 
 use postgres_protocol::IsNull;
 use postgres_protocol::message::frontend::{self, BindError};
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::Type;
 
 use crate::error::{Error, ErrorKind};
 use crate::net::wait::Call;
-use crate::picodata::encode::numbered;
+use crate::picodata::description::{self, Described};
+use crate::picodata::encode::{format_of, numbered};
 use crate::picodata::failure::{Cause, Failure};
 use crate::picodata::line::{Head, Line, Runs};
 use crate::picodata::server_error::ServerError;
@@ -16,24 +20,46 @@ use crate::picodata::statements::Prepared;
 use crate::value::ValueRef;
 
 // Tags of messages (PostgreSQL's manual, "Message Formats").
+const PARAMETER_DESCRIPTION: u8 = b't';
+const PARSE_COMPLETE: u8 = b'1';
 const BIND_COMPLETE: u8 = b'2';
 const COMMAND_COMPLETE: u8 = b'C';
 const DATA_ROW: u8 = b'D';
 const EMPTY_QUERY: u8 = b'I';
 const ERROR_RESPONSE: u8 = b'E';
+const NO_DATA: u8 = b'n';
+const ROW_DESCRIPTION: u8 = b'T';
 const READY_FOR_QUERY: u8 = b'Z';
 
+/// What a statement is called where it is to be described. Describing it, not the portal, is what is known to work on
+/// Picodata.
+const STATEMENT: u8 = b'S';
 /// The format code of a binary result.
 const BINARY: i16 = 1;
 
 /// The answer to one run.
 #[derive(Default)]
 pub(crate) struct Portal {
-    is_bound: bool,
+    awaited: Awaited,
+    /// The columns of a text.
+    columns: Vec<Described>,
     /// The number of rows in the server's tag.
     count: u64,
     /// The server's error, told when the server is ready again.
     failure: Option<Failure>,
+}
+
+/// What comes next of an answer, if no error does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Awaited {
+    /// To a text.
+    Parsed,
+    BoundText,
+    Description,
+    /// To a prepared statement.
+    #[default]
+    Bound,
+    Rows,
 }
 
 /// How far an answer is, as far as it has been received.
@@ -46,7 +72,7 @@ pub(crate) enum Progress {
     Wait,
 }
 
-/// Writes the messages that run a statement.
+/// Writes the messages that run a prepared statement.
 ///
 /// # Errors
 ///
@@ -56,13 +82,39 @@ pub(crate) fn write(
     values: &[ValueRef<'_>],
     runs: &mut Runs,
 ) -> Result<(), Failure> {
-    let out = &mut runs.messages;
-    let types = prepared.statement.params();
-    let params = || numbered(values).zip(types);
+    let types = prepared.statement.params().iter();
+    bind(&prepared.name, types, values, runs)?;
+    run(runs)
+}
+
+/// Writes the messages that run a text: the server finds out the types of its parameters, and says which columns it has.
+///
+/// # Errors
+///
+/// As [`write`]; the text is too long for a message.
+pub(crate) fn write_text(
+    text: &str,
+    values: &[ValueRef<'_>],
+    runs: &mut Runs,
+) -> Result<(), Failure> {
+    let types = || std::iter::repeat_n(&Type::UNKNOWN, values.len());
+    frontend::parse("", text, types().map(Type::oid), &mut runs.messages).map_err(unsendable)?;
+    bind("", types(), values, runs)?;
+    frontend::describe(STATEMENT, "", &mut runs.messages).map_err(unsendable)?;
+    run(runs)
+}
+
+fn bind<'t>(
+    statement: &str,
+    types: impl ExactSizeIterator<Item = &'t Type> + Clone,
+    values: &[ValueRef<'_>],
+    runs: &mut Runs,
+) -> Result<(), Failure> {
+    let params = || numbered(values).zip(types.clone());
     frontend::bind(
         "",
-        &prepared.name,
-        params().map(|(param, kind)| param.encode_format(kind) as i16),
+        statement,
+        types.clone().map(format_of),
         params(),
         |(param, kind), out| match param.encode(kind, out) {
             Ok(true) => Ok(IsNull::No),
@@ -70,27 +122,28 @@ pub(crate) fn write(
             Err(error) => Err(error.into()),
         },
         Some(BINARY),
-        out,
+        &mut runs.messages,
     )
-    .map_err(|error| {
-        Failure::unsendable(match error {
-            BindError::Conversion(source) => match source.downcast::<Error>() {
-                Ok(own) => *own,
-                Err(other) => Error::new(ErrorKind::Misuse, other.to_string()),
-            },
-            BindError::Serialization(source) => {
-                Error::new(ErrorKind::Misuse, source.to_string()).with_source(source)
-            }
-        })
-    })?;
-    // All rows; the name of the portal is empty, so nothing can be wrong with it.
-    let executed = frontend::execute("", 0, out);
-    executed.map_err(|error| {
-        Failure::unsendable(Error::new(ErrorKind::Internal, error.to_string()).with_source(error))
-    })?;
-    frontend::sync(out);
+    .map_err(|error| match error {
+        BindError::Conversion(source) => Failure::unsendable(match source.downcast::<Error>() {
+            Ok(own) => *own,
+            Err(other) => Error::new(ErrorKind::Misuse, other.to_string()),
+        }),
+        BindError::Serialization(source) => unsendable(source),
+    })
+}
+
+/// Writes what runs the portal that was bound: for all rows.
+fn run(runs: &mut Runs) -> Result<(), Failure> {
+    frontend::execute("", 0, &mut runs.messages).map_err(unsendable)?;
+    frontend::sync(&mut runs.messages);
     runs.end();
     Ok(())
+}
+
+/// A message that cannot be made: something is too long, or has a NUL in it.
+fn unsendable(error: io::Error) -> Failure {
+    Failure::unsendable(Error::new(ErrorKind::Misuse, error.to_string()).with_source(error))
 }
 
 /// Waits for the next message of an answer that nobody wants, and skips what has been received of it.
@@ -105,18 +158,43 @@ pub(crate) fn skip(line: &mut Line, call: &Call<'_>) -> Result<(), Failure> {
 }
 
 impl Portal {
+    /// The answer to a text.
+    pub(crate) fn to_text() -> Self {
+        Portal {
+            awaited: Awaited::Parsed,
+            ..Portal::default()
+        }
+    }
+
+    /// The columns of a text, once its first row or its end has come.
+    pub(crate) fn take_columns(&mut self) -> Vec<Described> {
+        std::mem::take(&mut self.columns)
+    }
+
     /// Reads on up to the next row, or the end, without touching the socket.
     pub(crate) fn advance(&mut self, line: &mut Line) -> Result<Progress, Failure> {
         while let Some(head) = line.head().map_err(Failure::broken)? {
-            if head.tag == DATA_ROW && self.is_bound && self.failure.is_none() {
+            if head.tag == DATA_ROW && self.awaited == Awaited::Rows && self.failure.is_none() {
                 return Ok(Progress::Row(head));
             }
             line.take(head);
-            match head.tag {
-                BIND_COMPLETE if !self.is_bound => self.is_bound = true,
-                COMMAND_COMPLETE if self.is_bound => self.count = count(line.body(head)),
-                EMPTY_QUERY if self.is_bound => {}
-                ERROR_RESPONSE => {
+            match (head.tag, self.awaited) {
+                (PARSE_COMPLETE, Awaited::Parsed) => self.awaited = Awaited::BoundText,
+                (BIND_COMPLETE, Awaited::BoundText) => self.awaited = Awaited::Description,
+                (BIND_COMPLETE, Awaited::Bound) => self.awaited = Awaited::Rows,
+                (PARAMETER_DESCRIPTION, Awaited::Description) => {}
+                (ROW_DESCRIPTION, Awaited::Description) => {
+                    let columns = description::columns(line.body(head));
+                    self.columns = columns.map_err(Failure::broken)?;
+                    self.awaited = Awaited::Rows;
+                }
+                (NO_DATA, Awaited::Description) => self.awaited = Awaited::Rows,
+                (COMMAND_COMPLETE, Awaited::Rows) => {
+                    self.count = count(line.body(head));
+                    line.note_tag(head);
+                }
+                (EMPTY_QUERY, Awaited::Rows) => {}
+                (ERROR_RESPONSE, _) => {
                     let answer = ServerError::parse(line.body(head)).map_err(Failure::broken)?;
                     let failure = Failure::answered(&answer);
                     if failure.cause == Cause::Broken {
@@ -124,13 +202,13 @@ impl Portal {
                     }
                     self.failure = Some(failure);
                 }
-                READY_FOR_QUERY => {
+                (READY_FOR_QUERY, _) => {
                     return match self.failure.take() {
                         Some(failure) => Err(failure),
                         None => Ok(Progress::End(self.count)),
                     };
                 }
-                tag => return Err(Failure::broken(unexpected(tag))),
+                (tag, _) => return Err(Failure::broken(unexpected(tag))),
             }
         }
         Ok(Progress::Wait)
@@ -261,8 +339,21 @@ mod tests {
 
     #[test]
     fn an_answer_is_read_however_it_is_cut() {
+        let described = [b"\0\x01t\0", [0; 6].as_slice(), &[0, 0, 0, 25], &[0; 8]].concat();
+        let bound = message(BIND_COMPLETE, b"");
+        let to_text = [
+            message(PARSE_COMPLETE, b""),
+            bound.clone(),
+            message(PARAMETER_DESCRIPTION, b"\0\0"),
+            message(ROW_DESCRIPTION, &described),
+        ];
+        is_read_however_it_is_cut(Portal::default, &bound, 0);
+        is_read_however_it_is_cut(Portal::to_text, &to_text.concat(), 1);
+    }
+
+    fn is_read_however_it_is_cut(make: fn() -> Portal, begin: &[u8], columns: usize) {
         let answer = [
-            message(BIND_COMPLETE, b""),
+            begin.to_vec(),
             row(b"one"),
             message(b'N', b"SNOTICE\0C00000\0Mlook\0\0"),
             row(b""),
@@ -273,7 +364,7 @@ mod tests {
         .concat();
         for cut in 0..=answer.len() {
             let (mut line, mut peer) = pair();
-            let (mut portal, mut rows) = (Portal::default(), Vec::new());
+            let (mut portal, mut rows) = (make(), Vec::new());
             let (first, second) = answer.split_at(cut);
             let mut end = None;
             for piece in [first, second] {
@@ -288,12 +379,13 @@ mod tests {
             }
             assert_eq!((end, rows.as_slice()), (Some(2), &[9, 6][..]), "{cut}");
             assert_eq!(line.transaction_status(), Some(b'T'));
+            assert_eq!(portal.take_columns().len(), columns);
 
             // And if nothing more comes.
             let (mut line, mut peer) = pair();
             peer.write_all(first).unwrap();
             drop(peer);
-            let mut portal = Portal::default();
+            let mut portal = make();
             let mut waited = Ok(());
             while waited.is_ok() && read(&mut portal, &mut line, &mut rows).is_none() {
                 waited = portal.wait(&mut line, &soon());
@@ -362,6 +454,8 @@ mod tests {
             vec![row(b"not bound")],
             vec![bound.clone(), bound.clone()],
             vec![bound.clone(), message(b'T', &[0, 0])],
+            vec![message(PARSE_COMPLETE, b"")],
+            vec![bound.clone(), message(NO_DATA, b"")],
             vec![bound.clone(), b"D\0\0\0\x03".to_vec()],
             vec![bound.clone(), b"D\xff\xff\xff\xff".to_vec()],
             vec![message(ERROR_RESPONSE, b"Mno code\0\0")],

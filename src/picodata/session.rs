@@ -25,6 +25,7 @@ use crate::picodata::options::{ConnectOptions, Server};
 use crate::picodata::portal;
 use crate::picodata::startup::Key;
 use crate::picodata::statements::{Kind, Prepared, RowShape, rewritten};
+use crate::picodata::types::Types;
 use crate::row::{Cell, Columns};
 use crate::sql::Effect;
 use crate::statement_cache::StatementCache;
@@ -52,6 +53,7 @@ pub(crate) struct PicodataSession {
     /// What the last statement without rows has done that was queried or stepped to.
     written: ExecResult,
     pub(super) steps: VecDeque<BatchStatement>,
+    pub(super) types: Types,
     /// What the texts that were run make of the transaction; the server's word counts where there is one.
     in_transaction: bool,
 }
@@ -77,6 +79,7 @@ impl PicodataSession {
             reading: Reading::default(),
             written: ExecResult::default(),
             steps: VecDeque::new(),
+            types: Types::new(),
             in_transaction: false,
         }
     }
@@ -100,7 +103,9 @@ impl PicodataSession {
         if self.driver.is_broken() {
             return Err(given_up());
         }
-        self.quiesce(call)
+        self.quiesce(call)?;
+        self.driver.line_mut().forget_rolled_back();
+        Ok(())
     }
 
     /// Waits until the server has answered what was asked before; nothing new was sent if it fails.
@@ -117,12 +122,25 @@ impl PicodataSession {
         Kind::of(sql, self.options.server, self.options.allow_transactions)
     }
 
-    pub(super) fn apply(&mut self, effect: Effect) {
-        match effect {
+    /// Takes in that the `number`th statement of the connection has run.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Database`]: it was to commit, and the server has rolled back instead.
+    pub(super) fn completed(&mut self, kind: Kind, number: u64) -> Result<()> {
+        match kind.effect {
             Effect::Begin => self.in_transaction = true,
             Effect::End => self.in_transaction = false,
             Effect::None | Effect::Savepoint | Effect::Release | Effect::RollbackTo => {}
         }
+        if kind.rolls_back || !self.driver.line().was_rolled_back(number) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Database,
+            "the server has rolled the transaction back instead of committing it, because of an earlier error in it",
+        )
+        .with_outcome(Outcome::Rejected))
     }
 
     /// Runs a request of tokio-postgres that executes the `number`th statement of the connection.
@@ -297,7 +315,7 @@ impl PicodataSession {
         let number = self.driver.executed() + 1;
         let line = self.driver.line_mut();
         line.queue_runs(|runs| portal::write(prepared, &values, runs))?;
-        let mut answer = Answer::portal();
+        let mut answer = Answer::of_prepared();
         let first = self.try_until(number, call, |driver, call| answer.wait_step(driver, call))?;
         Ok((answer, first))
     }
@@ -365,7 +383,7 @@ impl PicodataSession {
         });
         match done {
             Ok(()) => {
-                self.apply(kind.effect);
+                self.completed(kind, number)?;
                 Ok(affected(kind, rows_affected))
             }
             // Several statements are one transaction, unless they begin or end one themselves.
@@ -453,6 +471,10 @@ impl Session for PicodataSession {
         status.map_or(self.in_transaction, |status| status != b'I')
     }
 
+    fn endings(&self) -> u64 {
+        self.driver.line().endings()
+    }
+
     fn prepare(&mut self, sql: &str, call: &Call<'_>) -> Result<Description> {
         self.begin(call)?;
         let prepared = self.look_up(sql, ParamsRef::Positional(&[]), call)?;
@@ -480,7 +502,7 @@ impl Session for PicodataSession {
                 .try_until(number, call, |driver, call| answer.finish(driver, call))
                 .map_err(|failure| failure.error)?,
         };
-        self.apply(prepared.kind.effect);
+        self.completed(prepared.kind, number)?;
         Ok(affected(prepared.kind, count))
     }
 
@@ -489,7 +511,8 @@ impl Session for PicodataSession {
         let (prepared, answer, first) = self.start_text(sql, params, call)?;
         self.written = ExecResult::default();
         if let Step::End(count) = first {
-            self.apply(prepared.kind.effect);
+            let number = self.driver.executed();
+            self.completed(prepared.kind, number)?;
             self.written = affected(prepared.kind, count);
         }
         self.begin_reading(prepared.shape.clone(), answer, first, prepared.kind.reads);

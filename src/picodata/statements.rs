@@ -1,9 +1,10 @@
 //! What is known of a text before it is run, and what the server said when it prepared it.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::sync::Arc;
 
-use tokio_postgres::{Column, Statement};
+use tokio_postgres::Statement;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::params::{ParamsRef, by_position, check_count};
@@ -27,6 +28,8 @@ pub(crate) struct Kind {
     pub(crate) preparable: bool,
     /// What it does to the transaction when it succeeds.
     pub(crate) effect: Effect,
+    /// It begins with ROLLBACK or ABORT.
+    pub(crate) rolls_back: bool,
 }
 
 impl Kind {
@@ -55,6 +58,7 @@ impl Kind {
                     && (shape.verb.is_dml()
                         || matches!(shape.verb, Keyword::Select | Keyword::Values)),
                 effect: sql::transaction_effect(text, Dialect::Postgres),
+                rolls_back: shape.keyword == Keyword::Rollback,
             },
         };
         if server == Server::Picodata && kind.effect != Effect::None && !allow_transactions {
@@ -108,24 +112,26 @@ pub(crate) struct RowShape {
 }
 
 impl RowShape {
+    /// The shape of columns, each with its name, that of its type, and how values of the type are read.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Unsupported`] names a column of a type that is not read.
-    pub(crate) fn of(columns: &[Column]) -> Result<Self> {
-        let mut names = Vec::with_capacity(columns.len());
-        let mut forms = Vec::with_capacity(columns.len());
-        for (index, column) in columns.iter().enumerate() {
-            let form = Form::of(column.type_()).ok_or_else(|| {
+    pub(crate) fn new<T: Display>(
+        columns: impl IntoIterator<Item = (String, T, Option<Form>)>,
+    ) -> Result<Self> {
+        let mut names = Vec::new();
+        let mut forms = Vec::new();
+        for (index, (name, kind, form)) in columns.into_iter().enumerate() {
+            let form = form.ok_or_else(|| {
                 Error::new(
                     ErrorKind::Unsupported,
                     format!(
-                        "column {index} ({:?}) is of type {}, which is not read; cast it to text",
-                        column.name(),
-                        column.type_()
+                        "column {index} ({name:?}) is of type {kind}, which is not read; cast it to text"
                     ),
                 )
             })?;
-            names.push(column.name().to_owned());
+            names.push(name);
             forms.push(form);
         }
         Ok(RowShape {
@@ -151,8 +157,12 @@ impl Prepared {
                 "the statement was prepared under no name",
             )
         })?;
+        let columns = statement.columns().iter().map(|column| {
+            let kind = column.type_();
+            (column.name().to_owned(), kind, Form::of(kind))
+        });
         Ok(Prepared {
-            shape: RowShape::of(statement.columns())?,
+            shape: RowShape::new(columns)?,
             statement,
             name,
             kind,
@@ -214,6 +224,8 @@ mod tests {
         assert!(!kind("SHOW server_version").preparable);
         assert!(kind("SELECT 1; SELECT 2").several);
         assert_eq!(kind("BEGIN").effect, Effect::Begin);
+        assert!(kind("rollback to a; COMMIT").rolls_back && kind("ABORT").rolls_back);
+        assert!(!kind("COMMIT; ROLLBACK").rolls_back);
         for text in ["", " ; -- nothing\n;", "SELECT 'a\0b'"] {
             let error = Kind::of(text, Server::Postgres, false).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Misuse, "{text:?}");

@@ -17,7 +17,7 @@ use crate::connection::Connection;
 use crate::convert::FromRow;
 use crate::deadline::Deadline;
 use crate::error::Result;
-use crate::params::{Params, ParamsRef};
+use crate::params::Params;
 use crate::pool::core::Core;
 use crate::pool::stats::{EndpointStats, Stats};
 use crate::pool::worker::Worker;
@@ -169,21 +169,10 @@ impl Pool {
     /// Takes a connection out for one call, whose bounds also hold for the rows it answers.
     pub(crate) fn acquire_for_call_within(
         &self,
+        aim: Aim<'_>,
         deadline: Option<Deadline>,
         cancel: Option<&CancelHandle>,
     ) -> Result<Connection> {
-        Connection::acquire_for_call(self.core(), Aim::Any, deadline, cancel.cloned())
-    }
-
-    /// The same for one statement.
-    pub(crate) fn acquire_for_statement_within(
-        &self,
-        sql: &str,
-        params: ParamsRef<'_>,
-        deadline: Option<Deadline>,
-        cancel: Option<&CancelHandle>,
-    ) -> Result<Connection> {
-        let aim = Aim::Statement(sql, params);
         Connection::acquire_for_call(self.core(), aim, deadline, cancel.cloned())
     }
 
@@ -263,11 +252,14 @@ impl Pool {
     /// The results hold a connection until they are dropped. A batch is no transaction: each statement has
     /// its own result or error, and one that fails does not stop those behind it.
     ///
+    /// With Picodata from 26.1 on, a batch whose statements are all for buckets of one master goes there.
+    ///
     /// # Errors
     ///
     /// What kept the batch from being sent; nothing was applied then, unless the outcome says otherwise.
     pub fn send_batch(&self, batch: &Batch) -> Result<BatchResults<'static>> {
-        self.acquire_for_call(Aim::Any)?.into_batch(batch)
+        let aim = Aim::Batch(batch.items());
+        self.acquire_for_call(aim)?.into_batch(batch)
     }
 
     /// Begins a transaction on a connection of its own. Dropping it rolls it back.

@@ -57,8 +57,15 @@ pub trait BalanceStrategy: Send + Sync {
     /// configuration; instances that failed lately are left out where there are others. The order is that of
     /// the uuids, the same from call to call. An index beyond the end counts as 0.
     ///
-    /// If no connection to the chosen instance can be had, the strategy is asked again with the others.
+    /// If no connection to the chosen instance can be had, [`choose_again`](BalanceStrategy::choose_again) is asked
+    /// with the others.
     fn choose(&self, candidates: &[Candidate<'_>]) -> usize;
+
+    /// The same for a call that could not go where it was sent first: the index of one of the candidates that are
+    /// left. It is [`choose`](BalanceStrategy::choose) unless it is written otherwise.
+    fn choose_again(&self, candidates: &[Candidate<'_>]) -> usize {
+        self.choose(candidates)
+    }
 
     /// The same for a strategy that looks at nothing but the number of candidates: the index of one of so many,
     /// at least one. `None`, which is what it answers unless it is written otherwise, has
@@ -68,19 +75,29 @@ pub trait BalanceStrategy: Send + Sync {
     }
 }
 
-/// The candidate that `strategy` chooses, or `None` of none.
+/// The candidate that `strategy` chooses, or `None` of none; with `is_again` the call has been elsewhere before.
 pub(crate) fn choose<'c, 'a>(
     strategy: &dyn BalanceStrategy,
     candidates: &'c [Candidate<'a>],
+    is_again: bool,
 ) -> Option<&'c Candidate<'a>> {
     match candidates {
         [] => None,
         [only] => Some(only),
-        [first, ..] => candidates.get(strategy.choose(candidates)).or(Some(first)),
+        [first, ..] => {
+            let index = match is_again {
+                true => strategy.choose_again(candidates),
+                false => strategy.choose(candidates),
+            };
+            candidates.get(index).or(Some(first))
+        }
     }
 }
 
 /// Each instance in turn. The default.
+///
+/// A call that could not go where its turn was goes to one of the others at random, and takes no second turn: with
+/// three instances of which one is busy, the next turn would be the same neighbour's each time.
 #[derive(Debug, Default)]
 pub struct RoundRobin {
     next: AtomicUsize,
@@ -107,6 +124,10 @@ impl BalanceStrategy for RoundRobin {
 
     fn choose_by_count(&self, count: usize) -> Option<usize> {
         Some(self.next(count))
+    }
+
+    fn choose_again(&self, candidates: &[Candidate<'_>]) -> usize {
+        RandomChoice.choose(candidates)
     }
 }
 
@@ -210,6 +231,35 @@ mod tests {
         strategy.next.store(usize::MAX, Ordering::Relaxed);
         strategy.choose(&candidates);
         strategy.choose(&candidates);
+    }
+
+    #[test]
+    fn round_robin_spreads_what_it_is_asked_again_for() {
+        fastrand::seed(4);
+        for (count, missing) in [(3, &[1][..]), (4, &[0]), (7, &[0, 5]), (7, &[1, 2, 4])] {
+            let instances = instances(count);
+            let strategy = RoundRobin::new();
+            let mut counts = vec![0_u32; instances.len()];
+            let calls = 1000 * (instances.len() - missing.len());
+            for _ in 0..calls {
+                let mut left: Vec<_> = instances.iter().map(Candidate::new).collect();
+                let mut is_again = false;
+                let chosen = loop {
+                    let instance = choose(&strategy, &left, is_again).unwrap().instance;
+                    let place = instances.iter().position(|one| one == instance).unwrap();
+                    if !missing.contains(&place) {
+                        break place;
+                    }
+                    left.retain(|one| one.instance != instance);
+                    is_again = true;
+                };
+                counts[chosen] += 1;
+            }
+            for (place, count) in counts.iter().enumerate() {
+                let expected = if missing.contains(&place) { 0 } else { 1000 };
+                assert!(count.abs_diff(expected) < 100, "{counts:?}");
+            }
+        }
     }
 
     #[test]
@@ -328,10 +378,10 @@ mod tests {
         let instances = instances(2);
         let candidates: Vec<_> = instances.iter().map(Candidate::new).collect();
         assert_eq!(
-            choose(&Beyond, &candidates).unwrap().instance,
+            choose(&Beyond, &candidates, false).unwrap().instance,
             &instances[0]
         );
-        assert!(choose(&Beyond, &[]).is_none());
+        assert!(choose(&Beyond, &[], true).is_none());
     }
 
     #[test]

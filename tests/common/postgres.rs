@@ -202,15 +202,24 @@ impl PostgresCluster {
 
     /// Runs statements as the superuser and gives what they answer, one row a line, columns between `|`.
     pub fn sql(&self, sql: &str) -> String {
+        let answer = self.try_sql("postgres", "postgres", sql);
+        answer.unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// The same in a database and as a user who needs no password; or what psql says of the error, with its SQLSTATE.
+    pub fn try_sql(&self, database: &str, user: &str, sql: &str) -> Result<String, String> {
         let output = Command::new(self.programs.join("psql"))
             .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"])
+            .args(["-v", "VERBOSITY=verbose"])
             .args(["-h", &self.host, "-p", &PORT.to_string()])
-            .args(["-U", "postgres", "-d", "postgres", "-c", sql])
+            .args(["-U", user, "-d", database, "-c", sql])
             .output()
             .unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{sql}: {errors}");
-        String::from_utf8(output.stdout).unwrap().trim_end().into()
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim_end().to_owned();
+        match output.status.success() {
+            true => Ok(text(output.stdout)),
+            false => Err(text(output.stderr)),
+        }
     }
 
     /// Starts the server again, with its data and at its address.

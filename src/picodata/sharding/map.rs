@@ -54,6 +54,9 @@ impl BucketMap {
 
     /// How many buckets the tier has, as far as the map shows it: `None` unless its ranges follow each other
     /// from 1 without a gap. `_pico_tier` knows it better, but an ordinary user may not read that.
+    ///
+    /// That the last range is missing cannot be seen. Picodata goes through all buckets that the tier is configured to
+    /// have, and answers an error where it does not know where one lies (its `_pico_bucket`, read at 25.5).
     pub(crate) fn bucket_count(&self) -> Option<u64> {
         let mut next = 1;
         for range in &self.ranges {

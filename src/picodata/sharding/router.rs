@@ -223,15 +223,30 @@ impl Sharding {
                 None
             }
         };
-        let mut count = map.as_ref().and_then(BucketMap::bucket_count);
-        if count.is_none() {
+        let before = self.tiers.read().get(tier).cloned().flatten();
+        let known = before.as_ref().and_then(|before| before.count);
+        let shown = map.as_ref().and_then(BucketMap::bucket_count);
+        let is_settled = match (known, shown) {
+            (Some(known), Some(shown)) => known == shown,
+            // Nothing that is known of a tier's number changes because a map cannot be had.
+            _ => known.or(shown).is_some(),
+        };
+        let mut told = None;
+        if !is_settled {
             // An ordinary user may not read it.
             let refused = optional(read(session, TIERS, call, |row| {
-                let told = decode_tier(row).filter(|(name, _)| name == tier);
-                count = count.or(told.map(|(_, count)| count));
+                let tier_told = decode_tier(row).filter(|(name, _)| name == tier);
+                told = told.or(tier_told.map(|(_, count)| count));
             }))?;
             fault = fault.or(refused);
         }
+        // A map that shows fewer than another one has lacks its end.
+        let count = told.or(known.max(shown));
+        if known.is_some() && count != known {
+            self.tables.lock().keys.clear();
+        }
+        // An old map costs a hop, where it is wrong at all.
+        let map = map.or_else(|| before.and_then(|before| before.map.clone()));
         let buckets = Arc::new(Buckets {
             read: Instant::now(),
             map,

@@ -191,3 +191,142 @@ fn a_batch_of_prepared_statements_with_rows_and_an_error_amid_them() {
         session.check();
     }
 }
+
+/// Makes types of its own for one session: an enum, a domain over it, one over that, and a composite.
+fn own_types(session: &mut Testing) {
+    let sql = "CREATE TYPE pg_temp.mood AS ENUM ('sad', 'glad'); \
+               CREATE DOMAIN pg_temp.temper AS pg_temp.mood NOT NULL; \
+               CREATE DOMAIN pg_temp.humour AS pg_temp.temper; \
+               CREATE DOMAIN pg_temp.age AS int CHECK (VALUE >= 0); \
+               CREATE TYPE pg_temp.pair AS (a int, b text); \
+               CREATE TEMP TABLE own (id int, m pg_temp.mood, h pg_temp.humour, y pg_temp.age); \
+               INSERT INTO own VALUES (1, 'glad', 'sad', 30), (2, NULL, 'glad', 7)";
+    session.exec(sql, ()).unwrap();
+}
+
+const OWN: &str = "SELECT m, h, y FROM own WHERE id >= $1 ORDER BY id";
+
+fn own_rows() -> Vec<Vec<Value>> {
+    let text = |text: &str| Value::Text(text.into());
+    vec![
+        vec![text("glad"), text("sad"), Value::Int(30)],
+        vec![Value::Null, text("glad"), Value::Int(7)],
+    ]
+}
+
+#[test]
+fn columns_of_the_servers_own_types_are_read_by_a_query() {
+    let cluster = shared();
+    for in_transaction in [false, true] {
+        let mut session = open(&cluster);
+        own_types(&mut session);
+        if in_transaction {
+            session.exec("BEGIN", ()).unwrap();
+        }
+        for _ in 0..2 {
+            assert_eq!(session.query(OWN, (1,)).unwrap(), own_rows());
+            let all = session.query("SELECT m, h, y FROM own ORDER BY id", ());
+            assert_eq!(all.unwrap(), own_rows());
+        }
+        let error = session.query("SELECT '(1,x)'::pg_temp.pair", ());
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        session.check();
+    }
+}
+
+/// None of these is prepared before the batch: in a transaction nothing is, and outside of one the table comes with the
+/// batch.
+#[test]
+fn columns_of_the_servers_own_types_are_read_amid_a_batch() {
+    let cluster = shared();
+    for in_transaction in [false, true] {
+        let mut session = open(&cluster);
+        own_types(&mut session);
+        let table = if in_transaction {
+            session.exec("BEGIN", ()).unwrap();
+            "SELECT 1"
+        } else {
+            "ALTER TABLE own RENAME TO old; CREATE TEMP TABLE own AS SELECT * FROM old"
+        };
+        for round in 0..2 {
+            let mut batch = Batch::new();
+            for sql in table.split(';') {
+                batch.queue(sql, ()).unwrap();
+            }
+            batch.queue(OWN, (1,)).unwrap();
+            // More than is received at once while the type is not known.
+            for _ in 0..3 {
+                batch
+                    .queue("SELECT repeat('x', 1000) FROM generate_series(1, 2000)", ())
+                    .unwrap();
+            }
+            batch
+                .queue("SELECT m, h, y FROM own ORDER BY id", ())
+                .unwrap();
+            batch
+                .queue("SELECT '(1,x)'::pg_temp.pair, m FROM own", ())
+                .unwrap();
+            batch.queue("SELECT m FROM own WHERE id = 9", ()).unwrap();
+            batch.queue("SELECT 4", ()).unwrap();
+            let answers = run(&mut session, &batch);
+            let skipped = table.split(';').count();
+            let answers = &answers[skipped..];
+            assert_eq!(answers[0].as_ref().unwrap(), &own_rows(), "round {round}");
+            for answer in &answers[1..4] {
+                assert_eq!(answer.as_ref().unwrap().len(), 2000);
+            }
+            assert_eq!(answers[4].as_ref().unwrap(), &own_rows());
+            let error = answers[5].as_ref().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+            assert!(
+                error.message().contains("pair, which is not read"),
+                "{error}"
+            );
+            assert!(answers[6].as_ref().unwrap().is_empty());
+            assert_eq!(answers[7].as_ref().unwrap(), &[[Value::Int(4)]]);
+            if !in_transaction {
+                session.exec("DROP TABLE own", ()).unwrap();
+                session.exec("ALTER TABLE old RENAME TO own", ()).unwrap();
+            }
+        }
+        assert_eq!(session.0.in_transaction(), in_transaction);
+        session.check();
+    }
+}
+
+#[test]
+fn a_type_that_cannot_be_looked_up_any_more_costs_its_statement_alone() {
+    let cluster = shared();
+    let mut session = open(&cluster);
+    own_types(&mut session);
+    session.exec("BEGIN", ()).unwrap();
+    let mut batch = Batch::new();
+    for sql in ["SELECT m FROM own", "SELECT 1 / 0", "SELECT 3"] {
+        batch.queue(sql, ()).unwrap();
+    }
+    let answers = run(&mut session, &batch);
+    let error = answers[0].as_ref().unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Unsupported, Outcome::Unknown),
+        "{error}"
+    );
+    assert_eq!(answers[1].as_ref().unwrap_err().sqlstate(), Some("22012"));
+    assert_eq!(answers[2].as_ref().unwrap_err().sqlstate(), Some("25P02"));
+    session.exec("ROLLBACK", ()).unwrap();
+    // It is no longer there.
+    let mut batch = Batch::new();
+    for sql in [
+        "CREATE TYPE pg_temp.short AS ENUM ('a')",
+        "SELECT 'a'::pg_temp.short",
+        "DROP TYPE pg_temp.short",
+    ] {
+        batch.queue(sql, ()).unwrap();
+    }
+    let answers = run(&mut session, &batch);
+    let error = answers[1].as_ref().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    assert!(answers[0].is_ok() && answers[2].is_ok());
+    session.check();
+}

@@ -1,9 +1,10 @@
-//! Sessions with real PostgreSQL servers.
+//! Sessions with real PostgreSQL servers, and the members of a pool.
 
 mod batches;
 mod connecting;
 mod deadlines;
 mod manners;
+mod members;
 mod membership;
 mod running;
 mod values;
