@@ -19,6 +19,7 @@
 //! | `drive` | polling tokio-postgres on the caller's thread, and waiting for the socket between |
 //! | `portal` | the run of a prepared statement, and of a text in a batch, without tokio-postgres |
 //! | `session` | the conversation; `answer`: the rows of a statement; `batch`: many statements at once |
+//! | `preparing` | having a text prepared, and forgetting one that is out of date |
 //! | `statements` | what is known of a text, and what the server said when it prepared it |
 //! | `description` | the columns of a text that was not prepared; `types`: those that the server has defined itself |
 //! | `encode`, `decode`, `numeric` | parameters and columns in PostgreSQL's binary forms |
@@ -44,6 +45,7 @@ pub(crate) mod numeric;
 mod options;
 mod pipe;
 mod portal;
+mod preparing;
 mod server_error;
 mod session;
 pub(crate) mod sharding;

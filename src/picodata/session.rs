@@ -24,7 +24,7 @@ use crate::picodata::failure::{Cause, Failure, Stale};
 use crate::picodata::options::{ConnectOptions, Server};
 use crate::picodata::portal;
 use crate::picodata::startup::Key;
-use crate::picodata::statements::{Kind, Prepared, RowShape, rewritten};
+use crate::picodata::statements::{Kind, Prepared, RowShape};
 use crate::picodata::types::Types;
 use crate::row::{Cell, Columns};
 use crate::sql::Effect;
@@ -201,7 +201,7 @@ impl PicodataSession {
     }
 
     /// Has the server give up what it runs, and says what became of it. The session is broken if it does not.
-    fn stop<T>(
+    pub(super) fn stop<T>(
         &mut self,
         mut part: impl FnMut(&mut Driver, &Call<'_>) -> Result<T, Failure>,
     ) -> Outcome {
@@ -239,68 +239,6 @@ impl PicodataSession {
                 .logger
                 .debug(format_args!("{}: cancelling: {error}", self.address));
         })
-    }
-
-    /// The statement of a text, prepared now if it was not before.
-    fn look_up(
-        &mut self,
-        sql: &str,
-        params: ParamsRef<'_>,
-        call: &Call<'_>,
-    ) -> Result<Arc<Prepared>> {
-        if let Some(prepared) = self.statements.get(sql) {
-            return Ok(Arc::clone(prepared));
-        }
-        let kind = self.kind_of(sql)?.one(sql)?;
-        self.prepare_text(sql, kind, params, call)
-    }
-
-    /// Prepares a text. Whatever goes wrong, the statement has not been run.
-    fn prepare_text(
-        &mut self,
-        sql: &str,
-        kind: Kind,
-        params: ParamsRef<'_>,
-        call: &Call<'_>,
-    ) -> Result<Arc<Prepared>> {
-        let (text, names) = rewritten(sql, params, self.options.placeholders)?;
-        self.quiesce(call)?;
-        // tokio-postgres tells the server of a dropped statement when it is next asked for something, which is now.
-        if kind.preparable {
-            self.statements.make_room(1);
-        }
-        self.statements.take_dropped(|_| false);
-        let client = Arc::clone(&self.client);
-        self.driver.line_mut().take_names();
-        let mut preparing = pin!(client.prepare(&text));
-        let prepared = match self.driver.run(call, drive::poll(preparing.as_mut())) {
-            Ok(statement) => {
-                // Those of further statements that looked up the types are behind it.
-                let name = self.driver.line_mut().take_names().into_iter().next();
-                if let Some(keys) = &self.options.statement_keys {
-                    let told = &mut self.driver.take_descriptions();
-                    keys.learn(sql, &text, names.as_ref(), told);
-                }
-                Prepared::new(statement, name, kind, names)?
-            }
-            Err(failure) if failure.cause == Cause::CallEnded => {
-                // It may wait for a lock of another session.
-                self.stop(|driver, call| driver.run(call, drive::poll(preparing.as_mut())));
-                return Err(failure.error);
-            }
-            Err(failure) => {
-                let error = failure.error;
-                return Err(match error.outcome() {
-                    Outcome::Unknown => error.with_outcome(Outcome::NotSent),
-                    _ => error,
-                });
-            }
-        };
-        let prepared = Arc::new(prepared);
-        self.statements.put(sql, Arc::clone(&prepared));
-        // The last copy of a statement tells the server when it goes, which for this one is after its run.
-        self.statements.take_dropped(|_| false);
-        Ok(prepared)
     }
 
     /// Runs a prepared statement and gives what it answers first: a row, or the end.
@@ -349,15 +287,6 @@ impl PicodataSession {
         match self.start(&prepared, params, call) {
             Ok((answer, first)) => Ok((prepared, answer, first)),
             Err(failure) => Err(failure.error),
-        }
-    }
-
-    /// Forgets what is known of a text whose preparation is out of date.
-    pub(super) fn forget_stale(&mut self, sql: &str) {
-        self.statements.remove(sql);
-        self.statements.take_dropped(|_| false);
-        if let Some(keys) = &self.options.statement_keys {
-            keys.forget(sql);
         }
     }
 
