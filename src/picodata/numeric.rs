@@ -23,7 +23,7 @@ pub(crate) fn decode(bytes: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let count = usize::from(u16::from_be_bytes([c0, c1]));
     let weight = i32::from(i16::from_be_bytes([w0, w1]));
     let places = usize::from(u16::from_be_bytes([p0, p1]));
-    if digits.len() != count * 2 {
+    if digits.len() != count * 2 || places > MAX_PLACES {
         return None;
     }
     let special: &[u8] = match u16::from_be_bytes([s0, s1]) {
@@ -323,6 +323,8 @@ mod tests {
         );
         assert_eq!(text(&words(&[1, 0, 7, 0, 1])), None, "an unknown sign");
         assert_eq!(text(&words(&[1, 0, 0, 0, 1, 1])), None, "a digit too many");
+        assert_eq!(text(&words(&[0, 0, 0, 16_384])), None, "too many places");
+        assert!(text(&words(&[0, 0, 0, 16_383])).is_some());
     }
 
     #[test]
