@@ -6,6 +6,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use rustix::net::sockopt::set_tcp_quickack;
+
 use crate::common::raw::{frame, text};
 use crate::harness::items::Sums;
 
@@ -35,11 +37,22 @@ pub(crate) struct Client {
     /// The part of `input` that has been received and not been read.
     start: usize,
     end: usize,
+    /// Several answers are under way, each of which the node holds back until the one before is acknowledged.
+    pipelined: bool,
 }
 
 /// A prepared statement with one integer as its parameter.
 pub(crate) struct Prepared {
     request: Vec<u8>,
+}
+
+impl Prepared {
+    /// The request with its parameter.
+    fn with(&mut self, id: i64) -> &[u8] {
+        let at = self.request.len() - 8;
+        self.request[at..].copy_from_slice(&id.to_le_bytes());
+        &self.request
+    }
 }
 
 impl Client {
@@ -51,6 +64,7 @@ impl Client {
             input: vec![0; INPUT_SIZE],
             start: 0,
             end: 0,
+            pipelined: false,
         };
         let mut hello = 1u64.to_le_bytes().to_vec();
         hello.extend(frame(REQUEST_CLIENT, 0, &1u64.to_le_bytes()));
@@ -92,6 +106,29 @@ impl Client {
     /// Runs a query of one row: its integer, its float and the length of its text.
     pub(crate) fn point(&mut self, prepared: &mut Prepared, id: i64) -> (i64, f64, usize) {
         self.run(prepared, id);
+        self.answer()
+    }
+
+    /// Runs such a query for each id, all sent with one write, and gives each answer to `take`.
+    pub(crate) fn points(
+        &mut self,
+        prepared: &mut Prepared,
+        wanted: &[i64],
+        mut take: impl FnMut(i64, (i64, f64, usize)),
+    ) {
+        let mut requests = Vec::new();
+        for id in wanted {
+            requests.extend_from_slice(prepared.with(*id));
+        }
+        self.send(&requests);
+        self.pipelined = true;
+        for id in wanted {
+            take(*id, self.answer());
+        }
+        self.pipelined = false;
+    }
+
+    fn answer(&mut self) -> (i64, f64, usize) {
         let (kind, body) = self.receive();
         assert_eq!(kind, RESPONSE_ROWS);
         let row = first_row(body);
@@ -138,9 +175,7 @@ impl Client {
     }
 
     fn run(&mut self, prepared: &mut Prepared, id: i64) {
-        let at = prepared.request.len() - 8;
-        prepared.request[at..].copy_from_slice(&id.to_le_bytes());
-        self.send(&prepared.request);
+        self.send(prepared.with(id));
     }
 
     fn send(&mut self, request: &[u8]) {
@@ -166,6 +201,9 @@ impl Client {
                 self.input.copy_within(self.start..self.end, 0);
                 self.end -= self.start;
                 self.start = 0;
+            }
+            if self.pipelined {
+                set_tcp_quickack(&self.stream, true).unwrap();
             }
             let received = self.stream.read(&mut self.input[self.end..]).unwrap();
             assert_ne!(received, 0, "the node has closed the connection");

@@ -124,11 +124,25 @@ impl Bench {
     fn batch(&self, table: &mut Table) {
         let mut connection = self.pool.acquire().unwrap();
         let mut other = self.pool.acquire().unwrap();
-        let mut contenders = [POINT.one_by_one(&mut connection), POINT.batched(&mut other)];
+        let mut client = self.client();
+        let mut prepared = client.prepare_query(POINT.sql);
+        let mut contenders = [
+            POINT.one_by_one(&mut connection),
+            POINT.batched(&mut other),
+            // What the node gives at most to one who asks so.
+            Contender::new("100 point SELECTs, each: raw loop, pipelined", |count| {
+                for chunk in POINT.ids(count).collect::<Vec<_>>().chunks(driver::BATCH) {
+                    client.points(&mut prepared, chunk, |id, (found, price, letters)| {
+                        check(id, found, price, letters);
+                    });
+                }
+            }),
+        ];
         self.arguments.interleave(&mut contenders, 3_000);
-        let [single, batch] = &contenders;
+        let [single, batch, raw] = &contenders;
         table.base(single);
         table.beside(single, batch, Measure::Rate, Goal::AtLeast(3.0));
+        table.beside(single, raw, Measure::Rate, Goal::None);
     }
 
     fn insert(&self, table: &mut Table) {
