@@ -211,6 +211,12 @@ impl Socket {
         let _ = sockopt::set_tcp_quickack(&self.raw.0, true);
     }
 
+    /// Tells the kernel to acknowledge what has arrived, and to delay that of what is still to come.
+    pub(crate) fn acknowledge_once(&self) {
+        self.acknowledge_at_once();
+        let _ = sockopt::set_tcp_quickack(&self.raw.0, false);
+    }
+
     /// Looks at an idle connection without waiting and without asking the server.
     pub(crate) fn idle(&mut self) -> Idle {
         if self.tls.is_some() {

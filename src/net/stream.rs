@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use rustix::event::PollFlags;
 
@@ -24,7 +25,28 @@ pub(crate) enum Answers {
     Parts,
     /// With one write for each of several requests. Each is acknowledged at once: the server waits for it.
     Many,
+    /// The same, and there are so many that the next ones are worth waiting for: while an answer is not acknowledged,
+    /// the server gathers those behind it, and sends them together. A batch of 100 point SELECTs costs a third of the
+    /// CPU so, and takes half of the time: neither side is woken for each answer.
+    Plenty,
 }
+
+impl Answers {
+    /// To so many requests, besides the one whose answer is read.
+    pub(crate) fn behind(requests: usize) -> Self {
+        match requests {
+            0 => Answers::One,
+            few if few < PLENTY => Answers::Many,
+            _ => Answers::Plenty,
+        }
+    }
+}
+
+/// From how many answers on they are let gather.
+const PLENTY: usize = 8;
+
+/// For how long; the kernel makes about 0.1 ms of it, in which a server answers several requests.
+const GATHERING: Duration = Duration::from_micros(50);
 
 /// A socket, what is still to be sent over it, and what has been received but not yet consumed.
 ///
@@ -208,6 +230,11 @@ impl Stream {
     fn fill_some(&mut self, call: &Call<'_>) -> Result<()> {
         loop {
             let flushed = self.flush_some()?;
+            let gathers = self.answers == Answers::Plenty && flushed;
+            if gathers && !self.wait_first {
+                std::thread::sleep(GATHERING);
+                self.socket.acknowledge_once();
+            }
             if !std::mem::take(&mut self.wait_first) {
                 let read = self.socket.try_read(&mut self.input[self.end..]);
                 if self.received(read)? {
@@ -218,6 +245,7 @@ impl Stream {
                 Answers::One => false,
                 Answers::Parts => !std::mem::replace(&mut self.acknowledging, true),
                 Answers::Many => true,
+                Answers::Plenty => !gathers,
             };
             if acknowledge {
                 self.socket.acknowledge_at_once();
@@ -311,6 +339,30 @@ mod tests {
         writer.join().unwrap();
         let error = stream.fill(7, &call).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Disconnected);
+    }
+
+    #[test]
+    fn answers_that_gather_are_received_and_waited_for_within_the_deadline() {
+        let (mut stream, mut peer) = pair();
+        stream.expect(Answers::behind(PLENTY));
+        let writer = thread::spawn(move || {
+            for _ in 0..200 {
+                peer.write_all(b"answer").unwrap();
+            }
+            peer
+        });
+        let call = Call::until(Deadline::after(Duration::from_secs(10)));
+        for _ in 0..200 {
+            stream.fill(6, &call).unwrap();
+            stream.consume(6);
+            assert_eq!(stream.consumed(6), b"answer");
+        }
+        let _peer = writer.join().unwrap();
+        let start = Instant::now();
+        let call = Call::until(Deadline::at(start, Duration::from_millis(30)));
+        let error = stream.fill(1, &call).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert!(start.elapsed() < Duration::from_millis(80));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use crate::error::{Error, ErrorKind, Result};
 use crate::logging::Logger;
 use crate::net::socket::Socket;
-use crate::net::stream::Stream;
+use crate::net::stream::{Answers, Stream};
 use crate::net::wait::Call;
 use crate::picodata::frames::Frames;
 use crate::picodata::options::ConnectOptions;
@@ -252,6 +252,11 @@ impl Line {
     /// Sends what the socket takes without waiting.
     pub(crate) fn flush_some(&mut self) -> Result<()> {
         self.stream.flush_some().map(|_| ())
+    }
+
+    /// Says how the answers to what is under way come in.
+    pub(crate) fn expect(&mut self, answers: Answers) {
+        self.stream.expect(answers);
     }
 
     /// Receives what has arrived, without waiting.

@@ -14,6 +14,7 @@ use crate::batch::BatchItem;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::net::socket::Idle;
+use crate::net::stream::Answers;
 use crate::net::wait::Call;
 use crate::params::ParamsRef;
 use crate::picodata::answer::{Answer, Reading, Step};
@@ -104,6 +105,7 @@ impl PicodataSession {
             return Err(given_up());
         }
         self.quiesce(call)?;
+        self.driver.line_mut().expect(Answers::One);
         self.driver.line_mut().forget_rolled_back();
         Ok(())
     }
@@ -527,6 +529,8 @@ impl Session for PicodataSession {
 
     fn next_step(&mut self, call: &Call<'_>) -> Option<Result<BatchStep>> {
         let statement = self.steps.pop_front()?;
+        let answers = Answers::behind(self.steps.len());
+        self.driver.line_mut().expect(answers);
         let taken = self.take_step(statement, call);
         self.written = match taken {
             Ok(BatchStep::Done(result)) => result,

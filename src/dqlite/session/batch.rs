@@ -154,7 +154,7 @@ impl DqliteSession {
             // The last answer: nothing follows that an acknowledgement could hold up.
             self.receive(call)
         } else {
-            self.channel.expect(Answers::Many);
+            self.expect_steps();
             self.receive(call)
         };
         answered.map_err(|error| {

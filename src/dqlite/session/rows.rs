@@ -59,12 +59,9 @@ impl DqliteSession {
         }
     }
 
-    fn expect_steps(&mut self) {
-        self.channel.expect(if self.steps.is_empty() {
-            Answers::One
-        } else {
-            Answers::Many
-        });
+    /// Says how the answers to the rest of a batch come in.
+    pub(super) fn expect_steps(&mut self) {
+        self.channel.expect(Answers::behind(self.steps.len()));
     }
 
     pub(super) fn end_rows(&mut self) {
