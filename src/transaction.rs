@@ -288,10 +288,13 @@ pub(crate) fn run<T>(
     let outer = connection.explicit_deadline();
     connection.set_deadline(Some(deadline));
     let mut backoff = Backoff::new(BUSY_PAUSE.0, BUSY_PAUSE.1);
+    let mut before = None;
     let result = loop {
         let error = match attempt(connection, mode, &mut body) {
             Ok(value) => break Ok(value),
             Err(Attempt::Final(error)) => break Err(error),
+            // What kept the attempts before from their end is the reason, if there were any.
+            Err(Attempt::Late(error)) => break Err(before.unwrap_or(error)),
             Err(Attempt::Again(error)) => error,
         };
         if connection.pause(&mut backoff, deadline).is_err() {
@@ -300,6 +303,7 @@ pub(crate) fn run<T>(
         connection
             .logger()
             .debug(format_args!("repeating the transaction: {error}"));
+        before = Some(error);
     };
     connection.set_deadline(outer);
     result
@@ -308,6 +312,8 @@ pub(crate) fn run<T>(
 enum Attempt {
     /// Nothing was applied, and the next attempt may succeed.
     Again(Error),
+    /// Nothing was applied, and the deadline has passed meanwhile.
+    Late(Error),
     Final(Error),
 }
 
@@ -316,12 +322,10 @@ fn attempt<T>(
     mode: TransactionMode,
     body: &mut impl FnMut(&mut Connection) -> Result<T>,
 ) -> Result<T, Attempt> {
-    begin(connection, mode).map_err(|error| {
-        if error.kind() == ErrorKind::Busy {
-            Attempt::Again(error)
-        } else {
-            Attempt::Final(error)
-        }
+    begin(connection, mode).map_err(|error| match error.kind() {
+        ErrorKind::Busy => Attempt::Again(error),
+        ErrorKind::Timeout | ErrorKind::PoolTimeout => Attempt::Late(error),
+        _ => Attempt::Final(error),
     })?;
     let mut transaction = Transaction::borrowed(connection);
     match body(&mut transaction) {
@@ -336,10 +340,10 @@ fn attempt<T>(
             // The body may have ended the transaction itself; what it did after that is not undone.
             let undone = transaction.can_be_undone();
             drop(transaction);
-            if undone && passes(&error) {
-                Err(Attempt::Again(error))
-            } else {
-                Err(Attempt::Final(error))
+            match error.kind() {
+                _ if undone && passes(&error) => Err(Attempt::Again(error)),
+                ErrorKind::Timeout if undone => Err(Attempt::Late(error)),
+                _ => Err(Attempt::Final(error)),
             }
         }
     }
