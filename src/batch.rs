@@ -251,10 +251,7 @@ impl<'c> BatchResults<'c> {
         let mut rows = self.query()?;
         let row = match rows.next()? {
             Some(row) => row.read::<T>(),
-            None => {
-                let applied = self.connection.written().rows_affected > 0;
-                return Err(Error::no_row(applied));
-            }
+            None => return Err(self.connection.no_row()),
         };
         // Before the rows are closed: what they were is forgotten then.
         let row = row.map_err(|error| error.after_run(self.connection.outcome_after_run()));

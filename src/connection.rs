@@ -286,32 +286,27 @@ impl Connection {
     ) -> Result<R, E> {
         if self.begun.is_none() {
             self.line.core.check_open()?;
-            self.begun = Some(self.begin_call().deadline);
+            let (core, cancel) = (&self.line.core, self.cancel.get());
+            let (call, now) = begin(core, self.deadline, self.timeout, cancel);
+            call.check_at(now)?;
+            self.begun = Some(call.deadline);
         }
         // One call, whatever it takes: the row and the rest of the answer have no timeouts of their own.
         let outer = std::mem::replace(&mut self.deadline, self.begun);
-        let taken = self.take_first(sql, params, take, ran);
+        let rows = self.query(sql, params);
+        let taken = rows.map_err(E::from).and_then(|rows| rows.first(take, ran));
         self.deadline = outer;
         self.begun = None;
         taken
     }
 
-    fn take_first<R, E: From<Error>>(
-        &mut self,
-        sql: &str,
-        params: impl Params,
-        take: impl FnOnce(&Row<'_>) -> Result<R, E>,
-        ran: impl FnOnce(E, Outcome) -> E,
-    ) -> Result<R, E> {
-        let mut rows = self.query(sql, params)?;
-        let taken = match rows.next()? {
-            Some(row) => take(&row),
-            None => return Err(Error::no_row(rows.has_written()).into()),
+    /// The error of a query that has run and answered no row.
+    pub(crate) fn no_row(&self) -> Error {
+        let outcome = match self.written().rows_affected {
+            0 => Outcome::Rejected,
+            _ => Outcome::Unknown,
         };
-        // Before the rows are closed: what they were is forgotten then.
-        let taken = taken.map_err(|error| ran(error, rows.outcome_after_run()));
-        rows.close()?;
-        taken
+        Error::new(ErrorKind::NoRows, "the query answered no row").with_outcome(outcome)
     }
 
     /// What to say of a query that has run when its caller can do nothing with its row.
@@ -431,7 +426,7 @@ impl Connection {
         let _running = enter(self.cancel.get())?;
         let (core, cancel) = (&self.line.core, self.cancel.get());
         let (call, now) = match begun {
-            // Taking the connection out may have used the time up; it has looked at the exact clock itself.
+            // Taking the connection out may have used the time up; who began has looked at the exact clock.
             Some(deadline) => (within(deadline, cancel), clock::recent()),
             None => begin(core, self.deadline, self.timeout, cancel),
         };

@@ -229,16 +229,6 @@ impl Error {
         }
     }
 
-    /// The error of a query that has run and answered no row. `applied` says that it has changed the database.
-    pub(crate) fn no_row(applied: bool) -> Self {
-        let outcome = if applied {
-            Outcome::Unknown
-        } else {
-            Outcome::Rejected
-        };
-        Error::new(ErrorKind::NoRows, "the query answered no row").with_outcome(outcome)
-    }
-
     /// The error of a statement that has run, with this outcome, and of whose row the caller could make nothing.
     pub(crate) fn after_run(self, outcome: Outcome) -> Self {
         match self.kind() {

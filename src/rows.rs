@@ -121,14 +121,21 @@ impl<'c> Rows<'c> {
         }
     }
 
-    /// What to say of the query when its caller can do nothing with its row.
-    pub(crate) fn outcome_after_run(&self) -> Outcome {
-        self.connection.outcome_after_run()
-    }
-
-    /// Whether it was a statement that answers no rows and has changed some.
-    pub(crate) fn has_written(&self) -> bool {
-        self.connection.written().rows_affected > 0
+    /// Gives the first row to `take` and drops those behind it; see
+    /// [`query_first`](Connection::query_first).
+    pub(crate) fn first<R, E: From<Error>>(
+        mut self,
+        take: impl FnOnce(&Row<'_>) -> Result<R, E>,
+        ran: impl FnOnce(E, Outcome) -> E,
+    ) -> Result<R, E> {
+        let taken = match self.next()? {
+            Some(row) => take(&row),
+            None => return Err(self.connection.no_row().into()),
+        };
+        // Before the rows are closed: what they were is forgotten then.
+        let taken = taken.map_err(|error| ran(error, self.connection.outcome_after_run()));
+        self.finish()?;
+        taken
     }
 
     /// Ends the reading, whether all rows were read or not.
