@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 ///
 /// Reading the exact clock asks the processor for its cycle counter, which took 30 to 90 ns on a virtual machine; a
 /// point query with three such readings costs 4 µs. The kernel's last tick is a load from memory.
+#[inline]
 pub(crate) fn recent() -> Instant {
     /// One moment on both clocks.
     static ORIGIN: LazyLock<(Instant, coarsetime::Instant)> =
