@@ -21,7 +21,7 @@ use crate::net::flight::Boarded;
 use crate::net::wait::Call;
 use crate::params::{Params, ParamsRef};
 use crate::pool::core::Core;
-use crate::pool::endpoint::Lease;
+use crate::pool::lease::Lease;
 use crate::row::Row;
 use crate::rows::Rows;
 use crate::sql::{self, Dialect, Effect};

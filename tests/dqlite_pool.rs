@@ -281,6 +281,37 @@ fn the_least_number_is_kept_and_the_old_are_replaced() {
     assert_eq!(pool.stats().connections, 1);
 }
 
+/// The one that was used last is not in r2d2's hands, so the pool's worker sees to it.
+#[test]
+fn a_connection_that_nobody_uses_for_long_is_closed() {
+    let leader = FakeLeader::start();
+    for limit in [
+        "pool_max_conn_idle_time=200ms",
+        "pool_max_conn_lifetime=200ms&pool_max_conn_lifetime_jitter=0",
+    ] {
+        let pool = fake_pool(&leader, &format!("pool_health_check_period=10ms&{limit}"));
+        let mut used = Instant::now();
+        for _ in 0..20 {
+            assert_eq!(one(&pool).unwrap(), ANSWER);
+            used = Instant::now();
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!((pool.stats().idle, pool.stats().connects), (1, 1));
+        wait_for("it is closed", SOON, || (leader.open() == 0).then_some(()));
+        if limit.contains("idle") {
+            assert!(
+                used.elapsed() >= Duration::from_millis(200),
+                "closed too early"
+            );
+        }
+        wait_for("its place is free", SOON, || {
+            let stats = pool.stats();
+            ((stats.connections, stats.idle, stats.in_use) == (0, 0, 0)).then_some(())
+        });
+        assert_eq!(one(&pool).unwrap(), ANSWER);
+    }
+}
+
 #[test]
 fn a_checkout_makes_no_round_trip() {
     let cluster = Cluster::start(1);

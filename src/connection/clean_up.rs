@@ -8,7 +8,7 @@ use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::net::wait::Call;
 use crate::params::ParamsRef;
-use crate::pool::endpoint::Lease;
+use crate::pool::lease::Lease;
 use crate::transaction::undo_statements;
 
 /// How long the clean-up in a drop (closing rows, rolling back) may take before the connection is closed

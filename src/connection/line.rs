@@ -12,7 +12,7 @@ use crate::net::backoff::Backoff;
 use crate::net::wait::Call;
 use crate::params::ParamsRef;
 use crate::pool::core::{Core, is_passing, retry_backoff};
-use crate::pool::endpoint::Lease;
+use crate::pool::lease::Lease;
 use crate::sql::Dialect;
 
 /// The first pause before a statement that met a lock is repeated, and the longest.

@@ -6,7 +6,7 @@ use super::{Connection, begin, enter};
 use crate::backend::{ExecResult, NextRow, Session};
 use crate::error::Result;
 use crate::net::wait::Call;
-use crate::pool::endpoint::Lease;
+use crate::pool::lease::Lease;
 use crate::row::{Columns, Row};
 
 impl Connection {

@@ -15,7 +15,8 @@ use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, NodeCause, Outcome, Result};
 use crate::net::backoff::Backoff;
 use crate::net::wait::{Call, closed};
-use crate::pool::endpoint::{Endpoint, Lease, Unavailable};
+use crate::pool::endpoint::{Endpoint, Unavailable};
+use crate::pool::lease::Lease;
 use crate::pool::stats::{Counters, EndpointStats, Stats};
 use crate::pool::worker::Signal;
 use crate::process;
@@ -143,9 +144,9 @@ impl Core {
             };
             let (backend, ready) = (&*self.backend, route.session);
             match endpoint.checkout(backend, ready, permit, &call, &patience, now) {
-                Ok(lease) => {
+                Ok(permit) => {
                     self.counters.acquired();
-                    return Ok(lease);
+                    return Ok(Lease::new(endpoint, permit));
                 }
                 Err(Unavailable::Retired | Unavailable::LeftOut) => self.check_open()?,
                 Err(Unavailable::Failed(error)) => {
@@ -235,9 +236,7 @@ impl Core {
             }
             kept
         });
-        endpoints
-            .draining
-            .retain(|endpoint| endpoint.gate().inside() > 0);
+        endpoints.draining.retain(|endpoint| endpoint.in_use() > 0);
         endpoints.draining.extend(others.iter().cloned());
         others
     }
@@ -248,7 +247,7 @@ impl Core {
         endpoints
             .active
             .get(endpoint)
-            .map_or(0, |endpoint| endpoint.gate().inside())
+            .map_or(0, |endpoint| endpoint.in_use())
     }
 
     /// Reads the topology again, and drains the endpoints that are no longer a part of it.
@@ -306,7 +305,7 @@ impl Core {
         let permit = endpoint.try_enter();
         let now = clock::recent();
         match endpoint.checkout(&*self.backend, None, permit, call, &|| None, now) {
-            Ok(mut lease) => lease.session()?.ping(call),
+            Ok(permit) => Lease::new(endpoint, permit).session()?.ping(call),
             Err(Unavailable::Failed(error)) => Err(error),
             Err(Unavailable::LeftOut) => Err(Error::new(
                 ErrorKind::Connect,
@@ -356,8 +355,15 @@ impl Core {
         }
     }
 
-    /// Keeps the least number of connections open.
-    pub(crate) fn keep_min(&self, call: &Call<'_>) -> Result<()> {
+    /// Closes connections that have been idle for too long, and keeps the least number open.
+    pub(crate) fn tidy(&self, call: &Call<'_>) -> Result<()> {
+        for endpoint in self.all_endpoints() {
+            endpoint.tidy();
+        }
+        self.keep_min(call)
+    }
+
+    fn keep_min(&self, call: &Call<'_>) -> Result<()> {
         if self.config.pool.min_conns == 0 {
             return Ok(());
         }
@@ -416,8 +422,8 @@ impl Core {
     pub(crate) fn wait_closed(&self, deadline: Deadline) -> Result<()> {
         let mut left = 0;
         for endpoint in self.all_endpoints() {
-            if !endpoint.gate().wait_empty(deadline)? {
-                left += endpoint.gate().inside();
+            if !endpoint.wait_unused(deadline)? {
+                left += endpoint.in_use();
             }
         }
         if left == 0 {
@@ -469,8 +475,8 @@ impl Core {
             let (connections, idle) = endpoint.connections();
             stats.connections += connections;
             stats.idle += idle;
-            stats.in_use += endpoint.gate().inside();
-            stats.waiting += endpoint.gate().waiting();
+            stats.in_use += endpoint.in_use();
+            stats.waiting += endpoint.waiting();
         }
         stats
     }
@@ -482,14 +488,13 @@ fn endpoint_stats(
     backend: &dyn Backend,
 ) -> EndpointStats {
     let (connections, idle) = endpoint.map_or((0, 0), Endpoint::connections);
-    let gate = endpoint.map(Endpoint::gate);
     let standing = backend.standing(&address);
     EndpointStats {
         address,
         connections,
         idle,
-        in_use: gate.map_or(0, |gate| gate.inside()),
-        waiting: gate.map_or(0, |gate| gate.waiting()),
+        in_use: endpoint.map_or(0, Endpoint::in_use),
+        waiting: endpoint.map_or(0, Endpoint::waiting),
         left_out: standing.is_left_out,
         latency: standing.latency,
     }

@@ -1,9 +1,12 @@
-//! The connections of one endpoint: an r2d2 pool of slots behind a gate.
+//! The connections of one endpoint: an r2d2 pool of slots behind a gate, at which the last one that was used lies ready.
 //!
 //! r2d2 keeps the idle connections, counts them, reaps them by age and idleness, and drops broken ones
 //! when they come back. It dials on threads of its own, though, flattens every cause to a timeout and
 //! repeats a dial that failed for good; so the slots it makes are empty, and the caller that takes an empty
 //! slot fills it on its own thread, within its own deadline, and gets the cause of a failure at once.
+//!
+//! The slot that was given back last stays at the gate, out of r2d2's sight, so that a call on a pool that nobody else
+//! uses at the moment takes one lock and reads no clock. The pool's worker sees to its age.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,30 +19,37 @@ use scheduled_thread_pool::{OnPoolDropBehavior, ScheduledThreadPool};
 
 use crate::backend::{Backend, Session};
 use crate::config::PoolConfig;
+use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::socket::Idle;
 use crate::net::wait::Call;
-use crate::pool::gate::{Gate, Permit, Refusal};
+use crate::pool::gate::{self, Gate, Refusal};
 use crate::pool::stats::Counters;
 use crate::process;
 
 /// A place for a connection.
 pub(crate) struct Slot {
-    session: Option<Box<dyn Session>>,
+    pub(super) session: Option<Box<dyn Session>>,
     expires: Option<Instant>,
     generation: u64,
 }
 
-struct Manager {
+/// A slot that is taken out of r2d2. In a box, because it passes through many hands.
+type Taken = Box<r2d2::PooledConnection<Manager>>;
+
+/// The right to hold one connection of an endpoint, and the slot that goes with it.
+pub(crate) type Permit = gate::Permit<Taken>;
+
+pub(crate) struct Manager {
     /// Connections of an earlier generation are dropped when they come back.
     generation: Arc<AtomicU64>,
 }
 
-impl Manager {
-    /// An expired connection goes back: the next caller, or r2d2's reaper, drops it.
-    fn is_current(&self, slot: &Slot) -> bool {
-        slot.generation == self.generation.load(Ordering::Acquire)
-            && slot
+impl Slot {
+    /// Whether it has a connection that others may use.
+    fn is_current(&self, generation: &AtomicU64) -> bool {
+        self.generation == generation.load(Ordering::Acquire)
+            && self
                 .session
                 .as_ref()
                 .is_some_and(|session| !session.is_broken() && !session.in_transaction())
@@ -63,20 +73,20 @@ impl ManageConnection for Manager {
     }
 
     fn has_broken(&self, slot: &mut Slot) -> bool {
-        !self.is_current(slot)
+        !slot.is_current(&self.generation)
     }
 }
 
 /// The pool of one endpoint.
 pub(crate) struct Endpoint {
     address: Arc<str>,
-    gate: Arc<Gate>,
+    gate: Arc<Gate<Taken>>,
     slots: r2d2::Pool<Manager>,
     generation: Arc<AtomicU64>,
     config: PoolConfig,
     counters: Arc<Counters>,
     /// The process that opened the pool, and so the only one that can take a connection out.
-    process: u32,
+    pub(super) process: u32,
 }
 
 /// Why no connection could be had.
@@ -128,26 +138,32 @@ impl Endpoint {
         &self.address
     }
 
+    /// Whether others may use the connection of a slot. An expired one may go back: the next caller, or who sees to
+    /// the age of those that are idle, drops it.
+    pub(super) fn takes_back(&self, slot: &Slot) -> bool {
+        slot.is_current(&self.generation)
+    }
+
     /// The right to take a connection out, if it can be had at once.
     pub(crate) fn try_enter(&self) -> Option<Permit> {
         self.gate.try_enter()
     }
 
-    /// Takes a connection out: an idle one, or `ready`, or a new one. `now` is when the call began to ask for
+    /// Takes a connection out: an idle one, or `ready`, or a new one. The permit that is answered has it. `now` is when the call began to ask for
     /// one, which is near enough to tell a connection's age.
     ///
     /// Without a permit it waits for one. `patience` is asked how long a new connection may take, and only where
     /// one is made.
     pub(crate) fn checkout(
-        self: &Arc<Self>,
+        &self,
         backend: &dyn Backend,
         ready: Option<Box<dyn Session>>,
         permit: Option<Permit>,
         call: &Call<'_>,
         patience: &dyn Fn() -> Option<Duration>,
         now: Instant,
-    ) -> Result<Lease, Unavailable> {
-        let permit = match permit {
+    ) -> Result<Permit, Unavailable> {
+        let mut permit = match permit {
             Some(permit) => permit,
             None => {
                 let start = Instant::now();
@@ -160,24 +176,48 @@ impl Endpoint {
                 })?
             }
         };
-        let mut vacant = None;
+        if let Some(slot) = &mut permit.item
+            && self.is_usable(slot, now)
+        {
+            return Ok(permit);
+        }
+        self.take_other(&mut permit, backend, ready, patience, call, now)
+            .map_err(Unavailable::Failed)?;
+        Ok(permit)
+    }
+
+    /// Puts a usable connection where there is none, or one that is not usable, in the hands of the caller.
+    fn take_other(
+        &self,
+        permit: &mut Permit,
+        backend: &dyn Backend,
+        ready: Option<Box<dyn Session>>,
+        patience: &dyn Fn() -> Option<Duration>,
+        call: &Call<'_>,
+        now: Instant,
+    ) -> Result<()> {
+        let mut vacant = permit.item.take();
+        if let Some(slot) = &mut vacant {
+            slot.session = None;
+        }
         while let Some(mut slot) = self.slots.try_get() {
             if self.is_usable(&mut slot, now) {
-                return Ok(Lease::new(Arc::clone(self), slot, permit));
+                permit.item = Some(Box::new(slot));
+                return Ok(());
             }
             slot.session = None;
-            vacant = Some(slot);
+            vacant = Some(Box::new(slot));
         }
         let mut slot = match vacant {
             Some(slot) => slot,
-            None => self.wait_for_slot(call).map_err(Unavailable::Failed)?,
+            None => Box::new(self.wait_for_slot(call)?),
         };
         // The slot may be one that somebody has just given back.
         if !self.is_usable(&mut slot, now) {
-            self.fill(&mut slot, backend, ready, patience(), call)
-                .map_err(Unavailable::Failed)?;
+            self.fill(&mut slot, backend, ready, patience(), call)?;
         }
-        Ok(Lease::new(Arc::clone(self), slot, permit))
+        permit.item = Some(slot);
+        Ok(())
     }
 
     /// Takes any slot. The caller's permit says that there is room; r2d2's thread makes one in microseconds.
@@ -281,96 +321,55 @@ impl Endpoint {
     /// which it may yet answer, stay.
     pub(crate) fn leave_out(&self) {
         self.gate.send_away();
-        let mut idle: Vec<_> = std::iter::from_fn(|| self.slots.try_get()).collect();
+        self.drop_idle();
+    }
+
+    fn drop_idle(&self) {
+        let left = self.gate.clear().map(|slot| *slot);
+        let others = std::iter::from_fn(|| self.slots.try_get());
+        // All are taken before one goes back, and r2d2 drops an empty slot outside its lock.
+        let mut idle: Vec<_> = left.into_iter().chain(others).collect();
         for slot in &mut idle {
             slot.session = None;
         }
     }
 
-    fn drop_idle(&self) {
-        // Each goes back as one of an earlier generation, which r2d2 then drops outside its lock.
-        let idle: Vec<_> = std::iter::from_fn(|| self.slots.try_get()).collect();
-        drop(idle);
-    }
-
-    pub(crate) fn gate(&self) -> &Arc<Gate> {
-        &self.gate
-    }
-
-    pub(crate) fn connections(&self) -> (u32, u32) {
-        let state = self.slots.state();
-        (state.connections, state.idle_connections)
-    }
-}
-
-/// A connection that is in use. Dropping it gives it back.
-pub(crate) struct Lease {
-    endpoint: Arc<Endpoint>,
-    slot: Option<r2d2::PooledConnection<Manager>>,
-    permit: Option<Permit>,
-}
-
-impl Lease {
-    fn new(endpoint: Arc<Endpoint>, slot: r2d2::PooledConnection<Manager>, permit: Permit) -> Self {
-        Lease {
-            endpoint,
-            slot: Some(slot),
-            permit: Some(permit),
-        }
-    }
-
-    pub(crate) fn endpoint(&self) -> &Arc<str> {
-        self.endpoint.address()
-    }
-
-    pub(crate) fn session(&mut self) -> Result<&mut dyn Session> {
-        self.slot
-            .as_mut()
-            .and_then(|slot| slot.session.as_deref_mut())
-            .map(|session| session as &mut dyn Session)
-            .ok_or_else(|| Error::new(ErrorKind::Internal, "a connection in use has no session"))
-    }
-
-    pub(crate) fn peek(&self) -> Option<&dyn Session> {
-        self.slot
-            .as_ref()
-            .and_then(|slot| slot.session.as_deref())
-            .map(|session| session as &dyn Session)
-    }
-
-    /// Gives the connection back. The caller knows that the process has not been forked since it took the
-    /// connection out; a drop has to look.
-    pub(crate) fn give_back(mut self) {
-        self.put_back();
-    }
-
-    fn put_back(&mut self) {
-        // The slot before the permit: who enters next finds it.
-        drop(self.slot.take());
-        drop(self.permit.take());
-    }
-
-    /// Closes the connection instead of giving it back.
-    pub(crate) fn discard(mut self) {
-        if let Some(slot) = &mut self.slot {
+    /// Closes the connection that lies at the gate, if it has lain there for longer than connections may be idle,
+    /// or is too old. r2d2 sees to the others.
+    pub(crate) fn tidy(&self) {
+        let now = Instant::now();
+        let over = self.gate.clear_if(now, |slot, since| {
+            let is_idle_for_long = self
+                .config
+                .max_conn_idle_time
+                .is_some_and(|limit| now - since >= limit);
+            is_idle_for_long || slot.expires.is_some_and(|expires| expires <= now)
+        });
+        if let Some(mut slot) = over {
             slot.session = None;
         }
     }
-}
 
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if self.permit.is_none() {
-            return;
-        }
-        if process::id() != self.endpoint.process {
-            // A forked child: the locks may be held by threads that do not exist here, and the socket is
-            // the parent's.
-            std::mem::forget(self.slot.take());
-            std::mem::forget(self.permit.take());
-            return;
-        }
-        self.put_back();
+    /// How many connections are in use.
+    pub(crate) fn in_use(&self) -> u32 {
+        self.gate.inside()
+    }
+
+    /// How many callers wait for one.
+    pub(crate) fn waiting(&self) -> u32 {
+        self.gate.waiting()
+    }
+
+    /// Waits until every connection has been given back; false if `deadline` passed first.
+    pub(crate) fn wait_unused(&self, deadline: Deadline) -> Result<bool> {
+        self.gate.wait_empty(deadline)
+    }
+
+    /// How many connections there are, and how many of them are idle.
+    pub(crate) fn connections(&self) -> (u32, u32) {
+        let state = self.slots.state();
+        let left = u32::from(self.gate.has_left());
+        (state.connections, state.idle_connections + left)
     }
 }
 

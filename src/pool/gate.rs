@@ -1,8 +1,9 @@
-//! The gate of an endpoint: how many connections may be in use at once, and who is next.
+//! The gate of an endpoint: how many connections may be in use at once, who is next, and what was left there last.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
@@ -13,17 +14,28 @@ use crate::net::wait::{Call, Waker};
 /// Lets a limited number of callers in, the others in the order in which they came.
 ///
 /// A caller that waits can be cancelled, has a deadline, and is sent away when the gate closes.
-pub(crate) struct Gate {
-    state: Mutex<State>,
+///
+/// What one has in hand when it leaves, the next one to enter finds: so a connection that is used again and again
+/// changes hands under the one lock that is taken anyway.
+pub(crate) struct Gate<T> {
+    state: Mutex<State<T>>,
     size: u32,
 }
 
-struct State {
+struct State<T> {
     inside: u32,
     waiting: VecDeque<Arc<Ticket>>,
     closed: bool,
+    left: Option<Left<T>>,
     /// Who waits for the last caller to leave.
     watchers: Vec<Arc<Waker>>,
+}
+
+/// What was left at the gate.
+struct Left<T> {
+    item: T,
+    /// When it was first seen lying there.
+    seen: Option<Instant>,
 }
 
 struct Ticket {
@@ -44,11 +56,13 @@ pub(crate) enum Refusal {
 }
 
 /// The right to hold one connection, until it is dropped.
-pub(crate) struct Permit {
-    gate: Arc<Gate>,
+pub(crate) struct Permit<T> {
+    gate: Arc<Gate<T>>,
+    /// What was found at the gate, or taken since. It is left there for the next one.
+    pub(crate) item: Option<T>,
 }
 
-impl Gate {
+impl<T> Gate<T> {
     /// A gate for `size` callers at once.
     pub(crate) fn new(size: u32) -> Arc<Self> {
         Arc::new(Gate {
@@ -56,6 +70,7 @@ impl Gate {
                 inside: 0,
                 waiting: VecDeque::new(),
                 closed: false,
+                left: None,
                 watchers: Vec::new(),
             }),
             size,
@@ -63,19 +78,17 @@ impl Gate {
     }
 
     /// Lets the caller in at once, if nobody waits and there is room.
-    pub(crate) fn try_enter(self: &Arc<Self>) -> Option<Permit> {
+    pub(crate) fn try_enter(self: &Arc<Self>) -> Option<Permit<T>> {
         let mut state = self.state.lock();
         if state.closed || state.inside >= self.size || !state.waiting.is_empty() {
             return None;
         }
         state.inside += 1;
-        Some(Permit {
-            gate: Arc::clone(self),
-        })
+        Some(self.permit(&mut state))
     }
 
     /// Waits to be let in, until the call ends at the latest.
-    pub(crate) fn enter(self: &Arc<Self>, call: &Call<'_>) -> Result<Permit, Refusal> {
+    pub(crate) fn enter(self: &Arc<Self>, call: &Call<'_>) -> Result<Permit<T>, Refusal> {
         let waker = Waker::current().map_err(Refusal::Ended)?;
         let ticket = Arc::new(Ticket {
             waker: Arc::clone(&waker),
@@ -89,19 +102,15 @@ impl Gate {
             }
             if state.inside < self.size && state.waiting.is_empty() {
                 state.inside += 1;
-                return Ok(self.permit());
+                return Ok(self.permit(&mut state));
             }
             state.waiting.push_back(Arc::clone(&ticket));
         }
         loop {
             let waited = call.wait(&waker);
-            if ticket.granted.load(Ordering::Acquire) {
-                return Ok(self.permit());
-            }
             let mut state = self.state.lock();
-            // It may have been granted since.
             if ticket.granted.load(Ordering::Acquire) {
-                return Ok(self.permit());
+                return Ok(self.permit(&mut state));
             }
             let refusal = match waited {
                 _ if state.closed => Refusal::Closed,
@@ -114,10 +123,62 @@ impl Gate {
         }
     }
 
-    fn permit(self: &Arc<Self>) -> Permit {
+    fn permit(self: &Arc<Self>, state: &mut State<T>) -> Permit<T> {
         Permit {
             gate: Arc::clone(self),
+            item: state.left.take().map(|left| left.item),
         }
+    }
+
+    /// One goes, and leaves `item` for the next, unless the gate is closed. Answers what nobody will find here.
+    fn leave(&self, item: Option<T>) -> Option<T> {
+        let mut state = self.state.lock();
+        let unwanted = if state.closed {
+            item
+        } else {
+            item.and_then(|item| state.left.replace(Left { item, seen: None }))
+                .map(|left| left.item)
+        };
+        if !state.closed
+            && let Some(ticket) = state.waiting.pop_front()
+        {
+            // The place goes to the next in line without being free in between.
+            ticket.granted.store(true, Ordering::Release);
+            ticket.waker.wake();
+            return unwanted;
+        }
+        state.inside -= 1;
+        if state.inside == 0 {
+            for watcher in &state.watchers {
+                watcher.wake();
+            }
+        }
+        unwanted
+    }
+
+    /// Takes away what was left at the gate.
+    pub(crate) fn clear(&self) -> Option<T> {
+        self.state.lock().left.take().map(|left| left.item)
+    }
+
+    /// Takes away what was left at the gate if `is_over` says so, who is told since when at least it has lain there.
+    pub(crate) fn clear_if(
+        &self,
+        now: Instant,
+        is_over: impl FnOnce(&T, Instant) -> bool,
+    ) -> Option<T> {
+        let mut state = self.state.lock();
+        let left = state.left.as_mut()?;
+        let since = *left.seen.get_or_insert(now);
+        if !is_over(&left.item, since) {
+            return None;
+        }
+        state.left.take().map(|left| left.item)
+    }
+
+    /// Whether something was left at the gate.
+    pub(crate) fn has_left(&self) -> bool {
+        self.state.lock().left.is_some()
     }
 
     fn ended(&self, error: Error) -> Error {
@@ -180,23 +241,11 @@ impl Gate {
     }
 }
 
-impl Drop for Permit {
+impl<T> Drop for Permit<T> {
     fn drop(&mut self) {
-        let mut state = self.gate.state.lock();
-        if !state.closed
-            && let Some(ticket) = state.waiting.pop_front()
-        {
-            // The place goes to the next in line without being free in between.
-            ticket.granted.store(true, Ordering::Release);
-            ticket.waker.wake();
-            return;
-        }
-        state.inside -= 1;
-        if state.inside == 0 {
-            for watcher in &state.watchers {
-                watcher.wake();
-            }
-        }
+        let unwanted = self.gate.leave(self.item.take());
+        // Not under the lock: it may be a connection that is closed.
+        drop(unwanted);
     }
 }
 
@@ -215,7 +264,7 @@ mod tests {
         Call::until(Deadline::after(Duration::from_secs(10)))
     }
 
-    fn wait_for_waiters(gate: &Gate, count: u32) {
+    fn wait_for_waiters<T>(gate: &Gate<T>, count: u32) {
         while gate.waiting() != count {
             thread::yield_now();
         }
@@ -223,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_full_gate_ends_with_a_pool_timeout() {
-        let gate = Gate::new(1);
+        let gate = Gate::<()>::new(1);
         let permit = gate.enter(&soon()).unwrap();
         let Err(Refusal::Ended(error)) = gate.enter(&soon()) else {
             panic!("the gate let a second caller in");
@@ -236,7 +285,7 @@ mod tests {
 
     #[test]
     fn callers_are_let_in_in_the_order_they_came() {
-        let gate = Gate::new(1);
+        let gate = Gate::<()>::new(1);
         let mut permit = Some(gate.enter(&late()).unwrap());
         let (sender, receiver) = std::sync::mpsc::channel();
         let mut threads = Vec::new();
@@ -261,7 +310,7 @@ mod tests {
 
     #[test]
     fn closing_sends_every_waiter_away_and_watchers_see_the_last_one_leave() {
-        let gate = Gate::new(1);
+        let gate = Gate::<()>::new(1);
         let permit = gate.enter(&late()).unwrap();
         let threads: Vec<_> = (0..8)
             .map(|_| {
@@ -289,7 +338,7 @@ mod tests {
 
     #[test]
     fn a_waiter_can_be_cancelled() {
-        let gate = Gate::new(1);
+        let gate = Gate::<()>::new(1);
         let _permit = gate.enter(&late()).unwrap();
         let handle = CancelHandle::new();
         let canceller = {
@@ -313,7 +362,7 @@ mod tests {
 
     #[test]
     fn those_who_wait_are_sent_away_once() {
-        let gate = Gate::new(1);
+        let gate = Gate::<()>::new(1);
         let permit = gate.try_enter().unwrap();
         let refused = thread::scope(|scope| {
             let waiter = scope.spawn(|| gate.enter(&late()));
@@ -325,5 +374,66 @@ mod tests {
         assert_eq!((gate.waiting(), gate.inside()), (0, 1));
         drop(permit);
         assert!(gate.enter(&soon()).is_ok());
+    }
+
+    #[test]
+    fn what_the_last_one_leaves_the_next_one_finds() {
+        let gate = Gate::new(2);
+        let mut first = gate.try_enter().unwrap();
+        let mut second = gate.try_enter().unwrap();
+        assert_eq!((first.item, second.item), (None, None));
+        (first.item, second.item) = (Some(1), Some(2));
+        assert!(!gate.has_left());
+        drop(first);
+        assert_eq!(gate.leave(second.item.take()), Some(1));
+        std::mem::forget(second);
+        assert!(gate.has_left());
+        let found = gate.enter(&soon()).unwrap();
+        assert_eq!(found.item, Some(2));
+        assert_eq!(gate.try_enter().unwrap().item, None);
+        drop(found);
+        assert_eq!(gate.clear(), Some(2));
+        assert_eq!(gate.inside(), 0);
+    }
+
+    #[test]
+    fn one_that_waited_finds_what_the_one_before_it_left() {
+        let gate = Gate::new(1);
+        let mut permit = gate.try_enter().unwrap();
+        permit.item = Some(7);
+        let found = thread::scope(|scope| {
+            let waiter = scope.spawn(|| gate.enter(&late()).unwrap().item.take());
+            wait_for_waiters(&gate, 1);
+            drop(permit);
+            waiter.join().unwrap()
+        });
+        assert_eq!(found, Some(7));
+    }
+
+    #[test]
+    fn a_closed_gate_keeps_nothing() {
+        let gate = Gate::new(1);
+        let mut permit = gate.try_enter().unwrap();
+        let item = Arc::new(());
+        permit.item = Some(Arc::clone(&item));
+        gate.close();
+        drop(permit);
+        assert!(!gate.has_left());
+        assert_eq!(Arc::strong_count(&item), 1);
+    }
+
+    #[test]
+    fn what_lies_at_the_gate_is_taken_away_when_it_has_lain_there_for_long() {
+        let gate = Gate::new(1);
+        let start = Instant::now();
+        let limit = Duration::from_secs(1);
+        let is_over = |now: Instant| move |_: &i32, since: Instant| now - since >= limit;
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let look = |seconds| gate.clear_if(at(seconds), is_over(at(seconds)));
+        gate.try_enter().unwrap().item = Some(1);
+        assert_eq!((look(0), look(0)), (None, None));
+        // Used meanwhile, so it counts anew.
+        drop(gate.try_enter());
+        assert_eq!((look(1), look(2), look(2)), (None, Some(1), None));
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod core;
 pub(crate) mod endpoint;
 pub(crate) mod gate;
+pub(crate) mod lease;
 pub(crate) mod stats;
 mod worker;
 

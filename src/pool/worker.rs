@@ -202,7 +202,7 @@ fn run(core: &Core, stop: &CancelHandle, waker: &Arc<Waker>) {
             next_check = Deadline::after(Duration::ZERO);
         }
         if next_check.has_passed() {
-            if let Err(error) = core.keep_min(&call)
+            if let Err(error) = core.tidy(&call)
                 && !stop.is_cancelled()
             {
                 core.config.logger.debug(format_args!(
