@@ -254,6 +254,7 @@ impl Connection {
         Ok(Rows::owned(self))
     }
 
+    #[inline]
     pub(crate) fn start_query(&mut self, sql: &str, params: impl Params) -> Result<()> {
         params
             .with_values(|params: ParamsRef<'_>| {
@@ -277,6 +278,7 @@ impl Connection {
     /// Runs one statement and gives its first row to `take`, all within one deadline; further rows are dropped.
     ///
     /// An error of `take` goes through `ran` with the outcome of the statement, which has run.
+    #[inline(always)]
     pub(crate) fn query_first<R, E: From<Error>>(
         &mut self,
         sql: &str,

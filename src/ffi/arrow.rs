@@ -281,12 +281,10 @@ unsafe fn guarded(
     let failure = match catch_unwind(AssertUnwindSafe(|| body(state))) {
         Ok(Ok(())) => return 0,
         Ok(Err(failure)) => failure,
-        Err(_) => Failure::Error(Error::new(ErrorKind::Internal, "the library panicked")),
+        Err(_) => Error::new(ErrorKind::Internal, "the library panicked").into(),
     };
-    let (text, errno) = match failure {
-        Failure::Error(error) => (error.to_string(), errno(error.kind())),
-        Failure::Status(_, _, text) => (text, libc::EINVAL),
-    };
+    let text = failure.error().to_string();
+    let errno = errno(failure.error().kind());
     state.last_error = CString::new(text.replace('\0', "\u{fffd}")).unwrap_or_default();
     errno
 }

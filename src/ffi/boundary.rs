@@ -182,12 +182,9 @@ pub(super) unsafe fn free<T>(handle: *mut T) {
 /// `out_error` is NULL or may be written.
 #[cold]
 unsafe fn fail(out_error: *mut *mut quorate_error, failure: Failure) -> quorate_status {
-    let status = match &failure {
-        Failure::Error(error) => error.kind().into(),
-        Failure::Status(status, ..) => *status,
-    };
+    let status = failure.status();
     if !out_error.is_null() {
-        let error = Box::into_raw(Box::new(quorate_error::new(failure)));
+        let error = Box::into_raw(Box::new(quorate_error::new(&failure)));
         // SAFETY: the caller's.
         unsafe { out_error.write(error) };
     }
@@ -201,13 +198,12 @@ fn panicked(panic: Box<dyn Any + Send>) -> Failure {
         .map(ToString::to_string)
         .or_else(|| panic.downcast_ref::<String>().cloned());
     forget(panic);
-    Failure::Error(Error::new(
+    let text = text.as_deref().unwrap_or("no message");
+    Error::new(
         ErrorKind::Internal,
-        format!(
-            "the library panicked, which is a defect of it: {}",
-            text.as_deref().unwrap_or("no message")
-        ),
-    ))
+        format!("the library panicked, which is a defect of it: {text}"),
+    )
+    .into()
 }
 
 /// Drops what was thrown, which may throw again.

@@ -27,7 +27,7 @@ use super::value::{quorate_value, with_params};
 use super::view::{slice_mut, text};
 use crate::backend::Aim;
 use crate::connection::Connection;
-use crate::error::{Error, Outcome, Result};
+use crate::error::{Error, Result};
 use crate::params::ParamsRef;
 use crate::row::Row;
 use crate::value::ValueRef;
@@ -78,10 +78,9 @@ fn answer_for(rows: usize, stopped: Option<Stopped>) -> Answer<usize> {
 
 #[cold]
 fn too_small() -> Failure {
-    Failure::Status(
+    Failure::new(
         quorate_status::BufferTooSmall,
-        Outcome::NotSent,
-        "the row needs more room for bytes; bytes_needed says how much".into(),
+        "the row needs more room for bytes; bytes_needed says how much",
     )
 }
 
@@ -262,6 +261,10 @@ fn put_row(
     end: &mut usize,
 ) -> Result<()> {
     for (column, place) in places.iter_mut().enumerate() {
+        if let Some(value) = quorate_value::of_plain(row, column, |from| copy(from, bytes, end)) {
+            *place = value;
+            continue;
+        }
         let value = match row.value(column) {
             Ok(value) => value,
             Err(error) => match row.get::<&[u8]>(column) {

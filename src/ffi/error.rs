@@ -28,20 +28,10 @@ pub struct quorate_error {
 }
 
 impl quorate_error {
-    pub(super) fn new(failure: Failure) -> Self {
-        match failure {
-            Failure::Error(error) => quorate_error::of(&error),
-            Failure::Status(status, outcome, message) => quorate_error {
-                status,
-                outcome,
-                retryable: false,
-                code: None,
-                text: Text::new(&message),
-                message: Text::new(&message),
-                sqlstate: None,
-                node: None,
-                causes: Vec::new(),
-            },
+    pub(super) fn new(failure: &Failure) -> Self {
+        quorate_error {
+            status: failure.status(),
+            ..quorate_error::of(failure.error())
         }
     }
 

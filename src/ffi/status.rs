@@ -119,39 +119,68 @@ impl From<Outcome> for quorate_outcome {
     }
 }
 
-/// Why a function of the ABI fails: an error of the library, or a status that only the ABI has.
-pub(super) enum Failure {
-    Error(Error),
-    Status(quorate_status, Outcome, String),
+/// Why a function of the ABI fails: an error of the library, or one with a status that only the ABI has.
+///
+/// One pointer, so that an [`Answer`] is returned in registers.
+pub(super) struct Failure(Box<Cause>);
+
+struct Cause {
+    status: quorate_status,
+    error: Error,
 }
 
 impl From<Error> for Failure {
+    #[cold]
     fn from(error: Error) -> Self {
-        Failure::Error(error)
+        let status = error.kind().into();
+        Failure(Box::new(Cause { status, error }))
     }
 }
 
 impl Failure {
     #[cold]
     pub(super) fn null(name: &str) -> Self {
-        Failure::Status(
+        Failure::new(
             quorate_status::NullPointer,
-            Outcome::NotSent,
             format!("the pointer {name} is NULL"),
         )
     }
 
+    /// A failure with a status that only the ABI has.
+    #[cold]
+    pub(super) fn new(status: quorate_status, message: impl Into<String>) -> Self {
+        let error = Error::new(ErrorKind::Misuse, message);
+        Failure(Box::new(Cause { status, error }))
+    }
+
+    pub(super) fn status(&self) -> quorate_status {
+        self.0.status
+    }
+
+    pub(super) fn error(&self) -> &Error {
+        &self.0.error
+    }
+
+    /// The failure of parameter `index`.
+    #[cold]
+    pub(super) fn of_parameter(mut self, index: usize) -> Self {
+        self.0.error = self
+            .0
+            .error
+            .context(format_args!("parameter {}", index + 1));
+        self
+    }
+
     /// The same failure, of a statement that was sent.
-    pub(super) fn with_outcome(self, outcome: Outcome) -> Self {
-        match self {
-            Failure::Error(error) => Failure::Error(error.with_outcome(outcome)),
-            Failure::Status(status, _, message) => Failure::Status(status, outcome, message),
-        }
+    #[cold]
+    pub(super) fn with_outcome(mut self, outcome: Outcome) -> Self {
+        self.0.error = self.0.error.with_outcome(outcome);
+        self
     }
 
     #[cold]
     pub(super) fn misuse(message: impl Into<String>) -> Self {
-        Failure::Error(Error::new(ErrorKind::Misuse, message))
+        Error::new(ErrorKind::Misuse, message).into()
     }
 }
 

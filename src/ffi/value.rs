@@ -12,8 +12,9 @@ use chrono::{DateTime, Datelike, FixedOffset, NaiveDate};
 use uuid::Uuid;
 
 use super::status::{Answer, Failure};
-use super::view::{QUORATE_NUL_TERMINATED, slice, text, utf8};
+use super::view::{QUORATE_NUL_TERMINATED, is_ascii, slice, text, utf8};
 use crate::params::ParamsRef;
+use crate::row::{Cell, Row};
 use crate::value::ValueRef;
 
 /// The type of a value.
@@ -211,6 +212,34 @@ impl quorate_value {
         }
     }
 
+    /// The value of a column that needs no conversion, with its text or bytes where `place` has put them.
+    #[inline(always)]
+    pub(super) fn of_plain<'v, 'b>(
+        row: &Row<'v>,
+        column: usize,
+        place: impl FnOnce(&'v [u8]) -> &'b [u8],
+    ) -> Option<Self> {
+        let (kind, data) = match row.cell(column)? {
+            Cell::Null => (quorate_type::Null, quorate_value_data { integer: 0 }),
+            Cell::Int(integer) => (quorate_type::Int64, quorate_value_data { integer }),
+            Cell::Float(real) => (quorate_type::Double, quorate_value_data { real }),
+            Cell::Text(span) => {
+                let text = row.span(span);
+                if !is_ascii(text) {
+                    return None;
+                }
+                let bytes = quorate_bytes::of_bytes(place(text));
+                (quorate_type::Text, quorate_value_data { bytes })
+            }
+            _ => return None,
+        };
+        Some(quorate_value {
+            kind: kind as i32,
+            data,
+            ..quorate_value::default()
+        })
+    }
+
     /// The value as the library takes it.
     ///
     /// # Safety
@@ -318,15 +347,9 @@ pub(super) unsafe fn with_params<R>(
 ) -> Answer<R> {
     // SAFETY: the caller's.
     let values = unsafe { slice(params, len, "params") }?;
-    let at = |index: usize, failure| match failure {
-        Failure::Error(error) => {
-            Failure::Error(error.context(format_args!("parameter {}", index + 1)))
-        }
-        status @ Failure::Status(..) => status,
-    };
     let read = |index: usize, value: &quorate_value| {
         // SAFETY: the caller's.
-        unsafe { value.read() }.map_err(|failure| at(index, failure))
+        unsafe { value.read() }.map_err(|failure| failure.of_parameter(index))
     };
     let named = values.iter().filter(|value| !value.name.is_null()).count();
     if named == 0 {
@@ -355,7 +378,7 @@ pub(super) unsafe fn with_params<R>(
     for (index, value) in values.iter().enumerate() {
         // SAFETY: the caller's.
         let name = unsafe { slice(value.name.cast::<u8>(), value.name_length as usize, "name") }?;
-        let name = utf8(name, "the name").map_err(|failure| at(index, failure))?;
+        let name = utf8(name, "the name").map_err(|failure| failure.of_parameter(index))?;
         all.push((name, read(index, value)?));
     }
     run(ParamsRef::Named(&all))
