@@ -17,6 +17,8 @@ struct Cost {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Measure {
     Cpu,
+    /// From the beginning of an operation to its end.
+    Time,
     Rate,
 }
 
@@ -132,12 +134,14 @@ impl Table {
         let pairs = base.costs.iter().zip(&contender.costs);
         let ratios = spread(pairs.map(|(base, cost)| match measure {
             Measure::Cpu => cost.cpu / base.cpu,
+            Measure::Time => cost.wall / base.wall,
             Measure::Rate => base.wall / cost.wall,
         }));
         let range = format!("({:.2}–{:.2})", ratios.low, ratios.high);
         let _ = write!(self.text, "{:>8.2}  {range:<15}", ratios.median);
         let what = match measure {
             Measure::Cpu => "CPU",
+            Measure::Time => "time",
             Measure::Rate => "rate",
         };
         let (word, limit, met) = match goal {
