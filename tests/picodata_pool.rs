@@ -512,3 +512,51 @@ fn slow_statements_leave_nobody_out_and_silence_does() {
     });
     pool.close().unwrap();
 }
+
+/// The texts are those of a cluster of 25.5.7 whose instances were killed.
+#[test]
+fn a_write_that_a_replicaset_has_not_answered_may_have_been_applied() {
+    let cluster = PicodataCluster::start(1);
+    let pool = open(&cluster, "");
+    create(&pool);
+    let one = "INSERT INTO item (id, name) VALUES ($1, 'a')";
+    let two = "INSERT INTO item (id, name) VALUES ($1, 'b'), (-1, 'c')";
+    let of_replicaset = |said: &str| {
+        format!(
+            "sbroad: box error: ProcLua: {{\"code\":32,\"base_type\":\"ClientError\",\"type\":\"ClientError\",\
+             \"message\":\"Error on replicaset 69bea4d4-3c4a-4b26-a599-a6a6367dbcd2: {said}\",\"trace\":[]}}"
+        )
+    };
+    let closed = of_replicaset("Peer closed");
+    let refused = of_replicaset(
+        "Failed to execute '.proc_sql_execute': sbroad: invalid transaction: transaction rolled-back: \
+         failed to insert space: TupleFound: Duplicate key exists in unique index",
+    );
+    let timeout = "Timeout: timeout".to_owned();
+    for (sql, text, kind, outcome) in [
+        (one, &closed, ErrorKind::Database, Outcome::Unknown),
+        (one, &refused, ErrorKind::Constraint, Outcome::Rejected),
+        (two, &refused, ErrorKind::Constraint, Outcome::Unknown),
+        (one, &timeout, ErrorKind::Database, Outcome::Unknown),
+    ] {
+        let fault = Fault::Refuse("XX000", text.clone());
+        cluster.inject(0, sql, fault, 3);
+        let mut batch = Batch::new();
+        batch.queue(sql, [1]).unwrap();
+        batch.queue("SELECT 1", ()).unwrap();
+        let mut results = pool.send_batch(&batch).unwrap();
+        let in_batch = results.exec().unwrap_err();
+        assert_eq!(results.query_row::<(i64,)>().unwrap(), (1,));
+        results.close().unwrap();
+        let alone = pool.exec(sql, [1]).unwrap_err();
+        let queried = pool.query(sql, [1]).unwrap_err();
+        for error in [in_batch, alone, queried] {
+            assert_eq!((error.kind(), error.outcome()), (kind, outcome), "{error}");
+        }
+    }
+    let fault = Fault::Refuse("XX000", timeout);
+    cluster.inject(0, "CREATE TABLE late", fault, 1);
+    let ddl = "CREATE TABLE late (id INTEGER NOT NULL, PRIMARY KEY (id))";
+    assert_eq!(pool.exec(ddl, ()).unwrap_err().outcome(), Outcome::Unknown);
+    assert_eq!(pool.stats().connects, 1, "the connection is kept");
+}

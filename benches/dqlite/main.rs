@@ -101,6 +101,8 @@ impl Bench {
         for driver in [connection, pool] {
             table.beside(raw, driver, Measure::Cpu, Goal::AtMost(1.25));
         }
+        table.base(connection);
+        table.beside(connection, pool, Measure::Time, Goal::None);
     }
 
     fn scan(&self, table: &mut Table) {

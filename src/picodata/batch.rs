@@ -207,18 +207,19 @@ impl PicodataSession {
         statement: &BatchStatement,
         call: &Call<'_>,
     ) -> Error {
+        let BatchStatement { sql, kind, .. } = statement;
         match failure.cause {
             Cause::Unsendable => failure.error,
             Cause::Answered => {
                 if self.steps.is_empty() {
                     self.driver.settle(call);
                 }
-                failure.error
+                failure.of_statement(sql, kind.reads)
             }
-            Cause::Stale(_) => {
+            Cause::Stale => {
                 // Those behind it have been run: it is not for this batch to run it again.
-                self.forget_stale(&statement.sql);
-                failure.error
+                self.forget_stale(sql);
+                failure.of_statement(sql, kind.reads)
             }
             Cause::CallEnded | Cause::Broken => {
                 let outcome = self.driver.outcome(statement.number);

@@ -5,6 +5,7 @@ use std::io;
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::net::socket::disconnected;
 use crate::picodata::server_error::ServerError;
+use crate::sql::{self, Dialect};
 
 /// The SQLSTATE of an internal error, which Picodata gives nearly every error of a statement.
 const INTERNAL_ERROR: &str = "XX000";
@@ -14,6 +15,17 @@ const INTERNAL_ERROR: &str = "XX000";
 pub(crate) struct Failure {
     pub(crate) error: Error,
     pub(crate) cause: Cause,
+    undone: Undone,
+}
+
+/// What a server that answers an error has undone of what the statement did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Undone {
+    All,
+    /// Picodata: a replicaset its part. The others may have done theirs.
+    OneReplicaset,
+    /// Picodata: the server has given up waiting for others.
+    NobodyKnows,
 }
 
 /// Why a request failed, as far as the session acts on it.
@@ -24,36 +36,29 @@ pub(crate) enum Cause {
     /// The server answered an error, and goes on.
     Answered,
     /// The server answered that what it had prepared is out of date.
-    Stale(Stale),
+    Stale,
     /// Nothing was sent: a parameter cannot be.
     Unsendable,
     /// The connection broke, or nobody knows what the server is doing.
     Broken,
 }
 
-/// What is known of a statement whose preparation was out of date.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stale {
-    /// No part of it can have been run.
-    NotRun,
-    /// Picodata: some replicasets may have run their part, if their schema was still the old one.
-    MaybeInPart,
-}
-
 impl Failure {
-    pub(crate) fn broken(error: Error) -> Self {
+    fn new(error: Error, cause: Cause) -> Self {
         Failure {
             error,
-            cause: Cause::Broken,
+            cause,
+            undone: Undone::All,
         }
+    }
+
+    pub(crate) fn broken(error: Error) -> Self {
+        Failure::new(error, Cause::Broken)
     }
 
     /// A parameter that cannot be sent.
     pub(crate) fn unsendable(error: Error) -> Self {
-        Failure {
-            error,
-            cause: Cause::Unsendable,
-        }
+        Failure::new(error, Cause::Unsendable)
     }
 
     /// What ended a wait for the socket: the call, or the connection.
@@ -62,19 +67,41 @@ impl Failure {
             ErrorKind::Disconnected | ErrorKind::Tls | ErrorKind::Protocol => Cause::Broken,
             _ => Cause::CallEnded,
         };
-        Failure { error, cause }
+        Failure::new(error, cause)
     }
 
     /// What the server answered.
     pub(crate) fn answered(answer: &ServerError) -> Self {
-        let cause = if answer.is_fatal() {
-            Cause::Broken
-        } else {
-            stale(answer).map_or(Cause::Answered, Cause::Stale)
+        let cause = match answer {
+            _ if answer.is_fatal() => Cause::Broken,
+            _ if is_stale(answer) => Cause::Stale,
+            _ => Cause::Answered,
         };
         Failure {
             error: statement_error(answer),
             cause,
+            undone: undone(answer),
+        }
+    }
+
+    /// Whether the answer leaves nothing of a statement behind; `reads` says that it writes nothing.
+    ///
+    /// A statement of Picodata's is run by each replicaset that it concerns, and each commits its own part.
+    pub(crate) fn leaves_nothing(&self, sql: &str, reads: bool) -> bool {
+        match self.undone {
+            Undone::All => true,
+            Undone::OneReplicaset => reads || sql::inserts_one_row(sql, Dialect::Postgres),
+            Undone::NobodyKnows => reads,
+        }
+    }
+
+    /// The error of a statement that was to run, with what became of it.
+    #[cold]
+    pub(crate) fn of_statement(self, sql: &str, reads: bool) -> Error {
+        if self.leaves_nothing(sql, reads) {
+            self.error
+        } else {
+            self.error.with_outcome(Outcome::Unknown)
         }
     }
 }
@@ -163,8 +190,7 @@ pub(crate) fn start_up_error(error: Error) -> Error {
 /// | all others | `Database`; `Constraint` for Picodata's duplicate key |
 ///
 /// A server answers an error before it has committed, so the outcome is `Rejected`; but one that ends the
-/// connection may come after the commit. On Picodata a statement that writes to several replicasets is not
-/// atomic: an error of one of them says nothing of the others.
+/// connection may come after the commit. Picodata is another matter: see [`Failure::of_statement`].
 ///
 /// Source of the codes: PostgreSQL's manual, appendix A. Picodata has its own 42999 and gives nearly all else
 /// as XX000 with nothing but a text, so that text is looked at, here and nowhere else.
@@ -202,6 +228,38 @@ fn statement_error(answer: &ServerError) -> Error {
         .with_source(answer.clone())
 }
 
+/// What the server has undone of a statement to which it answers an error.
+///
+/// Picodata sends a statement to the replicasets that it concerns and answers what the first of them to fail says,
+/// `Error on replicaset <uuid>: Failed to execute '.proc_sql_execute': …`; or what the connection to it says, where
+/// there was no answer: `Error on replicaset <uuid>: Peer closed`. A change of the schema that some instance has not
+/// confirmed in time is `Timeout: timeout`, and is made when that one is back. (dispatch.lua and sql.rs, 25.5.7 and
+/// 26.3; each was seen to happen on 25.5.7.)
+fn undone(answer: &ServerError) -> Undone {
+    if answer.code() != INTERNAL_ERROR {
+        return Undone::All;
+    }
+    let wrapped = json_message(answer.message());
+    let text = wrapped.as_deref().unwrap_or(answer.message());
+    let text = text.strip_prefix("sbroad: ").unwrap_or(text);
+    if text.starts_with("Timeout: ") {
+        return Undone::NobodyKnows;
+    }
+    if text.contains(OUTDATED_SCHEMA) {
+        return Undone::OneReplicaset;
+    }
+    match text
+        .strip_prefix(ON_REPLICASET)
+        .map(|rest| rest.split_once(": "))
+    {
+        None => Undone::All,
+        Some(Some((_, said))) if said.starts_with("Failed to ") => Undone::OneReplicaset,
+        Some(_) => Undone::NobodyKnows,
+    }
+}
+
+/// Picodata's text before what a replicaset says, or the connection to it.
+const ON_REPLICASET: &str = "Error on replicaset ";
 /// Picodata's text for a row that is there already.
 const DUPLICATE_KEY: &str = "TupleFound: Duplicate key";
 /// Picodata's text for a plan made before a change of the schema, before 26.1 and after.
@@ -212,14 +270,14 @@ const OUTDATED_SCHEMA: &str = "storage schema version different from router";
 /// PostgreSQL finds out when it binds, before it runs anything; so does Picodata where it answers 42999. Its
 /// older text comes from a storage that has compared its schema with the plan's and run nothing, while another
 /// storage, which the change has not reached yet, may have run its part.
-fn stale(answer: &ServerError) -> Option<Stale> {
+fn is_stale(answer: &ServerError) -> bool {
     match answer.code() {
         // Forgotten: DISCARD ALL, DEALLOCATE.
-        "26000" | "42999" => Some(Stale::NotRun),
+        "26000" | "42999" => true,
         // "cached plan must not change result type": the code is shared, the routine's name is not.
-        "0A000" if answer.routine() == Some("RevalidateCachedQuery") => Some(Stale::NotRun),
-        INTERNAL_ERROR if answer.message().contains(OUTDATED_SCHEMA) => Some(Stale::MaybeInPart),
-        _ => None,
+        "0A000" => answer.routine() == Some("RevalidateCachedQuery"),
+        INTERNAL_ERROR => answer.message().contains(OUTDATED_SCHEMA),
+        _ => false,
     }
 }
 
@@ -248,7 +306,7 @@ fn innermost(message: &str) -> String {
             .iter()
             .find_map(|prefix| rest.strip_prefix(prefix))
             .or_else(|| {
-                rest.strip_prefix("Error on replicaset ")?
+                rest.strip_prefix(ON_REPLICASET)?
                     .split_once(": ")
                     .map(|(_, inner)| inner)
             });
@@ -334,5 +392,57 @@ mod tests {
         ] {
             assert_eq!(innermost(message), expected, "{message}");
         }
+    }
+
+    /// The texts are those of a cluster of 25.5.7.
+    #[test]
+    fn a_write_that_may_have_been_applied_in_part_is_told() {
+        const ONE: &str = "INSERT INTO t VALUES ($1)";
+        const MANY: &str = "UPDATE t SET a = $1";
+        let wrapped = |inner: &str| {
+            format!(
+                r#"sbroad: box error: ProcLua: {{"code":32,"base_type":"ClientError","type":"ClientError","message":"{inner}","trace":[{{"file":"vshard\/error.lua","line":284}}]}}"#
+            )
+        };
+        let duplicate = r#"TupleFound: Duplicate key exists in unique index \"1027_pkey\" in space \"p\" with old tuple - [15, 1403, 1] and new tuple - [15, 1403, 2]"#;
+        let on_replicaset = "Error on replicaset 69bea4d4-3c4a-4b26-a599-a6a6367dbcd2: ";
+        let refused = wrapped(&format!(
+            "{on_replicaset}Failed to execute '.proc_sql_execute': sbroad: invalid transaction: transaction rolled-back: failed to insert space: {duplicate}"
+        ));
+        let not_begun = wrapped(&format!(
+            "{on_replicaset}Failed to add a storage reference: box error: ProcLua: vshard\\/storage\\/ref.lua:326: attempt to index local 'sched' (a nil value)"
+        ));
+        let unanswered = wrapped(&format!("{on_replicaset}Peer closed"));
+        let no_route = r#"sbroad: Failed to get replicaset from bucket 590: box error: ProcLua: {"bucket_id":590,"code":9,"type":"ShardingError","message":"Bucket 590 cannot be found. Is rebalancing in progress?","name":"NO_ROUTE_TO_BUCKET"}"#;
+        let global = format!(
+            "server responded with error: {}",
+            duplicate.replace('\\', "")
+        );
+        let answered = |text: &str| {
+            let body = format!("SERROR\0VERROR\0C{INTERNAL_ERROR}\0M{text}\0\0");
+            Failure::answered(&ServerError::parse(body.as_bytes()).unwrap())
+        };
+        let (rejected, unknown) = (Outcome::Rejected, Outcome::Unknown);
+        for (text, of_one, of_many, of_read) in [
+            (refused.as_str(), rejected, unknown, rejected),
+            (&not_begun, rejected, unknown, rejected),
+            (&unanswered, unknown, unknown, rejected),
+            ("Timeout: timeout", unknown, unknown, rejected),
+            (no_route, rejected, rejected, rejected),
+            (&global, rejected, rejected, rejected),
+            (
+                "sbroad: table with name \"t\" not found",
+                rejected,
+                rejected,
+                rejected,
+            ),
+        ] {
+            let outcome =
+                |sql: &str, reads: bool| answered(text).of_statement(sql, reads).outcome();
+            assert_eq!(outcome(ONE, false), of_one, "{text}");
+            assert_eq!(outcome(MANY, false), of_many, "{text}");
+            assert_eq!(outcome("SELECT 1", true), of_read, "{text}");
+        }
+        assert_eq!(answered(&refused).error.kind(), ErrorKind::Constraint);
     }
 }

@@ -21,7 +21,7 @@ use crate::picodata::answer::{Answer, Reading, Step};
 use crate::picodata::batch::BatchStatement;
 use crate::picodata::connect;
 use crate::picodata::drive::{self, Driver, given_up};
-use crate::picodata::failure::{Cause, Failure, Stale};
+use crate::picodata::failure::{Cause, Failure};
 use crate::picodata::options::{ConnectOptions, Server};
 use crate::picodata::portal;
 use crate::picodata::startup::Key;
@@ -180,7 +180,7 @@ impl PicodataSession {
         part: impl FnMut(&mut Driver, &Call<'_>) -> Result<T, Failure>,
     ) -> Failure {
         match failure.cause {
-            Cause::Answered | Cause::Stale(_) => self.driver.settle(call),
+            Cause::Answered | Cause::Stale => self.driver.settle(call),
             Cause::Unsendable => {}
             Cause::Broken => {
                 self.driver.set_broken();
@@ -213,7 +213,7 @@ impl PicodataSession {
             .is_ok()
             .then(|| part(&mut self.driver, &call));
         match stopped {
-            Some(Err(failure)) if matches!(failure.cause, Cause::Answered | Cause::Stale(_)) => {
+            Some(Err(failure)) if matches!(failure.cause, Cause::Answered | Cause::Stale) => {
                 self.driver.settle(&call);
                 Outcome::Rejected
             }
@@ -273,13 +273,14 @@ impl PicodataSession {
             Ok((answer, first)) => return Ok((prepared, answer, first)),
             Err(failure) => failure,
         };
-        let Cause::Stale(stale) = failure.cause else {
-            return Err(failure.error);
-        };
-        self.forget_stale(sql);
+        let reads = prepared.kind.reads;
+        let is_stale = failure.cause == Cause::Stale;
+        if is_stale {
+            self.forget_stale(sql);
+        }
         // Inside a transaction the error has spoiled it.
-        if stale == Stale::MaybeInPart && !prepared.kind.reads || self.in_transaction() {
-            return Err(failure.error);
+        if !is_stale || !failure.leaves_nothing(sql, reads) || self.in_transaction() {
+            return Err(failure.of_statement(sql, reads));
         }
         self.options.logger.debug(format_args!(
             "{}: preparing a statement again: {}",
@@ -288,7 +289,7 @@ impl PicodataSession {
         let prepared = self.prepare_text(sql, prepared.kind, params, call)?;
         match self.start(&prepared, params, call) {
             Ok((answer, first)) => Ok((prepared, answer, first)),
-            Err(failure) => Err(failure.error),
+            Err(failure) => Err(failure.of_statement(sql, reads)),
         }
     }
 
@@ -299,7 +300,7 @@ impl PicodataSession {
         let mut sending = pin!(client.simple_query_raw(sql));
         let stream = self
             .run(number, call, drive::poll(sending.as_mut()))
-            .map_err(|failure| failure.error)?;
+            .map_err(|failure| failure.of_statement(sql, kind.reads))?;
         let mut stream = pin!(stream);
         let mut rows_affected = 0;
         let done = self.run(number, call, |context| {
@@ -323,7 +324,7 @@ impl PicodataSession {
                     "one of several statements failed, and those before it may have been applied",
                 ))
             }
-            Err(failure) => Err(failure.error),
+            Err(failure) => Err(failure.of_statement(sql, kind.reads)),
         }
     }
 
@@ -431,7 +432,7 @@ impl Session for PicodataSession {
             Step::End(count) => count,
             Step::Row | Step::Wait => self
                 .try_until(number, call, |driver, call| answer.finish(driver, call))
-                .map_err(|failure| failure.error)?,
+                .map_err(|failure| failure.of_statement(sql, prepared.kind.reads))?,
         };
         self.completed(prepared.kind, number)?;
         Ok(affected(prepared.kind, count))

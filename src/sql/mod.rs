@@ -11,6 +11,7 @@
 //! | `parameter` | how many parameters, and what are they called? |
 //! | `placeholder` | the same text with the placeholders that the server takes |
 //! | `transaction` | does it open or end a transaction? |
+//! | `insert` | does it insert one row? |
 //! | `position` | which line and column is this byte? |
 //!
 //! Every function is pure, takes time linear in the text, and never panics. Offsets are bytes. Malformed text is
@@ -18,6 +19,7 @@
 //! illegal byte; SQLite stops reading there, so a caller refuses such a text first.
 
 mod boundary;
+mod insert;
 mod keyword;
 mod lexeme;
 mod parameter;
@@ -39,6 +41,7 @@ mod transaction;
 )]
 pub(crate) mod against_sqlite;
 
+pub(crate) use insert::inserts_one_row;
 pub(crate) use keyword::Keyword;
 pub(crate) use parameter::{ParameterList, parameters};
 pub(crate) use placeholder::{Placeholders, Rewritten, rewrite};

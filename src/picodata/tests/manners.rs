@@ -104,12 +104,15 @@ fn open_at(address: &str) -> Testing {
 fn a_statement_out_of_date_is_prepared_again_unless_part_of_it_may_have_been_run() {
     let read = "SELECT id FROM t";
     let write = "INSERT INTO t VALUES (1)";
+    let writes = "INSERT INTO t VALUES (1), (2)";
     for (sql, replies, done, prepared) in [
         (read, &[Reply::Done, STALE, Reply::Done][..], true, 2),
         (read, &[Reply::Done, INVALIDATED, Reply::Done], true, 2),
         (write, &[Reply::Done, INVALIDATED, Reply::Done], true, 2),
-        // Another replicaset may have taken its rows.
-        (write, &[Reply::Done, STALE, Reply::Done], false, 1),
+        // One row lies in one replicaset. Of several, another one may have taken its own.
+        (write, &[Reply::Done, STALE, Reply::Done], true, 2),
+        (writes, &[Reply::Done, STALE, Reply::Done], false, 1),
+        (writes, &[Reply::Done, INVALIDATED, Reply::Done], true, 2),
         // Once, and not for ever.
         (read, &[Reply::Done, STALE, STALE, Reply::Done], false, 2),
     ] {
@@ -127,6 +130,8 @@ fn a_statement_out_of_date_is_prepared_again_unless_part_of_it_may_have_been_run
                 error.message(),
                 "storage schema version different from router"
             );
+            let reads = sql == read;
+            assert_eq!(error.outcome() == Outcome::Rejected, reads, "{sql}");
             assert!(!session.0.is_broken());
         }
         drop(session);

@@ -41,7 +41,9 @@ impl PgError {
 
     /// An error that happened on another replicaset: a text with JSON in it.
     pub fn remote(replicaset: &str, inner: &str) -> PgError {
-        let message = format!("Error on replicaset {replicaset}: Failed to execute SQL: {inner}");
+        let message = format!(
+            "Error on replicaset {replicaset}: Failed to execute '.proc_sql_execute': {inner}"
+        );
         PgError::sql(format!(
             "box error: ProcLua: {{\"code\":32,\"base_type\":\"ClientError\",\"type\":\"ClientError\",\
              \"message\":{},\"trace\":[{{\"file\":\"builtin/sql.lua\",\"line\":117}}]}}",
