@@ -1,11 +1,13 @@
 //! Many statements in one round trip.
 
 use std::collections::VecDeque;
+use std::iter::repeat;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
 use tokio_postgres::Statement;
+use tokio_postgres::types::Type;
 
 use crate::backend::{BatchStep, Session};
 use crate::batch::BatchItem;
@@ -13,6 +15,7 @@ use crate::error::{Error, Outcome, Result};
 use crate::net::wait::Call;
 use crate::params::Params;
 use crate::picodata::answer::{Answer, Step};
+use crate::picodata::encode::check_doubles;
 use crate::picodata::failure::{Cause, Failure};
 use crate::picodata::portal;
 use crate::picodata::session::{PicodataSession, affected};
@@ -51,7 +54,7 @@ impl PicodataSession {
                 prepared: self.statements.get(&item.sql).cloned(),
             });
         }
-        let style = self.options.placeholders;
+        let (style, server) = (self.options.placeholders, self.options.server);
         self.driver.line_mut().queue_runs(|runs| {
             for (index, (item, step)) in items.iter().zip(&steps).enumerate() {
                 let written = item.params.with_values(|params| match &step.prepared {
@@ -62,6 +65,7 @@ impl PicodataSession {
                     None => {
                         let (text, names) = rewritten(&item.sql, params, style)?;
                         let values = in_order(params, names.as_ref())?;
+                        check_doubles(server, repeat(&Type::UNKNOWN), &values)?;
                         portal::write_text(&text, &values, runs).map_err(|failure| failure.error)
                     }
                 });
@@ -147,7 +151,9 @@ impl PicodataSession {
                         keys.learn(&item.sql, &text, names.as_ref(), &mut told);
                     }
                     // Columns that are not read are told when it is run.
-                    if let Ok(prepared) = Prepared::new(statement, name, kind, names) {
+                    if let Ok(prepared) =
+                        Prepared::new(statement, name, kind, self.options.server, names)
+                    {
                         self.statements.put(&item.sql, Arc::new(prepared));
                     }
                 }

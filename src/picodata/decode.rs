@@ -27,6 +27,8 @@ pub(crate) enum Form {
     Text,
     Blob,
     Numeric,
+    /// A decimal number as a text.
+    DecimalText,
     /// Microseconds since 2000, in UTC or of no time zone.
     Timestamp,
     /// Days since 2000.
@@ -113,6 +115,7 @@ impl Form {
                 i32::MIN => Cell::Text(write("-infinity", row, written)?),
                 days => Cell::Date(days.saturating_add(EPOCH_DAYS)),
             },
+            Form::DecimalText => Cell::Decimal(span(place)?),
             Form::Numeric => Cell::Decimal(write_with(row, written, |out| {
                 numeric::decode(bytes, out).ok_or_else(|| malformed("numeric"))
             })?),

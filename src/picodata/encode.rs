@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::error::{Error, ErrorKind, Result};
 use crate::picodata::decode::{EPOCH_DAYS, EPOCH_MICROS};
 use crate::picodata::numeric::{self, NumericError};
+use crate::picodata::options::Server;
 use crate::time;
 use crate::value::ValueRef;
 
@@ -36,15 +37,67 @@ pub(crate) fn numbered<'a>(
 
 impl Param<'_> {
     /// Appends the value as a parameter of type `kind` takes it; false for NULL.
-    pub(crate) fn encode(&self, kind: &Type, out: &mut BytesMut) -> Result<bool> {
-        write_value(self.value, base(kind), out)
+    pub(crate) fn encode(&self, kind: &Type, server: Server, out: &mut BytesMut) -> Result<bool> {
+        write_value(self.value, base(kind), server, out)
             .map_err(|error| error.context(format_args!("parameter {}", self.number)))
     }
 }
 
+/// Fails where a server would take a double for another number.
+///
+/// Picodata takes one without a fraction for an integer of 64 bits, also where it is larger than those are, or so near
+/// to 0 that its fraction counts for none (`From<f64>` in sql-planner's `ir/value.rs`, 25.5 to 26.3): 1e300 was stored as
+/// 9223372036854775807, and 1e-20 as 0.
+///
+/// # Errors
+///
+/// [`ErrorKind::Unsupported`] names the parameter and what to write instead.
+pub(crate) fn check_doubles<'t>(
+    server: Server,
+    types: impl Iterator<Item = &'t Type>,
+    values: &[ValueRef<'_>],
+) -> Result<()> {
+    if server != Server::Picodata {
+        return Ok(());
+    }
+    for (param, kind) in numbered(values).zip(types) {
+        let double = match (param.value, base(kind)) {
+            // As a decimal number it loses nothing.
+            (ValueRef::Float(_), &Type::NUMERIC) => continue,
+            (ValueRef::Float(double), _) => double,
+            (ValueRef::Text(text) | ValueRef::Decimal(text), &Type::FLOAT8) => {
+                text.parse().unwrap_or_default()
+            }
+            _ => continue,
+        };
+        if is_taken_for_another(double) {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "parameter {}: picodata would take {double:e} for {}; write it into the statement, as \
+                     '{double:e}'::double",
+                    param.number, double as i64
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn is_taken_for_another(double: f64) -> bool {
+    double.is_normal() && double.fract().abs() < f64::EPSILON && double as i64 as f64 != double
+}
+
 /// The code of the format in which values of a type are sent (PostgreSQL's manual, "Message Formats"): 1 is binary.
-pub(crate) fn format_of(kind: &Type) -> i16 {
-    i16::from(is_binary(base(kind)))
+pub(crate) fn format_of(kind: &Type, server: Server) -> i16 {
+    i16::from(is_binary(base(kind)) && !is_decimal_text(kind, server))
+}
+
+/// Whether numbers of the type go as text, both ways: Picodata reads and writes the binary form with 28 digits of the 38
+/// that it has (rust_decimal in its `pgproto/value.rs`, 25.5 to 26.3). Of a parameter it lost the others without a word,
+/// and a row that had them was an error.
+pub(crate) fn is_decimal_text(kind: &Type, server: Server) -> bool {
+    server == Server::Picodata && *base(kind) == Type::NUMERIC
 }
 
 /// The type beneath a domain.
@@ -81,7 +134,12 @@ fn is_binary(kind: &Type) -> bool {
     )
 }
 
-fn write_value(value: ValueRef<'_>, kind: &Type, out: &mut BytesMut) -> Result<bool> {
+fn write_value(
+    value: ValueRef<'_>,
+    kind: &Type,
+    server: Server,
+    out: &mut BytesMut,
+) -> Result<bool> {
     if value.is_null() {
         return Ok(false);
     }
@@ -93,7 +151,7 @@ fn write_value(value: ValueRef<'_>, kind: &Type, out: &mut BytesMut) -> Result<b
         Type::OID => out.put_u32(to_int(value, kind)?),
         Type::FLOAT4 => out.put_f32(to_float4(value, kind)?),
         Type::FLOAT8 => out.put_f64(to_float(value, kind)?),
-        Type::NUMERIC => write_numeric(value, kind, out)?,
+        Type::NUMERIC => write_numeric(value, kind, server, out)?,
         Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME => write_text(value, kind, out)?,
         Type::BYTEA => match value {
             ValueRef::Blob(bytes) => out.put_slice(bytes),
@@ -178,9 +236,19 @@ fn to_float4(value: ValueRef<'_>, kind: &Type) -> Result<f32> {
     Ok(narrow)
 }
 
-fn write_numeric(value: ValueRef<'_>, kind: &Type, out: &mut BytesMut) -> Result<()> {
+fn write_numeric(
+    value: ValueRef<'_>,
+    kind: &Type,
+    server: Server,
+    out: &mut BytesMut,
+) -> Result<()> {
     let encode = |text: &str, out: &mut BytesMut| {
-        numeric::encode(text, out).map_err(|error| match error {
+        let encoded = if is_decimal_text(kind, server) {
+            numeric::check_for_picodata(text).map(|()| out.put_slice(text.as_bytes()))
+        } else {
+            numeric::encode(text, out)
+        };
+        encoded.map_err(|error| match error {
             NumericError::Malformed => not_a(kind),
             NumericError::TooLarge => misuse(format!(
                 "the number has more digits than {} can hold",
@@ -312,7 +380,8 @@ mod tests {
     fn encode(value: ValueRef<'_>, kind: &Type) -> Result<Option<Vec<u8>>> {
         let mut out = BytesMut::new();
         let param = Param { number: 3, value };
-        Ok(param.encode(kind, &mut out)?.then(|| out.to_vec()))
+        let is_some = param.encode(kind, Server::Postgres, &mut out)?;
+        Ok(is_some.then(|| out.to_vec()))
     }
 
     #[test]
@@ -333,6 +402,50 @@ mod tests {
             assert_eq!(encode(int, &kind).unwrap().unwrap(), expected, "{kind}");
         }
         assert_eq!(encode(ValueRef::Null, &Type::INT4).unwrap(), None);
+    }
+
+    #[test]
+    fn picodata_is_given_no_double_that_it_takes_for_another() {
+        fn check(value: ValueRef<'_>, kind: Type) -> Result<()> {
+            let values = [ValueRef::Null, value];
+            check_doubles(Server::Picodata, [Type::INT8, kind].iter(), &values)
+        }
+        let two_to_the_63 = 9_223_372_036_854_775_808.0;
+        for double in [
+            1e19,
+            -1e300,
+            f64::MAX,
+            1e-17,
+            f64::MIN_POSITIVE,
+            two_to_the_63 * 1.5,
+        ] {
+            let error = check(ValueRef::Float(double), Type::FLOAT8).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            assert!(error.message().starts_with("parameter 2: "), "{error}");
+            let text = double.to_string();
+            assert!(check(ValueRef::Text(&text), Type::FLOAT8).is_err());
+            assert!(check(ValueRef::Float(double), Type::UNKNOWN).is_err());
+            check(ValueRef::Float(double), Type::NUMERIC).unwrap();
+            check(ValueRef::Text(&text), Type::TEXT).unwrap();
+            let values = [ValueRef::Float(double)];
+            check_doubles(Server::Postgres, [Type::FLOAT8].iter(), &values).unwrap();
+        }
+        for double in [
+            0.0,
+            -0.0,
+            0.1,
+            1.5,
+            1e18,
+            -two_to_the_63,
+            4_503_599_627_370_497.5,
+            1e-15,
+            5e-324,
+            f64::INFINITY,
+            f64::NAN,
+        ] {
+            check(ValueRef::Float(double), Type::FLOAT8).unwrap();
+        }
+        assert!(check(ValueRef::Text("no number"), Type::FLOAT8).is_ok());
     }
 
     #[test]

@@ -147,6 +147,38 @@ pub(crate) fn encode(text: &str, out: &mut impl Extend<u8>) -> Result<(), Numeri
     Ok(())
 }
 
+/// The digits of Picodata's decimal numbers, and the most places behind their point (decNumber, as Tarantool builds it).
+const PICODATA_DIGITS: i64 = 38;
+
+/// Checks that a text is a number that Picodata holds without losing a digit. It would round one with more places.
+pub(crate) fn check_for_picodata(text: &str) -> Result<(), NumericError> {
+    let digits = match text.as_bytes() {
+        [b'-' | b'+', rest @ ..] => rest,
+        rest => rest,
+    };
+    let Decimal {
+        whole,
+        fraction,
+        exponent,
+    } = Decimal::parse(digits).ok_or(NumericError::Malformed)?;
+    // The powers of ten that the digits other than 0 stand for.
+    let mut powers = (whole.iter().chain(fraction).zip(1..))
+        .filter(|(digit, _)| **digit != b'0')
+        .map(|(_, place)| whole.len() as i64 + exponent - place);
+    let Some(highest) = powers.next() else {
+        return Ok(());
+    };
+    let lowest = powers.last().unwrap_or(highest);
+    let is_held = highest < PICODATA_DIGITS
+        && lowest >= -PICODATA_DIGITS
+        && highest - lowest < PICODATA_DIGITS;
+    if is_held {
+        Ok(())
+    } else {
+        Err(NumericError::TooLarge)
+    }
+}
+
 fn write(out: &mut impl Extend<u8>, groups: &[u16], weight: i16, sign: u16, places: u16) {
     out.extend((groups.len() as u16).to_be_bytes());
     out.extend(weight.to_be_bytes());
@@ -191,6 +223,49 @@ impl<'a> Decimal<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn picodata_is_given_what_it_holds() {
+        let nines = "9".repeat(38);
+        let small = format!("0.{}1", "0".repeat(37));
+        for text in [
+            "0",
+            "-0.000",
+            "1e37",
+            "-1E-38",
+            "+1",
+            ".5",
+            "1.",
+            "12345678901234567890.123456789012345678",
+            "1.5000000000000000000000000000000000000000000",
+            "0e999",
+            &nines,
+            &small,
+        ] {
+            assert_eq!(check_for_picodata(text), Ok(()), "{text}");
+        }
+        let ten = format!("{nines}9");
+        for text in [
+            "1e38",
+            "1e-39",
+            "12345678901234567890.1234567890123456789",
+            "1e2000000000",
+            &ten,
+        ] {
+            assert_eq!(
+                check_for_picodata(text),
+                Err(NumericError::TooLarge),
+                "{text}"
+            );
+        }
+        for text in ["", "-", "NaN", "Infinity", " 1", "1 ", "1e", "0x1", "--1"] {
+            assert_eq!(
+                check_for_picodata(text),
+                Err(NumericError::Malformed),
+                "{text}"
+            );
+        }
+    }
 
     fn bytes(text: &str) -> Vec<u8> {
         let mut out = Vec::new();

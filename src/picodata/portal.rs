@@ -15,8 +15,9 @@ use crate::picodata::description::{self, Described};
 use crate::picodata::encode::{format_of, numbered};
 use crate::picodata::failure::{Cause, Failure};
 use crate::picodata::line::{Head, Line, Runs};
+use crate::picodata::options::Server;
 use crate::picodata::server_error::ServerError;
-use crate::picodata::statements::Prepared;
+use crate::picodata::statements::{BINARY, Prepared};
 use crate::value::ValueRef;
 
 // Tags of messages (PostgreSQL's manual, "Message Formats").
@@ -34,8 +35,6 @@ const READY_FOR_QUERY: u8 = b'Z';
 /// What a statement is called where it is to be described. Describing it, not the portal, is what is known to work on
 /// Picodata.
 const STATEMENT: u8 = b'S';
-/// The format code of a binary result.
-const BINARY: i16 = 1;
 
 /// The answer to one run.
 #[derive(Default)]
@@ -83,7 +82,15 @@ pub(crate) fn write(
     runs: &mut Runs,
 ) -> Result<(), Failure> {
     let types = prepared.statement.params().iter();
-    bind(&prepared.name, types, values, runs)?;
+    let formats = &prepared.formats;
+    bind(
+        &prepared.name,
+        prepared.server,
+        types,
+        values,
+        formats,
+        runs,
+    )?;
     run(runs)
 }
 
@@ -99,29 +106,32 @@ pub(crate) fn write_text(
 ) -> Result<(), Failure> {
     let types = || std::iter::repeat_n(&Type::UNKNOWN, values.len());
     frontend::parse("", text, types().map(Type::oid), &mut runs.messages).map_err(unsendable)?;
-    bind("", types(), values, runs)?;
+    // Values go as text, whatever the server.
+    bind("", Server::Postgres, types(), values, &[BINARY], runs)?;
     frontend::describe(STATEMENT, "", &mut runs.messages).map_err(unsendable)?;
     run(runs)
 }
 
 fn bind<'t>(
     statement: &str,
+    server: Server,
     types: impl ExactSizeIterator<Item = &'t Type> + Clone,
     values: &[ValueRef<'_>],
+    formats: &[i16],
     runs: &mut Runs,
 ) -> Result<(), Failure> {
     let params = || numbered(values).zip(types.clone());
     frontend::bind(
         "",
         statement,
-        types.clone().map(format_of),
+        types.clone().map(|kind| format_of(kind, server)),
         params(),
-        |(param, kind), out| match param.encode(kind, out) {
+        |(param, kind), out| match param.encode(kind, server, out) {
             Ok(true) => Ok(IsNull::No),
             Ok(false) => Ok(IsNull::Yes),
             Err(error) => Err(error.into()),
         },
-        Some(BINARY),
+        formats.iter().copied(),
         &mut runs.messages,
     )
     .map_err(|error| match error {

@@ -52,7 +52,7 @@ impl PicodataSession {
                     let told = &mut self.driver.take_descriptions();
                     keys.learn(sql, &text, names.as_ref(), told);
                 }
-                Prepared::new(statement, name, kind, names)?
+                Prepared::new(statement, name, kind, self.options.server, names)?
             }
             Err(failure) if failure.cause == Cause::CallEnded => {
                 // It may wait for a lock of another session.

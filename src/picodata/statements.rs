@@ -4,11 +4,13 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::sync::Arc;
 
-use tokio_postgres::Statement;
+use tokio_postgres::types::Type;
+use tokio_postgres::{Column, Statement};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::params::{ParamsRef, by_position, check_count};
 use crate::picodata::decode::Form;
+use crate::picodata::encode::{check_doubles, is_decimal_text};
 use crate::picodata::options::Server;
 use crate::row::Columns;
 use crate::sql::{
@@ -87,6 +89,10 @@ impl Kind {
     }
 }
 
+/// The codes of the formats of a value (PostgreSQL's manual, "Message Formats").
+const TEXT: i16 = 0;
+pub(crate) const BINARY: i16 = 1;
+
 /// A statement that the server holds for this session. It is dropped there when its last copy is dropped here.
 pub(crate) struct Prepared {
     pub(crate) statement: Statement,
@@ -94,6 +100,10 @@ pub(crate) struct Prepared {
     pub(crate) name: String,
     pub(crate) shape: RowShape,
     pub(crate) kind: Kind,
+    /// The server that has prepared it.
+    pub(crate) server: Server,
+    /// The codes of the formats in which the columns are asked for: one for each, or one for all.
+    pub(crate) formats: Box<[i16]>,
     /// The names of the parameters, where the text has them.
     names: Option<ParameterList>,
 }
@@ -149,6 +159,7 @@ impl Prepared {
         statement: Statement,
         name: Option<String>,
         kind: Kind,
+        server: Server,
         names: Option<ParameterList>,
     ) -> Result<Self> {
         let name = name.ok_or_else(|| {
@@ -157,12 +168,32 @@ impl Prepared {
                 "the statement was prepared under no name",
             )
         })?;
-        let columns = statement.columns().iter().map(|column| {
+        let is_text = |kind: &Type| is_decimal_text(kind, server);
+        let columns = statement.columns();
+        let shape = RowShape::new(columns.iter().map(|column| {
             let kind = column.type_();
-            (column.name().to_owned(), kind, Form::of(kind))
-        });
+            let form = match is_text(kind) {
+                true => Some(Form::DecimalText),
+                false => Form::of(kind),
+            };
+            (column.name().to_owned(), kind, form)
+        }))?;
+        let formats = if columns.iter().any(|column| is_text(column.type_())) {
+            let format = |column: &Column| {
+                if is_text(column.type_()) {
+                    TEXT
+                } else {
+                    BINARY
+                }
+            };
+            columns.iter().map(format).collect()
+        } else {
+            [BINARY].into()
+        };
         Ok(Prepared {
-            shape: RowShape::new(columns)?,
+            shape,
+            server,
+            formats,
             statement,
             name,
             kind,
@@ -170,10 +201,13 @@ impl Prepared {
         })
     }
 
-    /// Brings parameters into the order of the statement, and checks their number.
+    /// Brings parameters into the order of the statement, and checks their number and that the server takes them for
+    /// what they are.
     pub(crate) fn bind<'p>(&self, params: ParamsRef<'p>) -> Result<Cow<'p, [ValueRef<'p>]>> {
         let values = in_order(params, self.names.as_ref())?;
-        check_count(self.statement.params().len(), values.len())?;
+        let types = self.statement.params();
+        check_count(types.len(), values.len())?;
+        check_doubles(self.server, types.iter(), &values)?;
         Ok(values)
     }
 }
