@@ -356,7 +356,13 @@ impl PicodataSession {
                 return Ok(());
             }
             // If it cannot be asked, the rows are read to their end.
-            let _ = self.cancel(call);
+            if let Err(error) = self.cancel(call)
+                && error.outcome() == Outcome::Unknown
+            {
+                // It may be asked later, and would stop the next statement.
+                self.driver.set_broken();
+                return Ok(());
+            }
         }
         answer.finish(&mut self.driver, call).map(|_| ())
     }
