@@ -489,7 +489,8 @@ impl Session for PicodataSession {
         };
         // An error of the rows is the next row's; here it is the call that ends, and the rows are still under
         // way: closing them stops the server.
-        let waited = answer.wait(&mut self.driver, call);
+        let waited = call.check().map_err(Failure::waiting);
+        let waited = waited.and_then(|()| answer.wait(&mut self.driver, call));
         waited.map_err(|failure| self.row_error(failure))
     }
 
