@@ -451,6 +451,7 @@ impl Connection {
         if sql::is_rollback(sql, self.dialect()) {
             self.line.lost = None;
             self.line.note_over();
+            self.line.let_broken_go();
             return Ok(ExecResult::default());
         }
         let commits = sql::transaction_effect(sql, self.dialect()) == Effect::End;

@@ -56,7 +56,13 @@ pub(crate) fn begin(connection: &mut Connection, mode: TransactionMode) -> Resul
             "a transaction is open already; use a savepoint",
         ));
     }
-    connection.exec(mode.statement(connection.dialect()), ())?;
+    if let Err(error) = connection.exec(mode.statement(connection.dialect()), ()) {
+        // It may have run before the call ended; what the caller runs next is not to be a part of it.
+        if !connection.has_lost_transaction() {
+            connection.roll_back();
+        }
+        return Err(error);
+    }
     connection.note_begun();
     Ok(())
 }

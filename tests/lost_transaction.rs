@@ -2,8 +2,13 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::cluster::Cluster;
 use quorate::{ErrorKind, Pool, Result, TransactionMode};
+
+const MANY: &str =
+    "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t LIMIT 1000000) SELECT n FROM t";
 
 #[test]
 fn a_statement_after_a_failed_clean_up_does_not_run_outside_of_its_transaction() -> Result<()> {
@@ -13,8 +18,7 @@ fn a_statement_after_a_failed_clean_up_does_not_run_outside_of_its_transaction()
 
     let mut transaction = pool.begin(TransactionMode::Immediate)?;
     transaction.exec("INSERT INTO item VALUES (1)", ())?;
-    let many = "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t LIMIT 1000000) SELECT n FROM t";
-    let mut rows = transaction.query(many, ())?;
+    let mut rows = transaction.query(MANY, ())?;
     assert!(rows.next()?.is_some());
     cluster.stop(0);
     // The server does not answer the interrupt within the second that a drop takes.
@@ -28,5 +32,40 @@ fn a_statement_after_a_failed_clean_up_does_not_run_outside_of_its_transaction()
     drop(transaction);
     let (count,): (i64,) = pool.query_row("SELECT count(*) FROM item", ())?;
     assert_eq!(count, 0);
+    Ok(())
+}
+
+#[test]
+fn a_transaction_that_was_lost_while_its_rows_were_read_is_over_when_it_is_rolled_back()
+-> Result<()> {
+    let cluster = Cluster::start(1);
+    let pool = Pool::open(&format!("dqlite://{}/app", cluster.address(0)))?;
+    pool.exec("CREATE TABLE item (id INTEGER)", ())?;
+
+    let mut connection = pool.acquire()?;
+    let mut transaction = connection.begin(TransactionMode::Immediate)?;
+    transaction.exec("INSERT INTO item VALUES (1)", ())?;
+    transaction.set_timeout(Some(Duration::from_millis(100)));
+    let mut rows = transaction.query(MANY, ())?;
+    cluster.stop(0);
+    let error = loop {
+        match rows.next() {
+            Ok(row) => assert!(row.is_some()),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    drop(rows);
+    cluster.cont(0);
+    transaction.set_timeout(None);
+    assert!(transaction.in_transaction());
+    transaction.rollback()?;
+
+    assert!(!connection.in_transaction());
+    let mut transaction = connection.begin(TransactionMode::Immediate)?;
+    transaction.exec("INSERT INTO item VALUES (2)", ())?;
+    transaction.commit()?;
+    let (id,): (i64,) = pool.query_row("SELECT max(id) FROM item", ())?;
+    assert_eq!(id, 2);
     Ok(())
 }

@@ -118,14 +118,7 @@ impl Line {
         let mut busy = None;
         self.note_ended();
         loop {
-            if self
-                .lease
-                .as_ref()
-                .and_then(Lease::peek)
-                .is_some_and(|session| session.is_broken())
-            {
-                self.lease = None;
-            }
+            self.let_broken_go();
             let lease = match &mut self.lease {
                 Some(lease) => lease,
                 none => none.insert(self.core.lease(Aim::Any, call, clock::recent())?),
@@ -167,6 +160,14 @@ impl Line {
             self.core.config.logger.debug(format_args!(
                 "{error}; repeating the statement, which was not applied"
             ));
+        }
+    }
+
+    /// Gives the session up if it is broken. It has been kept for as long as it could tell something.
+    pub(super) fn let_broken_go(&mut self) {
+        let session = self.lease.as_ref().and_then(Lease::peek);
+        if session.is_some_and(|session| session.is_broken()) {
+            self.lease = None;
         }
     }
 

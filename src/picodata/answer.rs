@@ -94,11 +94,18 @@ impl Answer {
 
     /// Reads the answer to its end, whatever rows it has: the number of rows in the server's tag.
     pub(crate) fn finish(&mut self, driver: &mut Driver, call: &Call<'_>) -> Result<u64, Failure> {
+        let mut has_waited = false;
         loop {
             match self.skip(driver, usize::MAX)? {
                 Step::End(count) => return Ok(count),
                 Step::Row => {}
-                Step::Wait => self.wait(driver, call)?,
+                Step::Wait => {
+                    // Rows may come without end, and so that none has to be waited for.
+                    if std::mem::replace(&mut has_waited, true) {
+                        call.check().map_err(Failure::waiting)?;
+                    }
+                    self.wait(driver, call)?;
+                }
             }
         }
     }

@@ -9,7 +9,7 @@ use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::{Config, NoTls};
 
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::net::address::Address;
 use crate::net::socket::{Socket, disconnected};
 use crate::net::wait::Call;
@@ -137,6 +137,9 @@ fn request_tls(socket: &mut Socket, call: &Call<'_>) -> Result<()> {
 ///
 /// When it returns, a statement that comes later is safe from it: the server closes the connection after it
 /// has sent the signal.
+///
+/// The outcome of the error is what became of the request: with `Unknown` it may yet hit a statement that comes
+/// later.
 pub(crate) fn cancel(
     address: &str,
     options: &ConnectOptions,
@@ -145,9 +148,12 @@ pub(crate) fn cancel(
 ) -> Result<()> {
     let mut socket = dial(address, options, call)?;
     let key = [key.process, key.secret].concat();
-    write(&mut socket, &[16, CANCEL_REQUEST], &key, call)?;
-    while read(&mut socket, &mut [0; 64], call)? > 0 {}
-    Ok(())
+    let ask = |socket: &mut Socket| {
+        write(socket, &[16, CANCEL_REQUEST], &key, call)?;
+        while read(socket, &mut [0; 64], call)? > 0 {}
+        Ok(())
+    };
+    ask(&mut socket).map_err(|error: Error| error.with_outcome(Outcome::Unknown))
 }
 
 fn write(socket: &mut Socket, numbers: &[u32], rest: &[u8], call: &Call<'_>) -> Result<()> {

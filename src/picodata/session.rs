@@ -357,7 +357,13 @@ impl PicodataSession {
                 return Ok(());
             }
             // If it cannot be asked, the rows are read to their end.
-            let _ = self.cancel(call);
+            if let Err(error) = self.cancel(call)
+                && error.outcome() == Outcome::Unknown
+            {
+                // It may be asked later, and would stop the next statement.
+                self.driver.set_broken();
+                return Ok(());
+            }
         }
         answer.finish(&mut self.driver, call).map(|_| ())
     }
@@ -484,7 +490,8 @@ impl Session for PicodataSession {
         };
         // An error of the rows is the next row's; here it is the call that ends, and the rows are still under
         // way: closing them stops the server.
-        let waited = answer.wait(&mut self.driver, call);
+        let waited = call.check().map_err(Failure::waiting);
+        let waited = waited.and_then(|()| answer.wait(&mut self.driver, call));
         waited.map_err(|failure| self.row_error(failure))
     }
 

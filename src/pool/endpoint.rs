@@ -27,6 +27,9 @@ use crate::pool::gate::{self, Gate, Refusal};
 use crate::pool::stats::Counters;
 use crate::process;
 
+/// How long r2d2 is waited for at once.
+const SLOT_WAIT: Duration = Duration::from_millis(1);
+
 /// A place for a connection.
 pub(crate) struct Slot {
     pub(super) session: Option<Box<dyn Session>>,
@@ -220,12 +223,22 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Takes any slot. The caller's permit says that there is room; r2d2's thread makes one in microseconds.
+    /// Takes any slot. The caller's permit says that there is room; r2d2's thread makes one in microseconds, or one
+    /// comes back whose connection is being closed: of that r2d2 tells nobody, so it is asked again and again.
     fn wait_for_slot(&self, call: &Call<'_>) -> Result<r2d2::PooledConnection<Manager>> {
-        let timeout = call.deadline.remaining().unwrap_or(Duration::from_secs(60));
-        self.slots.get_timeout(timeout).map_err(|error| {
-            Error::new(ErrorKind::PoolTimeout, "no slot for the connection").with_source(error)
-        })
+        loop {
+            let left = call.deadline.remaining().unwrap_or(SLOT_WAIT);
+            if let Ok(slot) = self.slots.get_timeout(left.min(SLOT_WAIT)) {
+                return Ok(slot);
+            }
+            call.check().map_err(|error| match error.kind() {
+                // It says nothing against the endpoint.
+                ErrorKind::Timeout => {
+                    Error::new(ErrorKind::PoolTimeout, "no slot for the connection")
+                }
+                _ => error,
+            })?;
+        }
     }
 
     fn is_usable(&self, slot: &mut Slot, now: Instant) -> bool {
@@ -281,14 +294,14 @@ impl Endpoint {
         call: &Call<'_>,
     ) -> Result<()> {
         while self.slots.state().connections < min {
-            let Some(_permit) = self.gate.try_enter() else {
+            let Some(mut permit) = self.gate.try_enter() else {
                 return Ok(());
             };
-            let mut filled = Vec::new();
+            let mut filled: Vec<_> = permit.item.take().into_iter().collect();
             let mut vacant = None;
             while let Some(slot) = self.slots.try_get() {
                 if slot.session.is_some() {
-                    filled.push(slot);
+                    filled.push(Box::new(slot));
                 } else {
                     vacant = Some(slot);
                     break;
@@ -298,9 +311,15 @@ impl Endpoint {
                 Some(slot) => slot,
                 None => self.wait_for_slot(call)?,
             };
+            // Callers find them while the new one is made.
+            drop(filled);
+            let generation = self.generation();
             if slot.session.is_none() {
                 self.fill(&mut slot, backend, None, patience, call)?;
             }
+            drop(slot);
+            drop(permit);
+            self.settle(generation);
         }
         Ok(())
     }
@@ -322,6 +341,19 @@ impl Endpoint {
     pub(crate) fn leave_out(&self) {
         self.gate.send_away();
         self.drop_idle();
+    }
+
+    /// The generation of the connections that are good; [`settle`](Endpoint::settle) takes it.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Called after a connection was given back that was found to be of this generation: a reset that came between may
+    /// have looked for idle ones before it was there.
+    pub(super) fn settle(&self, generation: u64) {
+        if self.generation() != generation {
+            self.drop_idle();
+        }
     }
 
     fn drop_idle(&self) {
@@ -369,7 +401,9 @@ impl Endpoint {
     pub(crate) fn connections(&self) -> (u32, u32) {
         let state = self.slots.state();
         let left = u32::from(self.gate.has_left());
-        (state.connections, state.idle_connections + left)
+        // One that has changed its place between the two looks is counted once.
+        let idle = (state.idle_connections + left).min(state.connections);
+        (state.connections, idle)
     }
 }
 
@@ -395,3 +429,6 @@ fn scheduler() -> Arc<ScheduledThreadPool> {
     *shared = (process, Arc::downgrade(&scheduler));
     scheduler
 }
+
+#[cfg(test)]
+mod tests;

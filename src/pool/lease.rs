@@ -54,12 +54,14 @@ impl Lease {
         let Some(mut permit) = self.permit.take() else {
             return;
         };
+        let generation = self.endpoint.generation();
         let slot = permit.item.as_ref();
-        if slot.is_some_and(|slot| self.endpoint.takes_back(slot)) {
-            return;
+        if !slot.is_some_and(|slot| self.endpoint.takes_back(slot)) {
+            // Through r2d2, which drops it; and before the permit, so that there is room for who enters next.
+            drop(permit.item.take());
         }
-        // Through r2d2, which drops it; and before the permit, so that there is room for who enters next.
-        drop(permit.item.take());
+        drop(permit);
+        self.endpoint.settle(generation);
     }
 
     /// Closes the connection instead of giving it back.

@@ -84,7 +84,7 @@ impl DqliteSession {
         // The rest and the answer to the interrupt are writes of their own.
         self.channel.expect(Answers::Many);
         while answered.is_ok() {
-            answered = self.channel.receive(call);
+            answered = self.receive_next(call);
             if answered.is_ok() && self.channel.kind() == RESPONSE_EMPTY {
                 break;
             }
@@ -131,11 +131,18 @@ impl DqliteSession {
         }
     }
 
+    /// Receives a part of rows. Where they come more quickly than they are read, nothing is ever waited for that the
+    /// call could end.
+    fn receive_next(&mut self, call: &Call<'_>) -> Result<()> {
+        call.check()?;
+        self.channel.receive(call)
+    }
+
     pub(super) fn receive_part(&mut self, call: &Call<'_>) -> Result<()> {
         if self.steps.is_empty() {
             self.channel.expect(Answers::Parts);
         }
-        self.channel.receive(call).map_err(|error| {
+        self.receive_next(call).map_err(|error| {
             if error.kind() != ErrorKind::Cancelled {
                 self.channel.set_broken();
             }
