@@ -29,7 +29,7 @@ func bound(ctx context.Context) (bounds, error) {
 		if left <= 0 {
 			return b, notSent(context.DeadlineExceeded)
 		}
-		b.timeout = C.int64_t((left + time.Millisecond - 1) / time.Millisecond)
+		b.timeout = milliseconds(left)
 	}
 	if ctx.Done() != nil {
 		cancel, err := newCanceller()
@@ -37,7 +37,7 @@ func bound(ctx context.Context) (bounds, error) {
 			return b, err
 		}
 		b.cancel = cancel
-		b.stop = afterFunc(ctx, func() {
+		b.stop = AfterFunc(ctx, func() {
 			// The timeout says by itself that the deadline has passed, and says so in its error.
 			if limited && ctx.Err() == context.DeadlineExceeded {
 				cancel.drop()
@@ -47,6 +47,15 @@ func bound(ctx context.Context) (bounds, error) {
 		})
 	}
 	return b, nil
+}
+
+// milliseconds is a time as the library takes it, rounded up. No time is too long for it.
+func milliseconds(d time.Duration) C.int64_t {
+	whole := d / time.Millisecond
+	if d%time.Millisecond > 0 {
+		whole++
+	}
+	return C.int64_t(whole)
 }
 
 // handle is what the library takes.

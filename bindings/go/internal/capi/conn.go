@@ -32,17 +32,58 @@ func (c *Conn) place() place {
 	return place{C.QG_CONNECTION, unsafe.Pointer(c.handle)}
 }
 
-// call runs f on the connection, within the bounds of ctx.
-func (c *Conn) call(ctx context.Context, f func(b *bounds) error) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// lock waits for the connection's turn, and takes the bounds of ctx. The caller unlocks mu where there is no error.
+func (c *Conn) lock(ctx context.Context) (bounds, error) {
+	if !c.mu.TryLock() {
+		if err := c.wait(ctx); err != nil {
+			return bounds{}, err
+		}
+	}
 	if c.handle == nil {
-		return closedConn()
+		c.mu.Unlock()
+		return bounds{}, closedConn()
 	}
 	b, err := bound(ctx)
 	if err != nil {
+		c.mu.Unlock()
+	}
+	return b, err
+}
+
+// wait locks mu, which another goroutine holds for the length of its call, unless ctx ends first.
+func (c *Conn) wait(ctx context.Context) error {
+	if _, limited := ctx.Deadline(); !limited && c.pool.gate.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.pool.gate.timeout)
+		defer cancel()
+	}
+	locked := make(chan struct{})
+	go func() {
+		c.mu.Lock()
+		close(locked)
+	}()
+	select {
+	case <-locked:
+		return nil
+	case <-ctx.Done():
+		go func() {
+			<-locked
+			c.mu.Unlock()
+		}()
+		failure := notSent(ctx.Err())
+		failure.Message = "the connection is in use by another call: " + failure.Message
+		failure.text = failure.Message
+		return failure
+	}
+}
+
+// call runs f on the connection, within the bounds of ctx.
+func (c *Conn) call(ctx context.Context, f func(b *bounds) error) error {
+	b, err := c.lock(ctx)
+	if err != nil {
 		return err
 	}
+	defer c.mu.Unlock()
 	defer b.release()
 	return f(&b)
 }
@@ -59,29 +100,21 @@ func (c *Conn) Exec(ctx context.Context, sql string, args []value.Value) (Result
 
 // Query runs one statement and gives its rows. They end when the connection is used for something else.
 func (c *Conn) Query(ctx context.Context, sql string, args []value.Value) (*Rows, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.handle == nil {
-		return nil, closedConn()
-	}
-	b, err := bound(ctx)
+	b, err := c.lock(ctx)
 	if err != nil {
 		return nil, err
 	}
+	defer c.mu.Unlock()
 	return startRows(b, &c.mu, func() {}, c.pool.warn, query(c.place(), sql, args, &b))
 }
 
 // SendBatch sends all statements at once. The results end when the connection is used for something else.
 func (c *Conn) SendBatch(ctx context.Context, statements []Statement) (*Results, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.handle == nil {
-		return nil, closedConn()
-	}
-	b, err := bound(ctx)
+	b, err := c.lock(ctx)
 	if err != nil {
 		return nil, err
 	}
+	defer c.mu.Unlock()
 	results, err := sendBatch(c.place(), statements, &b)
 	if err != nil {
 		b.release()
