@@ -182,3 +182,35 @@ func TestAContextBoundsTheWaitingForAConnectionThatIsInUse(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAContextEndsRowsThatHaveAllArrived(t *testing.T) {
+	pool := single(t)
+	const all = 100_000
+	for name, end := range map[string]struct {
+		kind quorate.Kind
+		of   error
+	}{"cancel": {quorate.KindCancelled, context.Canceled}, "deadline": {quorate.KindTimeout, context.DeadlineExceeded}} {
+		ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+		defer cancel()
+		rows, err := pool.Query(ctx, "SELECT generate_series(1, $1::int)", all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		count := 0
+		for rows.Next() {
+			if count++; count == 1 {
+				if name == "cancel" {
+					cancel()
+				}
+				<-ctx.Done()
+			}
+		}
+		var failure *picodata.Error
+		if err := rows.Err(); !errors.Is(err, end.of) || !errors.As(err, &failure) || failure.Kind != end.kind || count == all {
+			t.Errorf("%s: %d rows, %v", name, count, err)
+		}
+	}
+	if in := pool.Stat().AcquiredConns(); in != 0 {
+		t.Errorf("%d connections are in use", in)
+	}
+}

@@ -101,6 +101,15 @@ func notSent(cause error) *Error {
 	return &Error{Kind: kind, Message: text, text: text, cause: cause}
 }
 
+// endedReading is the error of rows that are left because their context has ended.
+func endedReading(cause error) *Error {
+	kind, text := KindCancelled, "cancelled before all rows were read"
+	if cause == context.DeadlineExceeded {
+		kind, text = KindTimeout, "the deadline passed before all rows were read"
+	}
+	return &Error{Kind: kind, Outcome: Unknown, Message: text, text: text, cause: cause}
+}
+
 // canceller is a cancel handle of the library, held by a call and, until it is stopped, by what watches its context.
 type canceller struct {
 	native *C.quorate_cancel
