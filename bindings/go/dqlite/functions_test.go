@@ -140,3 +140,17 @@ func TestTheDriversContextEndsTheOpening(t *testing.T) {
 		t.Errorf("took %v", took)
 	}
 }
+
+func TestADeadlineThatPassesWithoutALeaderIsFound(t *testing.T) {
+	store := dqlite.NewInmemServerStore()
+	must(t, store.Set(context.Background(), []dqlite.ServerInfo{{Address: "127.0.0.1:1"}}))
+	d, err := dqlite.NewDriver(store)
+	must(t, err)
+	db := openDB(t, d, "app")
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	err = db.PingContext(ctx)
+	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, dqlite.ErrNoAvailableLeader) {
+		t.Errorf("%v", err)
+	}
+}
