@@ -154,3 +154,26 @@ func TestADeadlineThatPassesWithoutALeaderIsFound(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestAServerThatDoesNotRunSaysSoAtOnce(t *testing.T) {
+	own := dqlite.ServerInfo{ID: 1, Address: freeAddress(t)}
+	server, err := dqlite.NewServer(own, t.TempDir())
+	must(t, err)
+	begun := time.Now()
+	ask := func() {
+		if leader := server.Leader(); leader != nil {
+			t.Error(leader)
+		}
+		var failure *quorate.Error
+		if _, err := server.Cluster(); !errors.As(err, &failure) || failure.Kind != quorate.KindMisuse {
+			t.Error(err)
+		}
+	}
+	ask()
+	must(t, server.Start(nil))
+	must(t, server.Close())
+	ask()
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
