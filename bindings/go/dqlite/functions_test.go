@@ -177,3 +177,30 @@ func TestAServerThatDoesNotRunSaysSoAtOnce(t *testing.T) {
 		t.Errorf("took %v", took)
 	}
 }
+
+func TestADialFunctionIsToldOfTheCallsEnd(t *testing.T) {
+	cluster := testcluster.Dqlite(t)
+	type key struct{}
+	seen := make(chan interface{}, 10)
+	// One server, which is asked by the goroutine of the call itself.
+	d, err := dqlite.NewDriver(storeOf(t, cluster), dqlite.WithConnectionTimeout(20*time.Second),
+		dqlite.WithDialFunc(func(ctx context.Context, _ string) (net.Conn, error) {
+			seen <- ctx.Value(key{})
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}))
+	must(t, err)
+	db := openDB(t, d, "app")
+	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), key{}, "of the call"))
+	time.AfterFunc(100*time.Millisecond, cancel)
+	begun := time.Now()
+	if err := db.PingContext(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	if took := time.Since(begun); took > 3*time.Second {
+		t.Errorf("took %v", took)
+	}
+	if value := <-seen; value != "of the call" {
+		t.Errorf("%v", value)
+	}
+}

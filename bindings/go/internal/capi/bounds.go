@@ -5,6 +5,7 @@ import "C"
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -37,6 +38,7 @@ func bound(ctx context.Context) (bounds, error) {
 			return b, err
 		}
 		b.cancel = cancel
+		cancel.ctx = ctx
 		b.stop = AfterFunc(ctx, func() {
 			// The timeout says by itself that the deadline has passed, and says so in its error.
 			if limited && ctx.Err() == context.DeadlineExceeded {
@@ -114,6 +116,22 @@ func endedReading(cause error) *Error {
 type canceller struct {
 	native *C.quorate_cancel
 	held   int32
+	// ctx is that of the call which holds it.
+	ctx context.Context
+}
+
+// cancellers are all there are, by their handles.
+var cancellers sync.Map
+
+// contextOf is the context of the call that a cancel handle belongs to, while that goes on; one without bounds where there is
+// no handle.
+func contextOf(native *C.quorate_cancel) context.Context {
+	if native != nil {
+		if c, ok := cancellers.Load(native); ok {
+			return c.(*canceller).ctx
+		}
+	}
+	return context.Background()
 }
 
 // idle keeps handles that were never fired.
@@ -129,7 +147,11 @@ func newCanceller() (*canceller, error) {
 	cancel := &canceller{held: 2}
 	var native *C.quorate_error
 	status := C.quorate_cancel_new(&cancel.native, &native)
-	return cancel, failed(nil, status, native)
+	if err := failed(nil, status, native); err != nil {
+		return nil, err
+	}
+	cancellers.Store(cancel.native, cancel)
+	return cancel, nil
 }
 
 func (c *canceller) fire() {
@@ -139,15 +161,21 @@ func (c *canceller) fire() {
 
 func (c *canceller) drop() {
 	if atomic.AddInt32(&c.held, -1) == 0 {
-		C.quorate_cancel_free(c.native)
+		c.free()
 	}
+}
+
+func (c *canceller) free() {
+	cancellers.Delete(c.native)
+	C.quorate_cancel_free(c.native)
 }
 
 // reuse takes back a handle that nobody watches any more and that was not fired.
 func (c *canceller) reuse() {
+	c.ctx = nil
 	select {
 	case idle <- c:
 	default:
-		C.quorate_cancel_free(c.native)
+		c.free()
 	}
 }

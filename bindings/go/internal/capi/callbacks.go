@@ -142,9 +142,9 @@ func bytesText(bytes C.quorate_bytes) string {
 }
 
 //export quorateGoDial
-func quorateGoDial(handle C.uintptr_t, address *C.char, length C.size_t, timeout C.int64_t) C.int32_t {
+func quorateGoDial(handle C.uintptr_t, address *C.char, length C.size_t, timeout C.int64_t, current *C.quorate_cancel) C.int32_t {
 	dial := cgo.Handle(handle).Value().(DialFunc)
-	ctx, cancel := context.Background(), func() {}
+	ctx, cancel := contextOf(current), func() {}
 	if timeout != C.QUORATE_TIMEOUT_NONE {
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(timeout)*time.Millisecond)
 	}
@@ -168,7 +168,7 @@ func quorateGoDial(handle C.uintptr_t, address *C.char, length C.size_t, timeout
 				_ = syscall.Close(late.fd)
 			}
 		}()
-		return -C.int32_t(syscall.ETIMEDOUT)
+		return -C.int32_t(errno(ctx.Err()))
 	}
 }
 
@@ -195,6 +195,9 @@ func errno(err error) syscall.Errno {
 	var number syscall.Errno
 	if errors.As(err, &number) && number != 0 {
 		return number
+	}
+	if errors.Is(err, context.Canceled) {
+		return syscall.ECANCELED
 	}
 	var timeout interface{ Timeout() bool }
 	if errors.As(err, &timeout) && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) {

@@ -130,7 +130,7 @@ func (c *Conn) Prepare(ctx context.Context, sql string) (int, error) {
 	err := c.call(ctx, func(b *bounds) error {
 		var statement *C.quorate_statement
 		var native *C.quorate_error
-		status := C.quorate_connection_prepare(c.handle, stringData(sql), C.size_t(len(sql)), b.timeout, b.handle(),
+		status := C.qg_connection_prepare(c.handle, stringData(sql), C.size_t(len(sql)), b.timeout, b.handle(),
 			&statement, &native)
 		runtime.KeepAlive(sql)
 		if err := failed(ctx, status, native); err != nil {
@@ -147,7 +147,7 @@ func (c *Conn) Prepare(ctx context.Context, sql string) (int, error) {
 func (c *Conn) Ping(ctx context.Context) error {
 	return c.call(ctx, func(b *bounds) error {
 		var native *C.quorate_error
-		status := C.quorate_connection_ping(c.handle, b.timeout, b.handle(), &native)
+		status := C.qg_connection_ping(c.handle, b.timeout, b.handle(), &native)
 		return failed(ctx, status, native)
 	})
 }
@@ -219,7 +219,7 @@ func (c *Conn) Begin(ctx context.Context, mode TransactionMode) (*Tx, error) {
 	tx := &Tx{conn: c}
 	err := c.call(ctx, func(b *bounds) error {
 		var native *C.quorate_error
-		status := C.quorate_connection_begin(c.handle, C.int32_t(mode), b.timeout, b.handle(), &tx.handle, &native)
+		status := C.qg_connection_begin(c.handle, C.int32_t(mode), b.timeout, b.handle(), &tx.handle, &native)
 		return failed(ctx, status, native)
 	})
 	if err != nil {

@@ -211,7 +211,7 @@ func (p *Pool) SendBatch(ctx context.Context, statements []Statement) (*Results,
 func (p *Pool) Acquire(ctx context.Context) (*Conn, error) {
 	return p.acquire(ctx, func(b *bounds) (connection *C.quorate_connection, err error) {
 		err = p.call(ctx, func(handle *C.quorate_pool, native **C.quorate_error) C.quorate_status {
-			return C.quorate_pool_acquire(handle, b.timeout, b.handle(), &connection, native)
+			return C.qg_pool_acquire(handle, b.timeout, b.handle(), &connection, native)
 		})
 		return connection, err
 	})
@@ -243,7 +243,7 @@ func (p *Pool) Ping(ctx context.Context) error {
 	defer p.gate.leave()
 	defer b.release()
 	return p.call(ctx, func(handle *C.quorate_pool, native **C.quorate_error) C.quorate_status {
-		return C.quorate_pool_ping(handle, b.timeout, b.handle(), native)
+		return C.qg_pool_ping(handle, b.timeout, b.handle(), native)
 	})
 }
 
