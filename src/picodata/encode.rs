@@ -266,12 +266,11 @@ fn write_numeric(
 }
 
 fn write_text(value: ValueRef<'_>, kind: &Type, out: &mut BytesMut) -> Result<()> {
-    if matches!(
-        value,
-        ValueRef::Int(_) | ValueRef::Float(_) | ValueRef::Bool(_) | ValueRef::Blob(_)
-    ) {
-        return mismatch(value, kind);
-    }
+    let value = match value {
+        ValueRef::Int(_) | ValueRef::Float(_) | ValueRef::Bool(_) => return mismatch(value, kind),
+        ValueRef::Blob(bytes) => ValueRef::Text(utf8(bytes, kind)?),
+        other => other,
+    };
     if let ValueRef::Text(text) = value
         && let Some(at) = text.find('\0')
     {
@@ -334,8 +333,21 @@ fn to_uuid(value: ValueRef<'_>, kind: &Type) -> Result<Uuid> {
 fn to_json<'a>(value: ValueRef<'a>, kind: &Type) -> Result<&'a str> {
     match value {
         ValueRef::Json(text) | ValueRef::Text(text) => Ok(text),
+        ValueRef::Blob(bytes) => utf8(bytes, kind),
         other => mismatch(other, kind),
     }
+}
+
+/// The text in a blob. What encodes JSON or text answers bytes in many languages, and Picodata has no type for bytes that
+/// could be meant instead.
+fn utf8<'a>(bytes: &'a [u8], kind: &Type) -> Result<&'a str> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        misuse(format!(
+            "the statement takes {}, and the blob is not UTF-8 at byte {}",
+            kind.name(),
+            error.valid_up_to()
+        ))
+    })
 }
 
 fn midnight(date: NaiveDate) -> DateTime<FixedOffset> {
@@ -475,12 +487,30 @@ mod tests {
             (ValueRef::Text("2024-02-30"), Type::DATE, "no date"),
             (ValueRef::Text("a\0b"), Type::TEXT, "nul at byte 1"),
             (ValueRef::Bool(true), Type::JSON, "takes json"),
+            (ValueRef::Blob(b"a\xff"), Type::TEXT, "UTF-8 at byte 1"),
+            (ValueRef::Blob(b"a\0b"), Type::TEXT, "nul at byte 1"),
+            (ValueRef::Blob(b"\xff"), Type::JSONB, "UTF-8 at byte 0"),
             (ValueRef::Text("x"), Type::BYTEA, "takes bytea"),
         ] {
             let error = encode(value, &kind).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Misuse, "{error}");
             assert!(error.message().starts_with("parameter 3: "), "{error}");
             assert!(error.message().contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_blob_stands_for_the_text_in_it() {
+        let blob = ValueRef::Blob(b"{}");
+        for (kind, expected) in [
+            (Type::TEXT, &b"{}"[..]),
+            (Type::VARCHAR, b"{}"),
+            (Type::JSON, b"{}"),
+            (Type::JSONB, b"\x01{}"),
+            (Type::BYTEA, b"{}"),
+            (Type::UNKNOWN, b"\\x7b7d"),
+        ] {
+            assert_eq!(encode(blob, &kind).unwrap().unwrap(), expected, "{kind}");
         }
     }
 

@@ -58,7 +58,8 @@ const (
 	Spare = capi.Spare
 )
 
-// DialFunc makes a connection to the server at address. Several goroutines call it at once.
+// DialFunc makes a connection to the server at address. Several goroutines call it at once. The context is that of the call,
+// and ends sooner where the options say so; a dial that several calls share has a context of its own.
 type DialFunc = func(ctx context.Context, address string) (net.Conn, error)
 
 // LogLevel says how much a message matters.

@@ -19,9 +19,10 @@ type Driver struct {
 	store   *capi.Store
 	options driverOptions
 
-	mu      sync.Mutex
-	pools   map[string]*capi.Pool
-	timeout time.Duration
+	mu sync.Mutex
+	// connectors are those that have opened a pool.
+	connectors map[*connector]struct{}
+	timeout    time.Duration
 }
 
 var (
@@ -112,9 +113,9 @@ func NewDriver(store ServerStore, options ...DriverOption) (*Driver, error) {
 		return nil, err
 	}
 	d := &Driver{
-		store:   native,
-		options: driverOptions{ctx: context.Background(), limit: defaultContextTimeout},
-		pools:   make(map[string]*capi.Pool),
+		store:      native,
+		options:    driverOptions{ctx: context.Background(), limit: defaultContextTimeout},
+		connectors: make(map[*connector]struct{}),
 	}
 	d.options.set("acquire_timeout", defaultConnectionTimeout.String())
 	d.options.set("pool_max_conns", sqldriver.MostConnections)
@@ -123,14 +124,18 @@ func NewDriver(store ServerStore, options ...DriverOption) (*Driver, error) {
 	}
 	d.timeout = d.options.limit
 	// A wrong option shows now, and not with the first connection.
-	if _, err := d.config("check"); err != nil {
+	if _, err := d.config("check", d.timeout); err != nil {
 		return nil, err
 	}
 	return d, nil
 }
 
-// config is the configuration of the pool of a database. The host of the URL stands for the store.
-func (d *Driver) config(name string) (*capi.Config, error) {
+// config is the configuration of the pool of a database, in which calls whose context has no deadline have a timeout. The
+// host of the URL stands for the store.
+func (d *Driver) config(name string, timeout time.Duration) (*capi.Config, error) {
+	if timeout < 0 {
+		timeout = 0
+	}
 	file, options, _ := strings.Cut(name, "?")
 	if file == "" || strings.ContainsAny(file, "/\\") {
 		return nil, capi.Errorf(capi.KindConfig,
@@ -144,7 +149,7 @@ func (d *Driver) config(name string) (*capi.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, option := range d.options.values {
+	for _, option := range append([][2]string{{"timeout", timeout.String()}}, d.options.values...) {
 		if sqldriver.Names(location, option[0]) {
 			continue
 		}
@@ -168,15 +173,18 @@ func (d *Driver) config(name string) (*capi.Config, error) {
 // Open opens a connection to the database called name, a file name without a directory; options of the library may
 // follow it behind a `?`. database/sql uses OpenConnector instead.
 func (d *Driver) Open(name string) (driver.Conn, error) {
-	return d.connect(d.options.ctx, name)
+	c := &connector{driver: d, name: name}
+	// The pool is closed behind the connection.
+	defer c.Close()
+	return c.Connect(context.Background())
 }
 
 // OpenConnector opens connections to the database called name.
 func (d *Driver) OpenConnector(name string) (driver.Connector, error) {
-	if _, err := d.config(name); err != nil {
+	if _, err := d.config(name, 0); err != nil {
 		return nil, err
 	}
-	return connector{d, name}, nil
+	return &connector{driver: d, name: name}, nil
 }
 
 // SetContextTimeout sets the timeout of calls whose context has no deadline, on connections that are opened from now on.
@@ -187,14 +195,18 @@ func (d *Driver) SetContextTimeout(timeout time.Duration) {
 }
 
 // Close closes the connections of the driver to all databases, once those in use have come back. Calls on them fail
-// from now on.
+// from now on. A program that closes each sql.DB needs no Close of the driver.
 func (d *Driver) Close() error {
 	d.mu.Lock()
-	pools := d.pools
-	d.pools = make(map[string]*capi.Pool)
+	pools := make(map[*capi.Pool]string)
+	for c := range d.connectors {
+		pools[c.pool] = c.name
+		c.pool = nil
+	}
+	d.connectors = make(map[*connector]struct{})
 	d.mu.Unlock()
 	var failure error
-	for name, pool := range pools {
+	for pool, name := range pools {
 		ctx, cancel := context.WithTimeout(context.Background(), defaultContextTimeout)
 		if err := pool.Close(ctx); err != nil && failure == nil {
 			failure = fmt.Errorf("closing the pool of %q: %w", name, err)
@@ -204,47 +216,77 @@ func (d *Driver) Close() error {
 	return failure
 }
 
-func (d *Driver) pool(name string) (*capi.Pool, time.Duration, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if pool := d.pools[name]; pool != nil {
-		return pool, d.timeout, nil
-	}
-	config, err := d.config(name)
-	if err != nil {
-		return nil, 0, err
-	}
-	pool, err := capi.OpenPool(config)
-	if err != nil {
-		return nil, 0, err
-	}
-	d.pools[name] = pool
-	return pool, d.timeout, nil
+// connector opens connections to one database, out of a pool of its own.
+type connector struct {
+	driver *Driver
+	name   string
+
+	// What follows is guarded by the driver's mu. pool has the timeout; it is nil where there is none yet.
+	pool    *capi.Pool
+	timeout time.Duration
+	closed  bool
 }
 
-func (d *Driver) connect(ctx context.Context, name string) (driver.Conn, error) {
-	if err := d.options.ctx.Err(); err != nil {
-		return nil, err
-	}
-	pool, timeout, err := d.pool(name)
+func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
+	pool, err := c.open()
 	if err != nil {
 		return nil, err
+	}
+	if own := c.driver.options.ctx; own.Done() != nil {
+		bounded, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer capi.AfterFunc(own, cancel)()
+		ctx = bounded
 	}
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return sqldriver.NewConn(conn, timeout, nil), nil
+	return sqldriver.NewConn(conn, true), nil
 }
 
-// connector opens connections to one database.
-type connector struct {
-	driver *Driver
-	name   string
+// open gives the pool, which it opens, and anew where the driver's timeout has changed.
+func (c *connector) open() (*capi.Pool, error) {
+	d := c.driver
+	if err := d.options.ctx.Err(); err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if c.closed {
+		return nil, capi.Errorf(capi.KindClosed, "the database was closed")
+	}
+	if c.pool != nil && c.timeout == d.timeout {
+		return c.pool, nil
+	}
+	config, err := d.config(c.name, d.timeout)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := capi.OpenPool(config)
+	if err != nil {
+		return nil, err
+	}
+	if c.pool != nil {
+		_ = c.pool.CloseBehind()
+	}
+	c.pool, c.timeout = pool, d.timeout
+	d.connectors[c] = struct{}{}
+	return pool, nil
 }
 
-func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
-	return c.driver.connect(ctx, c.name)
-}
+func (c *connector) Driver() driver.Driver { return c.driver }
 
-func (c connector) Driver() driver.Driver { return c.driver }
+// Close closes the pool; sql.DB.Close calls it. Connections that are in use then, such as those of transactions, go on, and
+// the pool is closed behind the last of them.
+func (c *connector) Close() error {
+	c.driver.mu.Lock()
+	pool := c.pool
+	c.pool, c.closed = nil, true
+	delete(c.driver.connectors, c)
+	c.driver.mu.Unlock()
+	if pool == nil {
+		return nil
+	}
+	return pool.CloseBehind()
+}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/quorate/quorate/bindings/go/internal/capi"
@@ -57,7 +58,7 @@ func WithServerDialFunc(dial DialFunc) ServerOption {
 }
 
 // WithServerWatchFunc sets a function that is told when the server gains or loses the leadership. It is looked at twice
-// a second, on a goroutine of the server's.
+// a second, on a goroutine of the server's, which Close waits for: it must not close the server.
 func WithServerWatchFunc(watch WatchFunc) ServerOption {
 	return func(o *serverOptions) { o.watch = watch }
 }
@@ -68,6 +69,8 @@ type Server struct {
 	info    ServerInfo
 	dir     string
 	options serverOptions
+	// running is 1 from Start to Close.
+	running int32
 
 	mu      sync.Mutex
 	node    *capi.RunningNode
@@ -135,6 +138,7 @@ func (s *Server) Start(listener net.Listener) error {
 		return err
 	}
 	s.node = node
+	atomic.StoreInt32(&s.running, 1)
 	if s.options.watch != nil {
 		s.watched, s.done = make(chan struct{}), make(chan struct{})
 		go s.watch(s.watched, s.done)
@@ -171,6 +175,9 @@ func (s *Server) watch(stop <-chan struct{}, done chan<- struct{}) {
 
 // cluster is a client that begins with the server itself, or with those of store.
 func (s *Server) cluster(store ServerStore, dial DialFunc) (*capi.Cluster, error) {
+	if atomic.LoadInt32(&s.running) == 0 {
+		return nil, capi.Errorf(capi.KindMisuse, "the server is not running")
+	}
 	if store == nil {
 		own := NewInmemServerStore()
 		_ = own.Set(context.Background(), []ServerInfo{s.info})
@@ -302,6 +309,7 @@ func (s *Server) Close() error {
 		<-s.done
 		s.watched = nil
 	}
+	atomic.StoreInt32(&s.running, 0)
 	if s.node == nil {
 		return nil
 	}

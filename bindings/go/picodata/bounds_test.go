@@ -147,3 +147,70 @@ func TestCloseWaitsForConnectionsInUse(t *testing.T) {
 		t.Error("the pool is not closed behind its rows")
 	}
 }
+
+func TestAContextBoundsTheWaitingForAConnectionThatIsInUse(t *testing.T) {
+	pool := single(t)
+	conn, err := pool.Acquire(soon(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	const other = "SELECT pg_sleep(61)"
+	sleeping, wake := context.WithCancel(context.Background())
+	woken := make(chan struct{})
+	go func() {
+		_, _ = conn.Exec(sleeping, other)
+		close(woken)
+	}()
+	testcluster.Eventually(t, "the statement of the other goroutine", func() bool {
+		return one[int](t, pool, "SELECT count(*) FROM pg_stat_activity WHERE query = $1", other) == 1
+	})
+
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	begin := time.Now()
+	_, err = conn.Exec(ctx, "SELECT 1")
+	var failure *picodata.Error
+	if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &failure) || failure.Outcome != quorate.NotSent ||
+		time.Since(begin) > promptly {
+		t.Errorf("%v after %v", err, time.Since(begin))
+	}
+	wake()
+	<-woken
+	// Whoever gave up has left the connection to others.
+	if _, err := conn.Exec(soon(t), "SELECT 1"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAContextEndsRowsThatHaveAllArrived(t *testing.T) {
+	pool := single(t)
+	const all = 100_000
+	for name, end := range map[string]struct {
+		kind quorate.Kind
+		of   error
+	}{"cancel": {quorate.KindCancelled, context.Canceled}, "deadline": {quorate.KindTimeout, context.DeadlineExceeded}} {
+		ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+		defer cancel()
+		rows, err := pool.Query(ctx, "SELECT generate_series(1, $1::int)", all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		count := 0
+		for rows.Next() {
+			if count++; count == 1 {
+				if name == "cancel" {
+					cancel()
+				}
+				<-ctx.Done()
+			}
+		}
+		var failure *picodata.Error
+		if err := rows.Err(); !errors.Is(err, end.of) || !errors.As(err, &failure) || failure.Kind != end.kind || count == all {
+			t.Errorf("%s: %d rows, %v", name, count, err)
+		}
+	}
+	if in := pool.Stat().AcquiredConns(); in != 0 {
+		t.Errorf("%d connections are in use", in)
+	}
+}

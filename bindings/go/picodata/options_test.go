@@ -201,3 +201,20 @@ func TestALoggersRefusalOfALevelIsAnswered(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+type failing struct{}
+
+func (failing) Type() string                   { return "failing" }
+func (failing) Next(*uint64, uint64) uint64    { panic("no choice today") }
+func (failing) SetLevel(logger.LogLevel) error { return nil }
+func (failing) Log(logger.LogLevel, string, ...any) {
+	panic("no log today")
+}
+
+func TestAFunctionThatPanicsStopsNobody(t *testing.T) {
+	pool := open(t, shared.URL, picodata.WithBalanceStrategy(failing{}), picodata.WithLogger(failing{}),
+		picodata.WithLogLevel(logger.LevelDebug))
+	for i := 0; i < 3; i++ {
+		one[int](t, pool, "SELECT 1")
+	}
+}

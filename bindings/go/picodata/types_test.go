@@ -49,6 +49,8 @@ func TestTypesGoToTheServerAndComeBack(t *testing.T) {
 		{"text", "né\n'", "né\n'"},
 		{"text", "", ""},
 		{"varchar", "x", []byte("x")},
+		{"text", []byte("x"), "x"},
+		{"json", []byte(`{"a": 1}`), json.RawMessage(`{"a": 1}`)},
 		{"bytea", []byte{0, 1, 255}, []byte{0, 1, 255}},
 		{"timestamptz", noon, noon},
 		{"timestamptz", address(noon), address(noon)},

@@ -93,12 +93,9 @@ func (d Driver) Open(url string) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := connector.connect(context.Background(), connector.Close)
-	if err != nil {
-		_ = connector.Close()
-		return nil, err
-	}
-	return conn, nil
+	// The pool is closed behind the connection.
+	defer connector.Close()
+	return connector.Connect(context.Background())
 }
 
 // OpenConnector reads a connection string. Nothing is dialled.
@@ -109,6 +106,8 @@ func (d Driver) OpenConnector(url string) (driver.Connector, error) {
 // Connector opens connections of one pool of the library. The limits of sql.DB are in front of the pool's own, so that
 // pool_max_conns is best left out of the connection string.
 type Connector struct {
+	rowIDs bool
+
 	mu     sync.Mutex
 	config *capi.Config
 	pool   *capi.Pool
@@ -125,7 +124,7 @@ func NewConnector(url string) (*Connector, error) {
 			return nil, err
 		}
 	}
-	return &Connector{config: config}, nil
+	return &Connector{rowIDs: sqldriver.IsDqlite(url), config: config}, nil
 }
 
 // SetLog sets the function that is told what the pool does, before the first connection is made. level is 1 for errors to
@@ -138,10 +137,6 @@ func (c *Connector) SetLog(f func(level int, message string)) error {
 
 // Connect takes a connection out of the pool.
 func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
-	return c.connect(ctx, nil)
-}
-
-func (c *Connector) connect(ctx context.Context, closed func() error) (driver.Conn, error) {
 	pool, err := c.open()
 	if err != nil {
 		return nil, err
@@ -150,7 +145,7 @@ func (c *Connector) connect(ctx context.Context, closed func() error) (driver.Co
 	if err != nil {
 		return nil, err
 	}
-	return sqldriver.NewConn(conn, 0, closed), nil
+	return sqldriver.NewConn(conn, c.rowIDs), nil
 }
 
 func (c *Connector) open() (*capi.Pool, error) {
@@ -183,12 +178,13 @@ func (c *Connector) EndpointStats() []EndpointStats {
 // Driver is the connector's driver.
 func (c *Connector) Driver() driver.Driver { return Driver{} }
 
-// Close closes the pool; sql.DB.Close calls it, after the connections.
+// Close closes the pool; sql.DB.Close calls it. Connections that are in use then, such as those of transactions, go on, and
+// the pool is closed behind the last of them.
 func (c *Connector) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.pool == nil {
 		return nil
 	}
-	return c.pool.Close(context.Background())
+	return c.pool.CloseBehind()
 }

@@ -7,9 +7,9 @@ import (
 	"sync/atomic"
 )
 
-// afterFunc runs f when ctx has ended, unless it is stopped before: then stop answers true. Go has such a function from
+// AfterFunc runs f when ctx has ended, unless it is stopped before: then stop answers true. Go has such a function from
 // 1.21 on; before, a goroutine waits.
-func afterFunc(ctx context.Context, f func()) (stop func() bool) {
+func AfterFunc(ctx context.Context, f func()) (stop func() bool) {
 	var taken int32
 	stopped := make(chan struct{})
 	go func() {

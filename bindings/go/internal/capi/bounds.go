@@ -5,6 +5,7 @@ import "C"
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -29,7 +30,7 @@ func bound(ctx context.Context) (bounds, error) {
 		if left <= 0 {
 			return b, notSent(context.DeadlineExceeded)
 		}
-		b.timeout = C.int64_t((left + time.Millisecond - 1) / time.Millisecond)
+		b.timeout = milliseconds(left)
 	}
 	if ctx.Done() != nil {
 		cancel, err := newCanceller()
@@ -37,7 +38,8 @@ func bound(ctx context.Context) (bounds, error) {
 			return b, err
 		}
 		b.cancel = cancel
-		b.stop = afterFunc(ctx, func() {
+		cancel.ctx = ctx
+		b.stop = AfterFunc(ctx, func() {
 			// The timeout says by itself that the deadline has passed, and says so in its error.
 			if limited && ctx.Err() == context.DeadlineExceeded {
 				cancel.drop()
@@ -47,6 +49,15 @@ func bound(ctx context.Context) (bounds, error) {
 		})
 	}
 	return b, nil
+}
+
+// milliseconds is a time as the library takes it, rounded up. No time is too long for it.
+func milliseconds(d time.Duration) C.int64_t {
+	whole := d / time.Millisecond
+	if d%time.Millisecond > 0 {
+		whole++
+	}
+	return C.int64_t(whole)
 }
 
 // handle is what the library takes.
@@ -92,10 +103,35 @@ func notSent(cause error) *Error {
 	return &Error{Kind: kind, Message: text, text: text, cause: cause}
 }
 
+// endedReading is the error of rows that are left because their context has ended.
+func endedReading(cause error) *Error {
+	kind, text := KindCancelled, "cancelled before all rows were read"
+	if cause == context.DeadlineExceeded {
+		kind, text = KindTimeout, "the deadline passed before all rows were read"
+	}
+	return &Error{Kind: kind, Outcome: Unknown, Message: text, text: text, cause: cause}
+}
+
 // canceller is a cancel handle of the library, held by a call and, until it is stopped, by what watches its context.
 type canceller struct {
 	native *C.quorate_cancel
 	held   int32
+	// ctx is that of the call which holds it.
+	ctx context.Context
+}
+
+// cancellers are all there are, by their handles.
+var cancellers sync.Map
+
+// contextOf is the context of the call that a cancel handle belongs to, while that goes on; one without bounds where there is
+// no handle.
+func contextOf(native *C.quorate_cancel) context.Context {
+	if native != nil {
+		if c, ok := cancellers.Load(native); ok {
+			return c.(*canceller).ctx
+		}
+	}
+	return context.Background()
 }
 
 // idle keeps handles that were never fired.
@@ -111,7 +147,11 @@ func newCanceller() (*canceller, error) {
 	cancel := &canceller{held: 2}
 	var native *C.quorate_error
 	status := C.quorate_cancel_new(&cancel.native, &native)
-	return cancel, failed(nil, status, native)
+	if err := failed(nil, status, native); err != nil {
+		return nil, err
+	}
+	cancellers.Store(cancel.native, cancel)
+	return cancel, nil
 }
 
 func (c *canceller) fire() {
@@ -121,15 +161,21 @@ func (c *canceller) fire() {
 
 func (c *canceller) drop() {
 	if atomic.AddInt32(&c.held, -1) == 0 {
-		C.quorate_cancel_free(c.native)
+		c.free()
 	}
+}
+
+func (c *canceller) free() {
+	cancellers.Delete(c.native)
+	C.quorate_cancel_free(c.native)
 }
 
 // reuse takes back a handle that nobody watches any more and that was not fired.
 func (c *canceller) reuse() {
+	c.ctx = nil
 	select {
 	case idle <- c:
 	default:
-		C.quorate_cancel_free(c.native)
+		c.free()
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"log"
 	"net"
 	"runtime/cgo"
+	"runtime/debug"
 	"syscall"
 	"time"
 	"unsafe"
@@ -68,6 +69,18 @@ type Candidate struct {
 	IsLeader bool
 }
 
+// guard calls a function of the program's, and says whether it has returned. A panic is logged and goes no further: above
+// lies the library, which would keep its locks, or nobody, where the thread is one of the library's.
+func guard(what string, f func()) (returned bool) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			log.Printf("quorate: %s panicked: %v\n%s", what, cause, debug.Stack())
+		}
+	}()
+	f()
+	return true
+}
+
 //export quorateGoForget
 func quorateGoForget(handle C.uintptr_t) {
 	cgo.Handle(handle).Delete()
@@ -76,24 +89,26 @@ func quorateGoForget(handle C.uintptr_t) {
 //export quorateGoLog
 func quorateGoLog(handle C.uintptr_t, level C.int32_t, message *C.char, length C.size_t) {
 	f := cgo.Handle(handle).Value().(func(level int, message string))
-	f(int(level), goString(message, length))
+	guard("the log function", func() { f(int(level), goString(message, length)) })
 }
 
 //export quorateGoEvent
 func quorateGoEvent(handle C.uintptr_t, event *C.quorate_event) {
 	f := cgo.Handle(handle).Value().(func(Event))
-	f(Event{
-		Kind:       EventKind(event.kind),
-		Count:      uint64(event.count),
-		Address:    bytesText(event.address),
-		Name:       bytesText(event.name),
-		UUID:       bytesText(event.uuid),
-		Replicaset: bytesText(event.replicaset),
-		Tier:       bytesText(event.tier),
-		State:      bytesText(event.state),
-		Before:     bytesText(event.before),
-		IsMaster:   bool(event.is_master),
-		IsLeader:   bool(event.is_leader),
+	guard("the event function", func() {
+		f(Event{
+			Kind:       EventKind(event.kind),
+			Count:      uint64(event.count),
+			Address:    bytesText(event.address),
+			Name:       bytesText(event.name),
+			UUID:       bytesText(event.uuid),
+			Replicaset: bytesText(event.replicaset),
+			Tier:       bytesText(event.tier),
+			State:      bytesText(event.state),
+			Before:     bytesText(event.before),
+			IsMaster:   bool(event.is_master),
+			IsLeader:   bool(event.is_leader),
+		})
 	})
 }
 
@@ -116,7 +131,10 @@ func quorateGoBalance(handle C.uintptr_t, candidates *C.quorate_candidate, lengt
 			IsLeader:   bool(native[i].is_leader),
 		}
 	}
-	return C.size_t(choose(list))
+	// An index that no candidate has leaves the choice to the library.
+	chosen := len(list)
+	guard("the balance strategy", func() { chosen = choose(list) })
+	return C.size_t(chosen)
 }
 
 func bytesText(bytes C.quorate_bytes) string {
@@ -124,22 +142,52 @@ func bytesText(bytes C.quorate_bytes) string {
 }
 
 //export quorateGoDial
-func quorateGoDial(handle C.uintptr_t, address *C.char, length C.size_t, timeout C.int64_t) C.int32_t {
+func quorateGoDial(handle C.uintptr_t, address *C.char, length C.size_t, timeout C.int64_t, current *C.quorate_cancel) C.int32_t {
 	dial := cgo.Handle(handle).Value().(DialFunc)
-	ctx, cancel := context.Background(), func() {}
+	ctx, cancel := contextOf(current), func() {}
 	if timeout != C.QUORATE_TIMEOUT_NONE {
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(timeout)*time.Millisecond)
 	}
 	defer cancel()
-	conn, err := dial(ctx, goString(address, length))
+	answered := make(chan dialled, 1)
+	go func(address string) {
+		// What is answered where the function panics, or ends its goroutine.
+		answer := dialled{err: syscall.EIO}
+		defer func() { answered <- answer }()
+		guard("the dial function", func() { answer = dialTo(ctx, dial, address) })
+	}(goString(address, length))
+	select {
+	case answer := <-answered:
+		if answer.err != nil {
+			return -C.int32_t(errno(answer.err))
+		}
+		return C.int32_t(answer.fd)
+	case <-ctx.Done():
+		go func() {
+			if late := <-answered; late.err == nil {
+				_ = syscall.Close(late.fd)
+			}
+		}()
+		return -C.int32_t(errno(ctx.Err()))
+	}
+}
+
+// dialled is what a dial function has answered.
+type dialled struct {
+	fd  int
+	err error
+}
+
+func dialTo(ctx context.Context, dial DialFunc, address string) dialled {
+	conn, err := dial(ctx, address)
+	if err == nil && conn == nil {
+		err = syscall.EIO
+	}
 	if err != nil {
-		return -C.int32_t(errno(err))
+		return dialled{err: err}
 	}
 	fd, err := descriptor(conn)
-	if err != nil {
-		return -C.int32_t(errno(err))
-	}
-	return C.int32_t(fd)
+	return dialled{fd, err}
 }
 
 // errno is the system's number for a failure of a dial function.
@@ -147,6 +195,9 @@ func errno(err error) syscall.Errno {
 	var number syscall.Errno
 	if errors.As(err, &number) && number != 0 {
 		return number
+	}
+	if errors.Is(err, context.Canceled) {
+		return syscall.ECANCELED
 	}
 	var timeout interface{ Timeout() bool }
 	if errors.As(err, &timeout) && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) {
@@ -198,7 +249,11 @@ func descriptor(conn net.Conn) (int, error) {
 //export quorateGoStoreGet
 func quorateGoStoreGet(handle C.uintptr_t, list *C.quorate_nodes) C.int32_t {
 	store := cgo.Handle(handle).Value().(NodeStore)
-	nodes, err := store.Get(context.Background())
+	var nodes []Node
+	var err error
+	if !guard("the store of nodes", func() { nodes, err = store.Get(context.Background()) }) {
+		return storeFailed
+	}
 	if err != nil {
 		return tellStoreFailure(err)
 	}
@@ -215,14 +270,21 @@ func quorateGoStoreGet(handle C.uintptr_t, list *C.quorate_nodes) C.int32_t {
 //export quorateGoStoreSet
 func quorateGoStoreSet(handle C.uintptr_t, list *C.quorate_nodes) C.int32_t {
 	store := cgo.Handle(handle).Value().(NodeStore)
-	if err := store.Set(context.Background(), readNodes(list)); err != nil {
+	var err error
+	if !guard("the store of nodes", func() { err = store.Set(context.Background(), readNodes(list)) }) {
+		return storeFailed
+	}
+	if err != nil {
 		return tellStoreFailure(err)
 	}
 	return 0
 }
 
+// storeFailed is what a store answers that has failed.
+const storeFailed = 1
+
 // tellStoreFailure is what a store that failed answers: a number has room for no more, so the error is logged.
 func tellStoreFailure(err error) C.int32_t {
 	log.Printf("quorate: the store of nodes: %v", err)
-	return 1
+	return storeFailed
 }

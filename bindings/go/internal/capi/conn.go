@@ -32,17 +32,58 @@ func (c *Conn) place() place {
 	return place{C.QG_CONNECTION, unsafe.Pointer(c.handle)}
 }
 
-// call runs f on the connection, within the bounds of ctx.
-func (c *Conn) call(ctx context.Context, f func(b *bounds) error) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// lock waits for the connection's turn, and takes the bounds of ctx. The caller unlocks mu where there is no error.
+func (c *Conn) lock(ctx context.Context) (bounds, error) {
+	if !c.mu.TryLock() {
+		if err := c.wait(ctx); err != nil {
+			return bounds{}, err
+		}
+	}
 	if c.handle == nil {
-		return closedConn()
+		c.mu.Unlock()
+		return bounds{}, closedConn()
 	}
 	b, err := bound(ctx)
 	if err != nil {
+		c.mu.Unlock()
+	}
+	return b, err
+}
+
+// wait locks mu, which another goroutine holds for the length of its call, unless ctx ends first.
+func (c *Conn) wait(ctx context.Context) error {
+	if _, limited := ctx.Deadline(); !limited && c.pool.gate.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.pool.gate.timeout)
+		defer cancel()
+	}
+	locked := make(chan struct{})
+	go func() {
+		c.mu.Lock()
+		close(locked)
+	}()
+	select {
+	case <-locked:
+		return nil
+	case <-ctx.Done():
+		go func() {
+			<-locked
+			c.mu.Unlock()
+		}()
+		failure := notSent(ctx.Err())
+		failure.Message = "the connection is in use by another call: " + failure.Message
+		failure.text = failure.Message
+		return failure
+	}
+}
+
+// call runs f on the connection, within the bounds of ctx.
+func (c *Conn) call(ctx context.Context, f func(b *bounds) error) error {
+	b, err := c.lock(ctx)
+	if err != nil {
 		return err
 	}
+	defer c.mu.Unlock()
 	defer b.release()
 	return f(&b)
 }
@@ -59,29 +100,21 @@ func (c *Conn) Exec(ctx context.Context, sql string, args []value.Value) (Result
 
 // Query runs one statement and gives its rows. They end when the connection is used for something else.
 func (c *Conn) Query(ctx context.Context, sql string, args []value.Value) (*Rows, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.handle == nil {
-		return nil, closedConn()
-	}
-	b, err := bound(ctx)
+	b, err := c.lock(ctx)
 	if err != nil {
 		return nil, err
 	}
+	defer c.mu.Unlock()
 	return startRows(b, &c.mu, func() {}, c.pool.warn, query(c.place(), sql, args, &b))
 }
 
 // SendBatch sends all statements at once. The results end when the connection is used for something else.
 func (c *Conn) SendBatch(ctx context.Context, statements []Statement) (*Results, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.handle == nil {
-		return nil, closedConn()
-	}
-	b, err := bound(ctx)
+	b, err := c.lock(ctx)
 	if err != nil {
 		return nil, err
 	}
+	defer c.mu.Unlock()
 	results, err := sendBatch(c.place(), statements, &b)
 	if err != nil {
 		b.release()
@@ -97,7 +130,7 @@ func (c *Conn) Prepare(ctx context.Context, sql string) (int, error) {
 	err := c.call(ctx, func(b *bounds) error {
 		var statement *C.quorate_statement
 		var native *C.quorate_error
-		status := C.quorate_connection_prepare(c.handle, stringData(sql), C.size_t(len(sql)), b.timeout, b.handle(),
+		status := C.qg_connection_prepare(c.handle, stringData(sql), C.size_t(len(sql)), b.timeout, b.handle(),
 			&statement, &native)
 		runtime.KeepAlive(sql)
 		if err := failed(ctx, status, native); err != nil {
@@ -114,7 +147,7 @@ func (c *Conn) Prepare(ctx context.Context, sql string) (int, error) {
 func (c *Conn) Ping(ctx context.Context) error {
 	return c.call(ctx, func(b *bounds) error {
 		var native *C.quorate_error
-		status := C.quorate_connection_ping(c.handle, b.timeout, b.handle(), &native)
+		status := C.qg_connection_ping(c.handle, b.timeout, b.handle(), &native)
 		return failed(ctx, status, native)
 	})
 }
@@ -186,7 +219,7 @@ func (c *Conn) Begin(ctx context.Context, mode TransactionMode) (*Tx, error) {
 	tx := &Tx{conn: c}
 	err := c.call(ctx, func(b *bounds) error {
 		var native *C.quorate_error
-		status := C.quorate_connection_begin(c.handle, C.int32_t(mode), b.timeout, b.handle(), &tx.handle, &native)
+		status := C.qg_connection_begin(c.handle, C.int32_t(mode), b.timeout, b.handle(), &tx.handle, &native)
 		return failed(ctx, status, native)
 	})
 	if err != nil {

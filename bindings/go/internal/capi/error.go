@@ -165,10 +165,20 @@ func failed(ctx context.Context, status C.quorate_status, native *C.quorate_erro
 	}
 	defer C.quorate_error_free(native)
 	err := newError(native)
-	if ctx != nil && (err.Kind == KindCancelled || err.Kind == KindTimeout || err.Kind == KindPoolTimeout) {
+	if ctx != nil && err.Kind.ends() {
 		err.cause = ended(ctx)
 	}
 	return err
+}
+
+// ends says whether an error of the kind may be what a call has to say whose time was up. Where nobody could be reached until
+// then, it says why.
+func (k Kind) ends() bool {
+	switch k {
+	case KindCancelled, KindTimeout, KindPoolTimeout, KindNoLeader, KindConnect:
+		return true
+	}
+	return false
 }
 
 // call calls the library and gives its error. ctx is what bounds the call, and may be nil. owner, whose finalizer frees what

@@ -13,6 +13,8 @@ type gate struct {
 	inside  int
 	waiting []*ticket
 	closed  bool
+	// emptied is called when the last one has left.
+	emptied func()
 	// capacity is how many there can be, which changes as a cluster grows and shrinks.
 	capacity func() int
 	// known is its last answer, and asked when that was.
@@ -20,8 +22,8 @@ type gate struct {
 	asked time.Time
 	// looking says that somebody looks again soon, for those who wait.
 	looking bool
-	// limit is how long a goroutine waits whose context has no deadline; 0 is no limit.
-	limit time.Duration
+	// limit is how long a goroutine waits at most, and timeout what a call has whose context has no deadline; 0 is no limit.
+	limit, timeout time.Duration
 }
 
 // lookEvery is how old the number of connections that there can be may grow.
@@ -33,26 +35,40 @@ type ticket struct {
 	settled bool
 }
 
-// enter waits until there is room.
-func (g *gate) enter(ctx context.Context) error {
+// enter waits until there is room, and answers how long that took.
+func (g *gate) enter(ctx context.Context) (waited time.Duration, err error) {
 	g.mu.Lock()
 	if g.closed {
 		g.mu.Unlock()
-		return closedPool()
+		return 0, closedPool()
 	}
 	if len(g.waiting) == 0 && g.inside < g.room() {
 		g.inside++
 		g.mu.Unlock()
-		return nil
+		return 0, nil
 	}
 	t := &ticket{ready: make(chan error, 1)}
 	g.waiting = append(g.waiting, t)
 	g.lookAgain()
 	g.mu.Unlock()
+	begun := time.Now()
+	err = g.wait(ctx, t)
+	return time.Since(begun), err
+}
 
+// patience is how long a goroutine waits, and the option that says so; 0 is without limit.
+func (g *gate) patience(ctx context.Context) (limit time.Duration, option string) {
+	if _, limited := ctx.Deadline(); !limited && g.timeout > 0 && (g.limit <= 0 || g.timeout < g.limit) {
+		return g.timeout, "timeout"
+	}
+	return g.limit, "acquire_timeout"
+}
+
+func (g *gate) wait(ctx context.Context, t *ticket) error {
+	limit, option := g.patience(ctx)
 	var expired <-chan time.Time
-	if g.limit > 0 {
-		timer := time.NewTimer(g.limit)
+	if limit > 0 {
+		timer := time.NewTimer(limit)
 		defer timer.Stop()
 		expired = timer.C
 	}
@@ -65,7 +81,7 @@ func (g *gate) enter(ctx context.Context) error {
 		failure.Message = "no connection became free: " + failure.Message
 		failure.text = failure.Message
 	case <-expired:
-		failure = Errorf(KindPoolTimeout, "no connection became free within %v (the option acquire_timeout)", g.limit)
+		failure = Errorf(KindPoolTimeout, "no connection became free within %v (the option %s)", limit, option)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -89,9 +105,14 @@ func (g *gate) enter(ctx context.Context) error {
 // leave makes room for one.
 func (g *gate) leave() {
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	g.inside--
 	g.admit()
-	g.mu.Unlock()
+	if g.inside == 0 && g.emptied != nil {
+		// Whoever leaves may hold what this waits for.
+		go g.emptied()
+		g.emptied = nil
+	}
 }
 
 // admit lets in whoever is next, as far as there is room.
@@ -132,16 +153,21 @@ func (g *gate) lookAgain() {
 	})
 }
 
-// close sends away everybody who waits, and who comes later.
-func (g *gate) close() {
+// close sends away everybody who waits, and who comes later. emptied, if it is not nil, is called when the last of those
+// who are inside has left; close answers false where nobody is.
+func (g *gate) close(emptied func()) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.closed = true
+	if g.inside > 0 {
+		g.emptied = emptied
+	}
 	for _, t := range g.waiting {
 		t.settled = true
 		t.ready <- closedPool()
 	}
 	g.waiting = nil
+	return g.inside > 0
 }
 
 func closedPool() *Error {

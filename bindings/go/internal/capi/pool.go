@@ -27,11 +27,17 @@ type Statement struct {
 
 // Pool is a pool of connections to a cluster. Any goroutine may use it.
 type Pool struct {
+	*poolHandle
+	gate gate
+	warn func(string)
+}
+
+// poolHandle is the handle of a pool. It knows nothing of the Pool, whose finalizer would never run if the gate, which asks
+// the handle, led back to it.
+type poolHandle struct {
 	// mu keeps the handle from being freed while a call uses it.
 	mu     sync.RWMutex
 	handle *C.quorate_pool
-	gate   gate
-	warn   func(string)
 }
 
 // OpenPool opens a pool. It does not touch the network.
@@ -40,21 +46,25 @@ func OpenPool(config *Config) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Pool{warn: config.warn}
+	timeout, err := config.duration("timeout")
+	if err != nil {
+		return nil, err
+	}
+	p := &Pool{poolHandle: &poolHandle{}, warn: config.warn}
 	err = call(nil, config, func(native **C.quorate_error) C.quorate_status {
 		return C.quorate_pool_open_config(config.handle, &p.handle, native)
 	})
 	if err != nil {
 		return nil, err
 	}
-	p.gate.limit = limit
-	p.gate.capacity = p.capacity
+	p.gate.limit, p.gate.timeout = limit, timeout
+	p.gate.capacity = p.poolHandle.capacity
 	runtime.SetFinalizer(p, (*Pool).leaked)
 	return p, nil
 }
 
 // capacity is how many connections there can be, so that a goroutine that is let in does not wait in the library.
-func (p *Pool) capacity() int {
+func (p *poolHandle) capacity() int {
 	max, instances := p.Stat(StatMaxConns), p.Stat(StatUsableInstances)
 	if instances == 0 {
 		// The leader of a dqlite cluster, or an instance that tells of the others.
@@ -80,20 +90,35 @@ func (p *Pool) free() {
 	runtime.SetFinalizer(p, nil)
 }
 
-// begin waits for room and takes the bounds of ctx. The caller ends what it answers, and leaves the gate.
+// begin waits for room and takes the bounds of ctx, for a call that ends with its answer. The caller ends what it answers,
+// and leaves the gate.
 func (p *Pool) begin(ctx context.Context) (bounds, error) {
-	if err := p.gate.enter(ctx); err != nil {
-		return bounds{}, err
-	}
-	b, err := bound(ctx)
-	if err != nil {
-		p.gate.leave()
+	b, waited, err := p.beginReading(ctx)
+	if err == nil && waited > 0 && p.gate.timeout > 0 && b.timeout == C.QUORATE_TIMEOUT_DEFAULT {
+		// The waiting was part of the call.
+		b.timeout = 0
+		if left := p.gate.timeout - waited; left > 0 {
+			b.timeout = milliseconds(left)
+		}
 	}
 	return b, err
 }
 
+// beginReading is begin for a call whose answer is read by further calls, each of which has the configured timeout.
+func (p *Pool) beginReading(ctx context.Context) (b bounds, waited time.Duration, err error) {
+	waited, err = p.gate.enter(ctx)
+	if err != nil {
+		return b, waited, err
+	}
+	b, err = bound(ctx)
+	if err != nil {
+		p.gate.leave()
+	}
+	return b, waited, err
+}
+
 // use calls f with the handle, which stays valid meanwhile.
-func (p *Pool) use(f func(handle *C.quorate_pool) error) error {
+func (p *poolHandle) use(f func(handle *C.quorate_pool) error) error {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	if p.handle == nil {
@@ -147,7 +172,7 @@ func query(at place, sql string, args []value.Value, b *bounds) func(*C.qg_rows_
 // Query runs one statement and gives its rows, which hold a connection until they have ended or are closed. The context
 // bounds the reading too.
 func (p *Pool) Query(ctx context.Context, sql string, args []value.Value) (*Rows, error) {
-	b, err := p.begin(ctx)
+	b, _, err := p.beginReading(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +189,7 @@ func (p *Pool) Query(ctx context.Context, sql string, args []value.Value) (*Rows
 
 // SendBatch sends all statements at once. The results hold a connection until they are closed.
 func (p *Pool) SendBatch(ctx context.Context, statements []Statement) (*Results, error) {
-	b, err := p.begin(ctx)
+	b, _, err := p.beginReading(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +211,7 @@ func (p *Pool) SendBatch(ctx context.Context, statements []Statement) (*Results,
 func (p *Pool) Acquire(ctx context.Context) (*Conn, error) {
 	return p.acquire(ctx, func(b *bounds) (connection *C.quorate_connection, err error) {
 		err = p.call(ctx, func(handle *C.quorate_pool, native **C.quorate_error) C.quorate_status {
-			return C.quorate_pool_acquire(handle, b.timeout, b.handle(), &connection, native)
+			return C.qg_pool_acquire(handle, b.timeout, b.handle(), &connection, native)
 		})
 		return connection, err
 	})
@@ -218,7 +243,7 @@ func (p *Pool) Ping(ctx context.Context) error {
 	defer p.gate.leave()
 	defer b.release()
 	return p.call(ctx, func(handle *C.quorate_pool, native **C.quorate_error) C.quorate_status {
-		return C.quorate_pool_ping(handle, b.timeout, b.handle(), native)
+		return C.qg_pool_ping(handle, b.timeout, b.handle(), native)
 	})
 }
 
@@ -232,10 +257,10 @@ func (p *Pool) Reset() error {
 // Close sends away everybody who waits, and waits until the connections in use have come back, or ctx ends. It may be
 // called more than once.
 func (p *Pool) Close(ctx context.Context) error {
-	p.gate.close()
+	p.gate.close(nil)
 	timeout := C.int64_t(C.QUORATE_TIMEOUT_NONE)
 	if deadline, ok := ctx.Deadline(); ok {
-		timeout = C.int64_t(time.Until(deadline) / time.Millisecond)
+		timeout = milliseconds(time.Until(deadline))
 		if timeout < 0 {
 			timeout = 0
 		}
@@ -250,4 +275,14 @@ func (p *Pool) Close(ctx context.Context) error {
 		p.free()
 	}
 	return err
+}
+
+// CloseBehind sends away everybody who waits, and who comes later, and closes the pool when the connections in use have come
+// back. They go on until then. It does not wait for them.
+func (p *Pool) CloseBehind() error {
+	last := func() { _ = p.Close(context.Background()) }
+	if p.gate.close(last) {
+		return nil
+	}
+	return p.Close(context.Background())
 }

@@ -159,6 +159,15 @@ func (r *Rows) Next() bool {
 		if r.done {
 			return false
 		}
+		// The library looks at its bounds where it has to wait, which it need not where the rows come faster than they are
+		// read.
+		if err := r.bounds.ctx.Err(); err != nil {
+			r.err = endedReading(err)
+			r.closeHandle()
+			r.done = true
+			r.finish()
+			return false
+		}
 		if r.wanted < mostRows {
 			r.wanted *= growth
 		}

@@ -3,6 +3,8 @@
 #include "shim.h"
 #include "_cgo_export.h"
 
+_Thread_local const quorate_cancel *qg_current;
+
 static void forget(void *user_data)
 {
     quorateGoForget((uintptr_t)user_data);
@@ -25,7 +27,7 @@ static size_t balance(void *user_data, const quorate_candidate *candidates, size
 
 static int32_t dial(void *user_data, const char *address, size_t address_len, int64_t timeout_ms)
 {
-    return quorateGoDial((uintptr_t)user_data, (char *)address, address_len, timeout_ms);
+    return quorateGoDial((uintptr_t)user_data, (char *)address, address_len, timeout_ms, (quorate_cancel *)qg_current);
 }
 
 static int32_t store_get(void *user_data, quorate_nodes *nodes)

@@ -8,6 +8,67 @@
 #include <stdlib.h>
 #include <string.h>
 
+// The cancel handle of the call that this thread is in; NULL outside of calls, and in those that nobody can cancel. The dial
+// function is told its context by it.
+extern _Thread_local const quorate_cancel *qg_current;
+
+// A function of the library's that may dial, within its cancel handle.
+#define QG_WITHIN(name, declared, given)                  \
+    static inline quorate_status qg_##name declared       \
+    {                                                     \
+        const quorate_cancel *outer = qg_current;         \
+        qg_current = cancel;                              \
+        quorate_status status = quorate_##name given;     \
+        qg_current = outer;                               \
+        return status;                                    \
+    }
+
+QG_WITHIN(pool_acquire,
+          (const quorate_pool *pool, int64_t timeout_ms, const quorate_cancel *cancel, quorate_connection **out,
+           quorate_error **error),
+          (pool, timeout_ms, cancel, out, error))
+QG_WITHIN(pool_ping,
+          (const quorate_pool *pool, int64_t timeout_ms, const quorate_cancel *cancel, quorate_error **error),
+          (pool, timeout_ms, cancel, error))
+QG_WITHIN(pool_exec,
+          (const quorate_pool *pool, const char *sql, size_t sql_len, const quorate_value *params, size_t params_len,
+           int64_t timeout_ms, const quorate_cancel *cancel, quorate_result *out, quorate_error **error),
+          (pool, sql, sql_len, params, params_len, timeout_ms, cancel, out, error))
+QG_WITHIN(pool_query,
+          (const quorate_pool *pool, const char *sql, size_t sql_len, const quorate_value *params, size_t params_len,
+           int64_t timeout_ms, const quorate_cancel *cancel, quorate_rows **out, quorate_error **error),
+          (pool, sql, sql_len, params, params_len, timeout_ms, cancel, out, error))
+QG_WITHIN(pool_send_batch,
+          (const quorate_pool *pool, const quorate_batch *batch, int64_t timeout_ms, const quorate_cancel *cancel,
+           quorate_results **out, quorate_error **error),
+          (pool, batch, timeout_ms, cancel, out, error))
+QG_WITHIN(connection_exec,
+          (const quorate_connection *connection, const char *sql, size_t sql_len, const quorate_value *params,
+           size_t params_len, int64_t timeout_ms, const quorate_cancel *cancel, quorate_result *out,
+           quorate_error **error),
+          (connection, sql, sql_len, params, params_len, timeout_ms, cancel, out, error))
+QG_WITHIN(connection_query,
+          (const quorate_connection *connection, const char *sql, size_t sql_len, const quorate_value *params,
+           size_t params_len, int64_t timeout_ms, const quorate_cancel *cancel, quorate_rows **out,
+           quorate_error **error),
+          (connection, sql, sql_len, params, params_len, timeout_ms, cancel, out, error))
+QG_WITHIN(connection_send_batch,
+          (const quorate_connection *connection, const quorate_batch *batch, int64_t timeout_ms,
+           const quorate_cancel *cancel, quorate_results **out, quorate_error **error),
+          (connection, batch, timeout_ms, cancel, out, error))
+QG_WITHIN(connection_prepare,
+          (const quorate_connection *connection, const char *sql, size_t sql_len, int64_t timeout_ms,
+           const quorate_cancel *cancel, quorate_statement **out, quorate_error **error),
+          (connection, sql, sql_len, timeout_ms, cancel, out, error))
+QG_WITHIN(connection_ping,
+          (const quorate_connection *connection, int64_t timeout_ms, const quorate_cancel *cancel,
+           quorate_error **error),
+          (connection, timeout_ms, cancel, error))
+QG_WITHIN(connection_begin,
+          (const quorate_connection *connection, int32_t mode, int64_t timeout_ms, const quorate_cancel *cancel,
+           quorate_transaction **out, quorate_error **error),
+          (connection, mode, timeout_ms, cancel, out, error))
+
 // What a call answers.
 typedef struct {
     quorate_status status;
@@ -84,11 +145,11 @@ static inline qg_answer qg_exec(qg_statement statement)
     quorate_value *params = qg_resolve(statement.params, statement.params_len, statement.arena, stack);
     if (params == NULL) return qg_no_memory();
     if (statement.where == QG_POOL) {
-        answer.status = quorate_pool_exec((const quorate_pool *)statement.object, statement.sql, statement.sql_len,
+        answer.status = qg_pool_exec((const quorate_pool *)statement.object, statement.sql, statement.sql_len,
                                           params, statement.params_len, statement.timeout_ms, statement.cancel,
                                           &answer.result, &answer.error);
     } else {
-        answer.status = quorate_connection_exec((const quorate_connection *)statement.object, statement.sql,
+        answer.status = qg_connection_exec((const quorate_connection *)statement.object, statement.sql,
                                                 statement.sql_len, params, statement.params_len,
                                                 statement.timeout_ms, statement.cancel, &answer.result,
                                                 &answer.error);
@@ -181,11 +242,11 @@ static inline qg_answer qg_query(qg_statement statement, qg_rows_buffer *memory,
     if (params == NULL) return qg_no_memory();
     quorate_rows *rows = NULL;
     if (statement.where == QG_POOL) {
-        answer.status = quorate_pool_query((const quorate_pool *)statement.object, statement.sql,
+        answer.status = qg_pool_query((const quorate_pool *)statement.object, statement.sql,
                                            statement.sql_len, params, statement.params_len, statement.timeout_ms,
                                            statement.cancel, &rows, &answer.error);
     } else {
-        answer.status = quorate_connection_query((const quorate_connection *)statement.object, statement.sql,
+        answer.status = qg_connection_query((const quorate_connection *)statement.object, statement.sql,
                                                  statement.sql_len, params, statement.params_len,
                                                  statement.timeout_ms, statement.cancel, &rows, &answer.error);
     }
@@ -222,10 +283,10 @@ static inline qg_answer qg_send_batch(int32_t where, const void *object, const q
     qg_answer answer = {QUORATE_STATUS_OK, NULL, NULL, {0, 0}};
     quorate_results *results = NULL;
     if (where == QG_POOL) {
-        answer.status = quorate_pool_send_batch((const quorate_pool *)object, batch, timeout_ms, cancel, &results,
+        answer.status = qg_pool_send_batch((const quorate_pool *)object, batch, timeout_ms, cancel, &results,
                                                 &answer.error);
     } else {
-        answer.status = quorate_connection_send_batch((const quorate_connection *)object, batch, timeout_ms, cancel,
+        answer.status = qg_connection_send_batch((const quorate_connection *)object, batch, timeout_ms, cancel,
                                                       &results, &answer.error);
     }
     answer.handle = results;

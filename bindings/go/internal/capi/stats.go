@@ -29,7 +29,7 @@ const (
 )
 
 // Stat is a figure of the pool; 0 once it was closed.
-func (p *Pool) Stat(stat Stat) uint64 {
+func (p *poolHandle) Stat(stat Stat) uint64 {
 	var figure C.uint64_t
 	_ = p.use(func(handle *C.quorate_pool) error {
 		C.quorate_pool_stat(handle, C.int32_t(stat), &figure, nil)

@@ -17,10 +17,8 @@ import (
 // transaction the library repeats on the next leader what cannot have been applied.
 type Conn struct {
 	conn *capi.Conn
-	// limit bounds calls whose context has no deadline; 0 leaves them to the configured timeout.
-	limit time.Duration
-	// closed is called when the connection was given back; it may be nil.
-	closed func() error
+	// rowIDs says that rows have ids, which the server tells of those that are inserted.
+	rowIDs bool
 }
 
 var (
@@ -35,18 +33,8 @@ var (
 	_ driver.Validator          = (*Conn)(nil)
 )
 
-// NewConn is a connection that was taken out of a pool. closed, if it is not nil, is called when it was given back.
-func NewConn(conn *capi.Conn, limit time.Duration, closed func() error) *Conn {
-	return &Conn{conn: conn, limit: limit, closed: closed}
-}
-
-// bounded gives ctx the connection's own limit where it has no deadline.
-func (c *Conn) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, ok := ctx.Deadline(); ok || c.limit <= 0 {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(ctx, c.limit)
-}
+// NewConn is a connection that was taken out of a pool. rowIDs says that the database gives rows an id, as dqlite does.
+func NewConn(conn *capi.Conn, rowIDs bool) *Conn { return &Conn{conn, rowIDs} }
 
 // Exec runs statements that answer no rows.
 //
@@ -61,13 +49,11 @@ func (c *Conn) ExecContext(ctx context.Context, query string, args []driver.Name
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := c.bounded(ctx)
-	defer cancel()
 	result, err := c.conn.Exec(ctx, query, values)
 	if err != nil {
 		return nil, err
 	}
-	return &Result{result}, nil
+	return &Result{result, c.rowIDs}, nil
 }
 
 // Query runs one statement and gives its rows.
@@ -83,13 +69,11 @@ func (c *Conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := c.bounded(ctx)
 	rows, err := c.conn.Query(ctx, query, values)
 	if err != nil {
-		cancel()
 		return nil, err
 	}
-	return &Rows{rows: rows, cancel: cancel}, nil
+	return &Rows{rows}, nil
 }
 
 // Prepare prepares a statement.
@@ -102,8 +86,6 @@ func (c *Conn) Prepare(query string) (driver.Stmt, error) {
 // PrepareContext has the server look at a statement, so that a fault in it shows now. The connection keeps what it has
 // prepared by its text, so running the same text again costs no second preparation, with or without this.
 func (c *Conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	ctx, cancel := c.bounded(ctx)
-	defer cancel()
 	parameters, err := c.conn.Prepare(ctx, query)
 	if err != nil {
 		return nil, err
@@ -131,24 +113,22 @@ func (c *Conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 	if opts.ReadOnly {
 		return nil, capi.Errorf(capi.KindUnsupported, "a transaction cannot be held to read only")
 	}
-	ctx, cancel := c.bounded(ctx)
-	defer cancel()
 	tx, err := c.conn.Begin(ctx, capi.Deferred)
 	if err != nil {
 		return nil, err
 	}
-	return &Tx{conn: c, tx: tx}, nil
+	return &Tx{tx}, nil
 }
 
 // CheckNamedValue makes of an argument what a parameter can be.
 func (c *Conn) CheckNamedValue(arg *driver.NamedValue) error {
-	switch arg.Value.(type) {
-	case [16]byte:
-		return nil
-	}
 	converted, err := driver.DefaultParameterConverter.ConvertValue(arg.Value)
 	if err != nil {
-		return err
+		id, ok := uuid(arg.Value)
+		if !ok {
+			return err
+		}
+		converted = id
 	}
 	arg.Value = converted
 	return nil
@@ -156,8 +136,6 @@ func (c *Conn) CheckNamedValue(arg *driver.NamedValue) error {
 
 // Ping asks the server for an answer.
 func (c *Conn) Ping(ctx context.Context) error {
-	ctx, cancel := c.bounded(ctx)
-	defer cancel()
 	return c.conn.Ping(ctx)
 }
 
@@ -176,36 +154,21 @@ func (c *Conn) IsValid() bool {
 }
 
 // Close gives the connection back to the library's pool, which keeps it for others.
-func (c *Conn) Close() error {
-	err := c.conn.Close()
-	if c.closed != nil {
-		if failure := c.closed(); err == nil {
-			err = failure
-		}
-	}
-	return err
-}
+func (c *Conn) Close() error { return c.conn.Close() }
 
 // Tx is a transaction.
-type Tx struct {
-	conn *Conn
-	tx   *capi.Tx
-}
+type Tx struct{ tx *capi.Tx }
 
 var _ driver.Tx = (*Tx)(nil)
 
 // Commit commits the transaction.
 func (t *Tx) Commit() error {
-	ctx, cancel := t.conn.bounded(context.Background())
-	defer cancel()
-	return t.tx.Commit(ctx)
+	return t.tx.Commit(context.Background())
 }
 
 // Rollback rolls the transaction back.
 func (t *Tx) Rollback() error {
-	ctx, cancel := t.conn.bounded(context.Background())
-	defer cancel()
-	return t.tx.Rollback(ctx)
+	return t.tx.Rollback(context.Background())
 }
 
 // Stmt is a prepared statement. One goroutine at a time uses it.
@@ -254,21 +217,25 @@ func (s *Stmt) Close() error { return nil }
 // Result is what a statement has done.
 type Result struct {
 	result capi.Result
+	rowIDs bool
 }
 
 var _ driver.Result = (*Result)(nil)
 
-// LastInsertId is the row id of the last row that the connection inserted; 0 where there is none.
-func (r *Result) LastInsertId() (int64, error) { return r.result.LastInsertID, nil }
+// LastInsertId is the row id of the last row that the connection inserted; 0 where there is none. Picodata has no row ids,
+// and it is an error there.
+func (r *Result) LastInsertId() (int64, error) {
+	if !r.rowIDs {
+		return 0, capi.Errorf(capi.KindUnsupported, "this database has no row ids; give rows a key of your own")
+	}
+	return r.result.LastInsertID, nil
+}
 
 // RowsAffected is how many rows the statement inserted, changed or deleted.
 func (r *Result) RowsAffected() (int64, error) { return int64(r.result.RowsAffected), nil }
 
 // Rows are the answer to a query, a message of the server at a time.
-type Rows struct {
-	rows   *capi.Rows
-	cancel context.CancelFunc
-}
+type Rows struct{ rows *capi.Rows }
 
 var (
 	_ driver.Rows                           = (*Rows)(nil)
@@ -296,11 +263,7 @@ func (r *Rows) Next(dest []driver.Value) error {
 }
 
 // Close ends the reading, whether all rows were read or not.
-func (r *Rows) Close() error {
-	err := r.rows.Close()
-	r.cancel()
-	return err
-}
+func (r *Rows) Close() error { return r.rows.Close() }
 
 func (r *Rows) kind(index int) value.Kind {
 	if kinds := r.rows.Kinds(); index >= 0 && index < len(kinds) {

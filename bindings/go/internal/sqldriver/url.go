@@ -5,6 +5,12 @@ import "strings"
 // MostConnections is the option pool_max_conns where the number of connections is left to sql.DB.SetMaxOpenConns.
 const MostConnections = "1000"
 
+// IsDqlite says whether a connection string is one of dqlite.
+func IsDqlite(url string) bool {
+	scheme, _, _ := strings.Cut(url, ":")
+	return strings.EqualFold(scheme, "dqlite")
+}
+
 // Names says whether a connection string sets an option, as a URL or as `keyword=value` pairs.
 func Names(url, option string) bool {
 	for at := 0; ; {

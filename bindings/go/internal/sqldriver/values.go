@@ -3,6 +3,7 @@ package sqldriver
 import (
 	"database/sql/driver"
 	"encoding/hex"
+	"reflect"
 	"time"
 
 	"github.com/quorate/quorate/bindings/go/internal/capi"
@@ -45,6 +46,16 @@ func toValues(args []driver.NamedValue) ([]value.Value, error) {
 		out[i].Name = arg.Name
 	}
 	return out, nil
+}
+
+// uuid is a value of 16 bytes, whatever its type is called.
+func uuid(arg interface{}) (id [16]byte, ok bool) {
+	v := reflect.ValueOf(arg)
+	if v.Kind() != reflect.Array || v.Len() != len(id) || v.Type().Elem() != reflect.TypeOf(byte(0)) {
+		return id, false
+	}
+	reflect.Copy(reflect.ValueOf(id[:]), v)
+	return id, true
 }
 
 // fromValue gives a value that stays valid: bytes are copied.
