@@ -72,10 +72,10 @@ impl Type {
             }
             "text" | "string" | "varchar" => Text,
             "double" => Double,
-            "decimal" | "numeric" => Decimal,
+            "decimal" | "numeric" | "number" => Decimal,
             "uuid" => Type::Uuid,
-            "datetime" | "timestamp" | "timestamptz" => Datetime,
-            "json" | "map" | "array" | "any" => Json,
+            "datetime" => Datetime,
+            "json" => Json,
             _ => return None,
         })
     }
