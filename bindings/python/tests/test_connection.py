@@ -178,10 +178,14 @@ def test_postgresql_has_transactions(picodata: str, table: str) -> None:
 def test_a_refused_password_is_not_sent_again(standin: str) -> None:
     # A fifth wrong one would block the user.
     right = standin.replace("tester:", "admin:")
-    for _ in range(6):
-        # A pool that nobody holds any more is gone.
-        gc.collect()
+
+    def refused() -> None:
         with pytest.raises(quorate.OperationalError) as caught:
             quorate.connect(right.replace("@", "wrong@", 1))
         assert caught.value.kind == "authentication"
+
+    for _ in range(6):
+        refused()
+        # A pool that nobody holds any more is gone.
+        gc.collect()
     quorate.connect(right).close()
