@@ -87,6 +87,23 @@ fn decimals_of_38_digits_go_and_come() {
 }
 
 #[test]
+fn statements_go_on_when_their_table_was_dropped_and_made_again() {
+    let cluster = PicodataCluster::start(1);
+    let pool = open(&cluster, "");
+    let (insert, select) = (
+        "INSERT INTO item VALUES ($1, 'x')",
+        "SELECT count(*) FROM item",
+    );
+    for _ in 0..2 {
+        create(&pool);
+        pool.exec(insert, (1,)).unwrap();
+        let (count,): (i64,) = pool.query_row(select, ()).unwrap();
+        assert_eq!(count, 1);
+        pool.exec("DROP TABLE item", ()).unwrap();
+    }
+}
+
+#[test]
 fn a_row_is_read_by_its_id() {
     let cluster = PicodataCluster::start(3);
     let pool = open(&cluster, "");

@@ -109,6 +109,11 @@ impl Table {
         Ok(table)
     }
 
+    /// The version that it began with.
+    pub fn made_at(&self) -> u64 {
+        self.id.saturating_sub(1024)
+    }
+
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
     }

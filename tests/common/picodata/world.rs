@@ -124,12 +124,17 @@ impl World {
         facts.leader_uuid = leader.map(|leader| leader.uuid.clone());
     }
 
-    /// Whether a table that a statement names has changed since it was prepared.
-    pub fn is_stale(&self, plan: &Plan) -> bool {
-        let version = |name: &str| self.engine.table(name).map(|table| table.version);
-        plan.tables
-            .iter()
-            .any(|(name, known)| version(name) != Some(*known))
+    /// What a storage says of a statement that names a table which has changed since it was prepared, or is gone,
+    /// whatever is called so now.
+    pub fn stale(&self, plan: &Plan) -> Option<&'static str> {
+        plan.tables.iter().find_map(|(name, known)| {
+            let table = self.engine.table(name);
+            match table.filter(|table| table.version == *known || table.made_at() <= *known) {
+                Some(table) if table.version == *known => None,
+                Some(_) => Some("storage schema version different from router"),
+                None => Some("space metadata for table: 1025 not found"),
+            }
+        })
     }
 
     /// All rows are kept by the first replicaset: an instance of another gets the error from there, wrapped.

@@ -107,7 +107,7 @@ impl Session {
     fn bind(&mut self, world: &World, bind: Bind) -> Result<(), PgError> {
         let statement = bind.statement_name.unwrap_or_default();
         let plan = self.statement(&statement)?.clone();
-        if self.invalidation && world.is_stale(&plan) {
+        if self.invalidation && world.stale(&plan).is_some() {
             let text = format!("prepared statement {statement} has been invalidated");
             return Err(PgError::new("42999", text));
         }
@@ -153,8 +153,8 @@ impl Session {
         let mut portal = self.portals.remove(&name).ok_or_else(|| no_portal(&name))?;
         if portal.rows.is_none() {
             world.note_statement(self.node, &portal.plan.query);
-            if world.is_stale(&portal.plan) {
-                return Err(world.remote(self.node, "storage schema version different from router"));
+            if let Some(text) = world.stale(&portal.plan) {
+                return Err(world.remote(self.node, text));
             }
             match self.run(world, &portal.plan, &portal.params)? {
                 Some(rows) => portal.rows = Some(rows.into()),
