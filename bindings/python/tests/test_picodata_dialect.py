@@ -32,6 +32,8 @@ def item(engine: sa.Engine, table: str) -> Iterator[sa.Table]:
         sa.Column("name", sa.String(20)),
         sa.Column("price", sa.Numeric(10, 2)),
         sa.Column("day", sa.Date),
+        sa.Column("mark", sa.Uuid(native_uuid=False)),
+        sa.Column("text", sa.Uuid(as_uuid=False)),
         # Picodata's own keywords.
         sa.Column("begin", sa.Integer),
         sa.Column("option", sa.Integer),
@@ -43,6 +45,7 @@ def item(engine: sa.Engine, table: str) -> Iterator[sa.Table]:
     with engine.connect() as connection:
         rows = [{"id": n, "name": f"n{n}", "price": decimal.Decimal(n) / 2, "day": day, "begin": n} for n in (1, 2, 3)]
         connection.execute(item.insert(), rows)
+        connection.execute(item.update().where(item.c.id == 1).values(mark=MARK, text=str(MARK)))
     yield item
     item.drop(engine)
 
@@ -76,6 +79,11 @@ def test_what_is_written_otherwise_than_in_other_databases(engine: sa.Engine, it
     assert sorted(run(engine, query)) == [(10,), (20,)]
     query = select(c.day, c.begin).where(c.day > datetime.date(2024, 2, 28)).limit(1).order_by(c.begin)
     assert run(engine, query) == [(datetime.date(2024, 2, 29), 1)]
+
+
+def test_uuids_are_kept_as_they_are_declared(engine: sa.Engine, item: sa.Table) -> None:
+    query = select(item.c.mark, item.c.text).where(item.c.mark == MARK, item.c.text == str(MARK))
+    assert run(engine, query) == [(MARK, str(MARK))]
 
 
 def test_columns_are_sorted_by_whatever_they_are_called(engine: sa.Engine, item: sa.Table) -> None:

@@ -236,7 +236,7 @@ class PicodataTypeCompiler(compiler.GenericTypeCompiler):
         raise exc.CompileError("Picodata's SQL writes no arrays")
 
     def visit_uuid(self, type_: Any, **kw: Any) -> str:
-        return "UUID"
+        return "UUID" if type_.native_uuid else "TEXT"
 
     def visit_UUID(self, type_: Any, **kw: Any) -> str:
         return "UUID"
