@@ -11,6 +11,7 @@ use common::picodata::{Addresses, Fault, PASSWORD, PicodataCluster, State, USER}
 use common::wait_for;
 use quorate::{
     Batch, Config, Error, ErrorKind, Event, LogLevel, OptionalRow, Outcome, Pool, TransactionMode,
+    Value,
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -49,6 +50,40 @@ fn one_seed_finds_all_instances_and_calls_are_spread_evenly() {
     wait_for("the last connection to close", SOON, || {
         (cluster.connections_open() == 0).then_some(())
     });
+}
+
+/// In binary Picodata has none of more than 28 digits.
+#[test]
+fn decimals_of_38_digits_go_and_come() {
+    let cluster = PicodataCluster::start(1);
+    let pool = open(&cluster, "");
+    pool.exec("CREATE TABLE price (id INTEGER PRIMARY KEY, n DECIMAL)", ())
+        .unwrap();
+    for (id, text) in [
+        "99999999999999999999999999999999999999",
+        "-0.00000000000000000000000000000000000001",
+        "1234567890123456789.1234567890123456789",
+        "1.50",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let values = [Value::Int(id as i64), Value::Decimal(text.to_owned())];
+        pool.exec("INSERT INTO price VALUES ($1, $2)", values)
+            .unwrap();
+        let (back,): (Value,) = pool
+            .query_row("SELECT n FROM price WHERE id = $1", (id as i64,))
+            .unwrap();
+        assert_eq!(back, Value::Decimal(text.to_owned()));
+    }
+    // In plain digits: where `1E+3` has its bucket, `1000` is not looked for.
+    let (sum,): (Value,) = pool
+        .query_row(
+            "SELECT n FROM price WHERE n = $1",
+            (Value::Decimal("150E-2".to_owned()),),
+        )
+        .unwrap();
+    assert_eq!(sum, Value::Decimal("1.50".to_owned()));
 }
 
 #[test]

@@ -418,7 +418,7 @@ fn columns_have_types_and_names_and_nothing_else() {
     );
     assert_eq!(
         described(
-            "SELECT current_state, $1::uuid, CAST('1' AS double), a = 1 AS eq, max(d) FROM _pico_instance, t"
+            "SELECT current_state, $1::uuid, CAST('1' AS double), a = 1 AS eq, max(d) FROM _pico_instance JOIN t ON true"
         ),
         named(&[
             ("current_state", 114),
@@ -459,11 +459,8 @@ fn parameters_have_types_that_are_given_or_found_or_refused() {
         Ok(vec![2950, 23])
     );
     assert_eq!(
-        types(
-            "SELECT a FROM t WHERE c = $1 AND t.b LIKE $2 LIMIT $3",
-            &[705]
-        ),
-        Ok(vec![2950, 25, 20])
+        types("SELECT a FROM t WHERE c = $1 AND t.b LIKE $2", &[705]),
+        Ok(vec![2950, 25])
     );
     assert_eq!(
         types(
@@ -496,14 +493,59 @@ fn parameters_have_types_that_are_given_or_found_or_refused() {
     for oid in [17, 18, 19, 26, 114, 700, 1007, 1082, 1114] {
         assert_eq!(types("SELECT $1", &[oid]).unwrap_err().0, "0A000", "{oid}");
     }
-    let (code, text) = types("SELECT $1", &[]).unwrap_err();
-    assert_eq!(
-        (&*code, &*text),
-        (
-            "XX000",
-            "sbroad: could not determine data type of parameter $1"
-        )
+    // Nothing beside them says a type.
+    assert_eq!(types("SELECT $1, coalesce($2, $3)", &[]), Ok(vec![25; 3]));
+}
+
+#[test]
+fn what_picodatas_parser_refuses_is_refused() {
+    let cluster = PicodataCluster::start(1);
+    let mut raw = connect(&cluster, 0);
+    raw.exec("CREATE TABLE t (a INT PRIMARY KEY, b TEXT)");
+    for sql in [
+        "SELECT 1 FROM t, t AS u",
+        "SELECT 1 FROM t WHERE a IN (SELECT u.a FROM t AS u, t AS v)",
+        "SELECT a FROM t LIMIT 1 OFFSET 1",
+        "SELECT a FROM t LIMIT $1",
+        "SELECT -a FROM t",
+        "SELECT a FROM t WHERE b NOT LIKE 'x'",
+        "SELECT a FROM t INTERSECT SELECT a FROM t",
+        "SELECT 1 FROM t FULL OUTER JOIN t AS u ON t.a = u.a",
+        "CREATE TABLE u (a INTEGER NOT NULL, CONSTRAINT k PRIMARY KEY (a))",
+        "CREATE TABLE u (a INTEGER PRIMARY KEY, b TIMESTAMP)",
+        "CREATE TABLE u (a INTEGER PRIMARY KEY, b DOUBLE PRECISION)",
+        "CREATE TABLE u (a INTEGER PRIMARY KEY, b DATE)",
+        "CREATE TABLE u (a INTEGER PRIMARY KEY, b MAP)",
+        "CREATE TABLE u (a INTEGER PRIMARY KEY, b INTEGER DEFAULT 5)",
+    ] {
+        raw.send(&[parse("", sql, &[]), sync()]).unwrap();
+        let frames = raw.until_ready().unwrap();
+        let text = frames[0].field(b'M').unwrap_or_default();
+        assert!(
+            text.starts_with("sbroad: rule parsing error"),
+            "{sql}: {text}"
+        );
+    }
+    // Sorted are the columns of the result, by their names there.
+    raw.exec("CREATE TABLE u (x TEXT, y INT, z INT, PRIMARY KEY (y)) DISTRIBUTED BY (x, y)");
+    for sql in [
+        "SELECT a FROM t ORDER BY b",
+        "SELECT a AS c FROM t ORDER BY t.a DESC",
+        "SELECT a + 1 FROM t ORDER BY a",
+    ] {
+        assert!(raw.error(sql).1.contains("not found"), "{sql}");
+    }
+    raw.rows("SELECT t.a, b AS c FROM t ORDER BY t.a, c, 2 DESC NULLS LAST");
+    // A unique index begins with the distribution key.
+    assert!(
+        raw.error("CREATE UNIQUE INDEX i ON u (y, x, z)")
+            .1
+            .contains("as a prefix")
     );
+    raw.exec("CREATE UNIQUE INDEX i ON u (x, y, z)");
+    let sql = "SELECT -1, 2 - t.a, (t.a + 1) - t.a FROM t JOIN t AS u ON true WHERE NOT (t.b LIKE 'x') LIMIT 1";
+    raw.send(&[parse("", sql, &[]), sync()]).unwrap();
+    assert_eq!(raw.until_ready().unwrap()[0].kind, b'1');
 }
 
 #[test]

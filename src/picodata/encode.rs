@@ -244,7 +244,8 @@ fn write_numeric(
 ) -> Result<()> {
     let encode = |text: &str, out: &mut BytesMut| {
         let encoded = if is_decimal_text(kind, server) {
-            numeric::check_for_picodata(text).map(|()| out.put_slice(text.as_bytes()))
+            // The digits are hashed as they come: 1E+3 would have another bucket than 1000, and be a second row.
+            numeric::check_for_picodata(text).and_then(|()| numeric::plain(text, out))
         } else {
             numeric::encode(text, out)
         };
@@ -370,6 +371,7 @@ fn write_as_text(value: ValueRef<'_>, out: &mut BytesMut) {
             };
             out.put_slice(text.as_bytes());
         }
+        ValueRef::Decimal(text) if numeric::plain(text, out).is_ok() => {}
         ValueRef::Text(text) | ValueRef::Decimal(text) | ValueRef::Json(text) => {
             out.put_slice(text.as_bytes());
         }
@@ -511,6 +513,24 @@ mod tests {
             (Type::UNKNOWN, b"\\x7b7d"),
         ] {
             assert_eq!(encode(blob, &kind).unwrap().unwrap(), expected, "{kind}");
+        }
+    }
+
+    /// Picodata hashes a decimal number as it comes, and has another row for each of its forms.
+    #[test]
+    fn a_decimal_number_goes_in_plain_digits() {
+        for (text, plain) in [
+            ("1E+3", "1000"),
+            ("+1.50", "1.50"),
+            ("15e-1", "1.5"),
+            ("-0", "0"),
+        ] {
+            for kind in [Type::NUMERIC, Type::UNKNOWN] {
+                let (mut out, value) = (BytesMut::new(), ValueRef::Decimal(text));
+                let param = Param { number: 1, value };
+                assert!(param.encode(&kind, Server::Picodata, &mut out).unwrap());
+                assert_eq!(out, plain.as_bytes(), "{text} as {kind}");
+            }
         }
     }
 

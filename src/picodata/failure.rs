@@ -245,7 +245,7 @@ fn undone(answer: &ServerError) -> Undone {
     if text.starts_with("Timeout: ") {
         return Undone::NobodyKnows;
     }
-    if text.contains(OUTDATED_SCHEMA) {
+    if is_outdated(text) {
         return Undone::OneReplicaset;
     }
     match text
@@ -264,6 +264,14 @@ const ON_REPLICASET: &str = "Error on replicaset ";
 const DUPLICATE_KEY: &str = "TupleFound: Duplicate key";
 /// Picodata's text for a plan made before a change of the schema, before 26.1 and after.
 const OUTDATED_SCHEMA: &str = "storage schema version different from router";
+/// Picodata's text for a plan of a table that was dropped, before the number of the table. A new one of its name does not
+/// help: this comes for each run of what was prepared for the old one.
+const DROPPED_TABLE: &str = "space metadata for table: ";
+
+/// Whether a text says that a storage has no table like the plan's.
+fn is_outdated(text: &str) -> bool {
+    text.contains(OUTDATED_SCHEMA) || text.contains(DROPPED_TABLE)
+}
 
 /// Whether an error says that what was prepared is out of date.
 ///
@@ -276,7 +284,7 @@ fn is_stale(answer: &ServerError) -> bool {
         "26000" | "42999" => true,
         // "cached plan must not change result type": the code is shared, the routine's name is not.
         "0A000" => answer.routine() == Some("RevalidateCachedQuery"),
-        INTERNAL_ERROR => answer.message().contains(OUTDATED_SCHEMA),
+        INTERNAL_ERROR => is_outdated(answer.message()),
         _ => false,
     }
 }

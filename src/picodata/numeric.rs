@@ -179,6 +179,15 @@ pub(crate) fn check_for_picodata(text: &str) -> Result<(), NumericError> {
     }
 }
 
+/// Appends the text of a number in plain digits: without an exponent, a plus, or zeros that say nothing.
+pub(crate) fn plain(text: &str, out: &mut impl Extend<u8>) -> Result<(), NumericError> {
+    let (mut bytes, mut digits) = (Vec::new(), Vec::new());
+    encode(text, &mut bytes)?;
+    decode(&bytes, &mut digits).ok_or(NumericError::Malformed)?;
+    out.extend(digits);
+    Ok(())
+}
+
 fn write(out: &mut impl Extend<u8>, groups: &[u16], weight: i16, sign: u16, places: u16) {
     out.extend((groups.len() as u16).to_be_bytes());
     out.extend(weight.to_be_bytes());

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 from clusters import Cluster
 
 _names = itertools.count()
@@ -50,6 +52,19 @@ def picodata(picodata_cluster: Cluster) -> str:
 def standin(standin_cluster: Cluster) -> str:
     """The connection string of a cluster with the manners of Picodata, whose rows are the same wherever one asks."""
     return standin_cluster.url
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest) -> Iterator[sa.Engine]:
+    """An engine for the same cluster; or for the Picodata that QUORATE_TEST_PICODATA names."""
+    # picodata://user:password@host,host,host/database
+    url: str = os.environ.get("QUORATE_TEST_PICODATA") or request.getfixturevalue("standin")
+    credentials, _, rest = url.removeprefix("picodata://").partition("@")
+    first, *more = rest.partition("/")[0].split(",")
+    hosts = "&".join(f"host={host}" for host in more)
+    engine = sa.create_engine(f"quorate+picodata://{credentials}@{first}/any?{hosts}&timeout=10s")
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture(params=["dqlite", "picodata"])

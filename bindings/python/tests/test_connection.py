@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -172,3 +173,19 @@ def test_postgresql_has_transactions(picodata: str, table: str) -> None:
         connection.execute(f"INSERT INTO {table} VALUES (?)", (1,))
         connection.rollback()
         assert connection.execute(f"SELECT id FROM {table}").fetchall() == []
+
+
+def test_a_refused_password_is_not_sent_again(standin: str) -> None:
+    # A fifth wrong one would block the user.
+    right = standin.replace("tester:", "admin:")
+
+    def refused() -> None:
+        with pytest.raises(quorate.OperationalError) as caught:
+            quorate.connect(right.replace("@", "wrong@", 1))
+        assert caught.value.kind == "authentication"
+
+    for _ in range(6):
+        refused()
+        # A pool that nobody holds any more is gone.
+        gc.collect()
+    quorate.connect(right).close()

@@ -41,7 +41,8 @@ def engine_of(url: str, **options: Any) -> sa.Engine:
     """An engine for a connection string of the driver's."""
     first, *more = url.removeprefix("dqlite://").split("/")[0].split(",")
     hosts = "&".join(f"host={host}" for host in more)
-    return sa.create_engine(f"quorate+dqlite://{first}/{url.rsplit('/', 1)[1]}?{hosts}", **options)
+    database, _, query = url.rsplit("/", 1)[1].partition("?")
+    return sa.create_engine(f"quorate+dqlite://{first}/{database}?{hosts}&{query}", **options)
 
 
 def test_the_orm_on_dqlite(dqlite: str) -> None:
@@ -89,19 +90,30 @@ def test_autocommit_is_an_isolation_level(dqlite: str) -> None:
 @pytest.mark.parametrize(
     "text, expected",
     [
-        ("quorate+dqlite://h:9001/db", ("dqlite://h:9001/db", {})),
-        ("quorate+dqlite://h:1/db?host=i:2&host=j:3&timeout=5s", ("dqlite://h:1,i:2,j:3/db", {"timeout": "5s"})),
-        ("quorate+dqlite://[::1]:9001/db", ("dqlite://[::1]:9001/db", {})),
+        ("quorate+dqlite://h:9001/db", "dqlite://h:9001/db"),
+        ("quorate+dqlite://h:1/db?host=i:2&host=j:3&timeout=5s", "dqlite://h:1,i:2,j:3/db?timeout=5s"),
+        ("quorate+dqlite://[::1]:9001/db", "dqlite://[::1]:9001/db"),
     ],
 )
-def test_urls_of_dqlite(text: str, expected: tuple[str, dict[str, str]]) -> None:
-    arguments, options = DqliteDialect().create_connect_args(make_url(text))
-    assert (arguments[0], options) == expected
+def test_urls_of_dqlite(text: str, expected: str) -> None:
+    assert DqliteDialect().create_connect_args(make_url(text)) == ([expected], {})
+
+
+def test_options_of_the_driver_are_taken_from_the_url(dqlite: str) -> None:
+    engine = engine_of(f"{dqlite}?timeout=5s&pool_max_conns=7")
+    with engine.connect() as connection:
+        assert connection.scalar(sa.text("SELECT 1")) == 1
+        driver: Any = connection.connection.driver_connection
+        assert driver.pool.stats()["max_conns"] == 7
+    engine.dispose()
 
 
 def test_urls_of_picodata() -> None:
     url = make_url("quorate+picodata://us%40er:p%3Aw@h:4327/db")
     assert PicodataDialect().create_connect_args(url) == (["picodata://us%40er:p%3Aw@h:4327/db"], {})
+    url = make_url("quorate+picodata://h/?options=sql_motion_row_max%3D9%2Csql_vdbe_opcode_max%3D0")
+    expected = "picodata://h/?options=sql_motion_row_max%3D9%2Csql_vdbe_opcode_max%3D0"
+    assert PicodataDialect().create_connect_args(url) == ([expected], {})
 
 
 def test_statements_of_picodata(picodata: str, table: str) -> None:

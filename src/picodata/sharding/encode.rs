@@ -14,9 +14,9 @@ const EXT_DECIMAL: u8 = 1;
 const EXT_UUID: u8 = 2;
 const EXT_DATETIME: u8 = 4;
 
-/// The most digits, and the most digits behind the point, that a decimal parameter keeps in the server (its
-/// `rust_decimal`). What is beyond is rounded there, so that the bucket is not known here.
-const DECIMAL_DIGITS: usize = 28;
+/// The most digits, and the most digits behind the point, that a decimal has in the server. What is beyond is rounded
+/// or refused there, so that the bucket is not known here.
+const DECIMAL_DIGITS: usize = 38;
 
 /// The type of a column that may be in a distribution key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -94,14 +94,14 @@ impl DoubleForm {
     }
 }
 
-/// In which of the protocol's formats decimal parameters are sent: the server hashes what arrives.
+/// How decimal parameters are sent, always as text: the server hashes what arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum DecimalForm {
-    /// As text, in which `1E+2` stays what it is.
+    /// As they are written: `1E+2` stays what it is.
     #[default]
-    Text,
-    /// As binary, in which `1E+2` becomes `100`.
-    Binary,
+    Written,
+    /// In plain digits: `1E+2` becomes `100`.
+    Plain,
 }
 
 /// How values are hashed, where servers differ.
@@ -246,13 +246,14 @@ fn datetime(value: DateTime<FixedOffset>, out: &mut Vec<u8>) {
 /// The scale as MessagePack, then the digits, two to a byte, with the sign in the last half byte.
 fn decimal(text: &str, form: DecimalForm, out: &mut Vec<u8>) -> Option<()> {
     let Digits {
-        negative,
+        mut negative,
         mut digits,
         mut exponent,
     } = Digits::parse(text)?;
     let is_zero = digits == [0];
+    negative &= !is_zero || form == DecimalForm::Written;
     if exponent > 0 {
-        if form == DecimalForm::Binary {
+        if form == DecimalForm::Plain {
             let zeros = if is_zero { 0 } else { exponent };
             exponent = 0;
             if digits.len().checked_add(zeros as usize)? > DECIMAL_DIGITS {
@@ -478,9 +479,9 @@ mod tests {
             ("0.00", Some(&[0xd5, 1, 2, 0x0c])),
             ("1E-10", Some(&[0xd5, 1, 10, 0x1c])),
             ("1e+2", Some(&[0xd5, 1, 0xfe, 0x1c])),
-            ("1E28", None),
-            ("1E-29", None),
-            ("12345678901234567890123456789", None),
+            ("1E38", None),
+            ("1E-39", None),
+            ("123456789012345678901234567890123456789", None),
             ("1E999999999999", None),
             ("1E2147483648", None),
             ("0.1E-2147483648", None),
@@ -498,19 +499,20 @@ mod tests {
             text("-1"),
             "an integer becomes a decimal in the server"
         );
-        assert!(text("1234567890123456789012345678").is_some());
+        assert!(text("12345678901234567890123456789012345678").is_some());
     }
 
     #[test]
-    fn binary_decimals_have_no_exponent() {
-        let binary = |text: &str| {
+    fn decimals_in_plain_digits_have_no_exponent() {
+        let plain = |text: &str| {
             let mut out = Vec::new();
-            decimal(text, DecimalForm::Binary, &mut out).map(|()| out)
+            decimal(text, DecimalForm::Plain, &mut out).map(|()| out)
         };
-        assert_eq!(binary("1E+2"), binary("100"));
-        assert_eq!(binary("0E+5"), binary("0"));
-        assert_eq!(binary("1E+28"), None);
-        assert_eq!(binary("1E+2147483647"), None);
+        assert_eq!(plain("1E+2"), plain("100"));
+        assert_eq!(plain("0E+5"), plain("0"));
+        assert_eq!(plain("-0.0"), plain("0.0"));
+        assert_eq!(plain("1E+38"), None);
+        assert_eq!(plain("1E+2147483647"), None);
     }
 
     #[test]

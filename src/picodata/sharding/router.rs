@@ -150,7 +150,7 @@ impl Sharding {
                 DoubleForm::Marked
             },
             // As the sessions send them.
-            decimals: DecimalForm::Binary,
+            decimals: DecimalForm::Plain,
         };
     }
 

@@ -17,6 +17,10 @@ enum Reply {
     Nothing,
 }
 
+const DROPPED: Reply = Reply::Error(
+    "XX000",
+    "sbroad: Failed to execute '.proc_sql_execute': sbroad: space metadata for table: 1074 not found",
+);
 const STALE: Reply = Reply::Error(
     "XX000",
     r#"sbroad: box error: ProcLua: {"code":32,"message":"Error on replicaset r1: sbroad: storage schema version different from router","trace":[]}"#,
@@ -109,6 +113,9 @@ fn a_statement_out_of_date_is_prepared_again_unless_part_of_it_may_have_been_run
         (read, &[Reply::Done, STALE, Reply::Done][..], true, 2),
         (read, &[Reply::Done, INVALIDATED, Reply::Done], true, 2),
         (write, &[Reply::Done, INVALIDATED, Reply::Done], true, 2),
+        // The table was dropped, and there is a new one of its name.
+        (read, &[Reply::Done, DROPPED, Reply::Done], true, 2),
+        (write, &[Reply::Done, DROPPED, Reply::Done], true, 2),
         // One row lies in one replicaset. Of several, another one may have taken its own.
         (write, &[Reply::Done, STALE, Reply::Done], true, 2),
         (writes, &[Reply::Done, STALE, Reply::Done], false, 1),

@@ -62,6 +62,7 @@ impl Engine {
         ] {
             db.set_db_config(strings_in_double_quotes, false).unwrap();
         }
+        db.execute_batch("PRAGMA case_sensitive_like = ON").unwrap();
         let mut engine = Engine {
             db,
             tables: BTreeMap::new(),
@@ -234,7 +235,7 @@ impl Engine {
         // The primary key is the index 0, and the numbers go on from there.
         self.write(
             "INSERT INTO _pico_index VALUES (?1, (SELECT count(*) FROM _pico_index WHERE table_id = ?1), ?2, 'tree', ?3, ?4, \
-             1, ?5, 1)",
+             1, ?5)",
             &[
                 &table.id,
                 &index.name,
@@ -262,6 +263,10 @@ impl Engine {
             };
         }
         let table = table.clone();
+        if index.unique && !index.columns.starts_with(&table.distributed_by) {
+            let text = "unique index for the sharded table must include all sharding key columns as a prefix";
+            return Err(PgError::new("XX000", text).into());
+        }
         self.schema(&index.definition())?;
         self.schema_version += 1;
         self.describe_index(&table, index);

@@ -9,8 +9,8 @@ use super::tables::{Table, list};
 pub struct Index {
     pub name: String,
     pub table: String,
-    columns: Vec<String>,
-    unique: bool,
+    pub columns: Vec<String>,
+    pub unique: bool,
     pub if_not_exists: bool,
 }
 

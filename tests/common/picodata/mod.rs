@@ -12,6 +12,7 @@ pub mod auth;
 pub mod catalog;
 mod engine;
 mod error;
+mod grammar;
 mod indexes;
 mod infer;
 mod lexer;

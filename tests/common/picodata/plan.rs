@@ -2,6 +2,7 @@
 
 use super::engine::Engine;
 use super::error::PgError;
+use super::grammar;
 use super::indexes::Index;
 use super::infer::{Scope, items};
 use super::lexer::{Kind, Token, syntax, tokens};
@@ -113,6 +114,7 @@ pub fn plan(engine: &Engine, sql: &str, oids: &[u32]) -> Result<Plan, PgError> {
     if let Some(token) = words.iter().find(|token| token.is("returning")) {
         return Err(syntax(sql, token.at, "EOI"));
     }
+    grammar::check(sql, &words)?;
     for (name, value) in take_options(sql, &mut words)? {
         if name == "sql_motion_row_max" {
             plan.row_max = value.parse().ok();
@@ -143,16 +145,12 @@ pub fn plan(engine: &Engine, sql: &str, oids: &[u32]) -> Result<Plan, PgError> {
     plan.action = action(engine, sql, &mut words)?;
     if let Action::Query(text) = &plan.action {
         plan.columns = columns(engine, &words, &scope, text)?;
+        grammar::check_order(&words, &scope, &plan.columns)?;
     } else if let Action::Change(_, text) = &plan.action {
         engine.check(text)?;
     }
     for (index, found) in scope.params.iter().enumerate() {
-        let kind = found.ok_or_else(|| {
-            PgError::sql(format!(
-                "could not determine data type of parameter ${}",
-                index + 1
-            ))
-        })?;
+        let kind = found.unwrap_or(Type::Text);
         let oid = oids
             .get(index)
             .copied()

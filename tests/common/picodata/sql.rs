@@ -152,20 +152,8 @@ pub fn type_at(sql: &str, tokens: &[Token], at: usize) -> Result<(Type, usize), 
     let found = found.and_then(|token| Type::named(&token.text));
     let found = found.ok_or_else(|| syntax(sql, end, "ColumnDefType"))?;
     let mut next = at + 1;
-    if tokens.get(next).is_some_and(|token| token.is("precision")) {
-        next += 1;
-    }
     if tokens.get(next).is_some_and(|token| token.is("(")) {
         next = closing(sql, tokens, next)? + 1;
-    }
-    let zone = ["with", "time", "zone"];
-    let zoned = |(offset, word): (usize, &&str)| {
-        tokens
-            .get(next + offset)
-            .is_some_and(|token| token.is(word))
-    };
-    if zone.iter().enumerate().all(zoned) {
-        next += zone.len();
     }
     Ok((found, next))
 }

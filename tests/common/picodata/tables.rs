@@ -160,11 +160,13 @@ impl Table {
             .iter()
             .map(|column| field(&column.name, column.kind.field_type(), column.nullable))
             .collect();
-        if !self.distributed_by.is_empty() {
-            fields.insert(
-                self.key.len().min(fields.len()),
-                field("bucket_id", "unsigned", false),
-            );
+        // It stands behind the last column of the key.
+        let last = self
+            .columns
+            .iter()
+            .rposition(|column| self.key.contains(&column.name));
+        if let Some(last) = last.filter(|_| !self.distributed_by.is_empty()) {
+            fields.insert(last + 1, field("bucket_id", "unsigned", false));
         }
         format!("[{}]", fields.join(","))
     }
@@ -324,7 +326,6 @@ pub fn system() -> Vec<Table> {
                 ("parts", Json),
                 ("operable", Boolean),
                 ("schema_version", Integer),
-                ("owner", Integer),
             ],
         ),
     ];

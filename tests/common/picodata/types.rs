@@ -72,10 +72,10 @@ impl Type {
             }
             "text" | "string" | "varchar" => Text,
             "double" => Double,
-            "decimal" | "numeric" => Decimal,
+            "decimal" | "numeric" | "number" => Decimal,
             "uuid" => Type::Uuid,
-            "datetime" | "timestamp" | "timestamptz" => Datetime,
-            "json" | "map" | "array" | "any" => Json,
+            "datetime" => Datetime,
+            "json" => Json,
             _ => return None,
         })
     }
@@ -197,7 +197,7 @@ impl Type {
                 _ => i64::from_be_bytes(bytes.try_into().ok()?),
             }),
             Double => Value::Real(f64::from_be_bytes(bytes.try_into().ok()?)),
-            Decimal => Value::Text(decimal(&numeric_text(bytes)?)?),
+            Decimal => Value::Text(decimal_of(&decimal(&numeric_text(bytes)?)?)?),
             Type::Uuid => Value::Text(Uuid::from_slice(bytes).ok()?.to_string()),
             Datetime => {
                 let micros = i64::from_be_bytes(bytes.try_into().ok()?);
@@ -215,6 +215,11 @@ impl Type {
             return Ok(None);
         }
         let bytes = if binary {
+            if self == Decimal && plain(value).is_some_and(|text| places(&text) > BINARY_PLACES) {
+                return Err(PgError::sql(
+                    "encoding error: Number has a high precision that can not be represented.",
+                ));
+            }
             self.encode_binary(value)
         } else {
             self.encode_text(value).map(String::into_bytes)
@@ -337,6 +342,30 @@ fn decimal(text: &str) -> Option<String> {
     } else {
         format!("{sign}{number}")
     })
+}
+
+/// The most digits, and the most behind the point, of a decimal number in binary: what `rust_decimal` holds.
+const BINARY_PLACES: usize = 28;
+
+/// The digits of a number in plain digits, or those behind its point, whichever are more.
+fn places(text: &str) -> usize {
+    let digits = text.trim_start_matches('-').trim_start_matches('0');
+    let fraction = text
+        .split_once('.')
+        .map_or(0, |(_, fraction)| fraction.len());
+    let count = digits.bytes().filter(u8::is_ascii_digit).count();
+    count.max(fraction)
+}
+
+/// What Picodata takes a binary number for: it is cut to 28 places, where Picodata rounds; a larger one is refused,
+/// and some of those end the server.
+fn decimal_of(text: &str) -> Option<String> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    if whole.trim_start_matches('-').trim_start_matches('0').len() > BINARY_PLACES {
+        return None;
+    }
+    let kept: String = fraction.chars().take(BINARY_PLACES).collect();
+    decimal(&format!("{whole}.{kept}"))
 }
 
 /// The binary form of numeric: groups of four decimal digits.

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -116,6 +117,10 @@ __version__: Final = f"{_number // 1_000_000}.{_number // 1_000 % 1_000}.{_numbe
 # What `connect` opens connections with, as long as one of them is open.
 _pools: WeakValueDictionary[tuple[object, ...], Pool] = WeakValueDictionary()
 _pools_lock = threading.Lock()
+# Pools whose user was refused, until so many seconds of the monotonic clock: while one is there, the server is not asked
+# again with the same password. Picodata blocks a user after a few wrong ones.
+_refused: dict[tuple[object, ...], tuple[float, Pool]] = {}
+_REFUSED_FOR = 60.0
 
 
 def connect(
@@ -132,18 +137,29 @@ def connect(
     One address is enough, the others are learned. Options of the connection string may be given as keywords. `timeout` is
     the seconds that each call may take (30 unless set). Connections with the same string and options share one pool, which is
     closed behind the last of them, and opens as many as are asked for unless `pool_max_conns` says otherwise.
+
+    A password that the server has refused is not sent again for a minute: the error is given at once.
     """
     if "pool_max_conns" not in url:
         options.setdefault("pool_max_conns", 1000)
     key = (os.getpid(), url, *sorted((name, str(value)) for name, value in options.items()))
     with _pools_lock:
+        now = time.monotonic()
+        for old in [old for old, (until, _) in _refused.items() if until < now]:
+            del _refused[old]
         pool = _pools.get(key)
         if pool is None:
             _pools[key] = pool = Pool(url, **options)  # type: ignore[arg-type]
-    return Connection(
-        pool,
-        autocommit=autocommit,
-        transaction_mode=transaction_mode,
-        timeout=timeout,
-        row_factory=row_factory,
-    )
+    try:
+        return Connection(
+            pool,
+            autocommit=autocommit,
+            transaction_mode=transaction_mode,
+            timeout=timeout,
+            row_factory=row_factory,
+        )
+    except OperationalError as error:
+        if error.kind == "authentication":
+            with _pools_lock:
+                _refused.setdefault(key, (time.monotonic() + _REFUSED_FOR, pool))
+        raise

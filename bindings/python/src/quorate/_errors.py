@@ -94,6 +94,8 @@ KINDS = {value: name.removeprefix("STATUS_").lower() for name, value in vars(c).
 _BY_STATUS: dict[int, type[Error]] = {
     c.STATUS_CONFIG: ProgrammingError,
     c.STATUS_MISUSE: ProgrammingError,
+    # Without a code of the server's.
+    c.STATUS_DATABASE: DatabaseError,
     c.STATUS_CONVERSION: DataError,
     c.STATUS_NO_ROWS: DataError,
     c.STATUS_CLOSED: InterfaceError,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import Pool, QueuePool
@@ -27,12 +27,11 @@ class OverQuorate:
         return QueuePool
 
     def create_connect_args(self, url: URL) -> Any:
-        text, options = connection_string(url, self.driver)
-        return [text], options
+        return [connection_string(url, self.driver)], {}
 
 
-def connection_string(url: URL, scheme: str) -> tuple[str, dict[str, str]]:
-    """The driver's connection string, and its options."""
+def connection_string(url: URL, scheme: str) -> str:
+    """The driver's connection string, with its options."""
     options = {name: value if isinstance(value, str) else value[-1] for name, value in url.query.items() if name != "host"}
     more = url.query.get("host", ())
     host = url.host or ""
@@ -44,4 +43,5 @@ def connection_string(url: URL, scheme: str) -> tuple[str, dict[str, str]]:
     if url.username is not None:
         password = f":{quote(str(url.password), safe='')}" if url.password is not None else ""
         user = f"{quote(url.username, safe='')}{password}@"
-    return f"{scheme}://{user}{','.join(hosts)}/{quote(url.database or '', safe='')}", options
+    query = f"?{urlencode(options, quote_via=quote)}" if options else ""
+    return f"{scheme}://{user}{','.join(hosts)}/{quote(url.database or '', safe='')}{query}"

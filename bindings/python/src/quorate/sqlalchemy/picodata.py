@@ -1,26 +1,126 @@
 """The dialect for Picodata: what its SQL knows, written as PostgreSQL's.
 
 Picodata has no transactions, so every statement is one of its own: `Connection.commit` does nothing, and `rollback`
-fails. It has no RETURNING, no comments, no sequences, and no catalogue of PostgreSQL's: keys are given by the program,
-and tables are reflected from `_pico_table`, `_pico_index`.
+fails. It has no RETURNING, no OFFSET, no defaults, no sequences, no correlated subqueries, and no catalogue of
+PostgreSQL's: keys are given by the program, and tables are reflected from `_pico_table`, `_pico_index`.
 """
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
-from sqlalchemy import exc, schema
+from sqlalchemy import exc, schema, true
 from sqlalchemy import types as sqltypes
 from sqlalchemy.engine import default, reflection
-from sqlalchemy.sql import compiler
+from sqlalchemy.sql import compiler, operators
+from sqlalchemy.sql.elements import BindParameter, Label, UnaryExpression, _label_reference, _truncated_label
+from sqlalchemy.sql.selectable import Join
 
 from quorate.sqlalchemy.common import OverQuorate
 
 
+def _joined(left: Any, right: Any) -> Any:
+    """What stands on the right of a comma of FROM, joined to what is left of it. There are no brackets around joins."""
+    if isinstance(right, Join):
+        return _joined(left, right.left).join(right.right, right.onclause, isouter=right.isouter, full=right.full)
+    return left.join(right, true())
+
+
+def _unlabelled(element: Any) -> Any:
+    """An expression without the label that it may have, and without what the ORM has noted on it."""
+    return (element.element if isinstance(element, Label) else element)._deannotate()
+
+
 class PicodataCompiler(compiler.SQLCompiler):
     """Statements in the SQL of Picodata."""
+
+    # Of each SELECT that is being written, itself and its columns.
+    _selected: tuple[tuple[Any, list[Any]], ...] = ()
+
+    def visit_bindparam(self, bindparam: Any, *args: Any, cast_binds: bool = False, **kw: Any) -> Any:
+        parent: Any = super()
+        text = parent.visit_bindparam(bindparam, *args, **kw)
+        # A parameter with nothing beside it that has a type is taken for a text.
+        alone = cast_binds or kw.get("within_columns_clause")
+        literal = bindparam.literal_execute or kw.get("literal_binds") or kw.get("literal_execute")
+        textual = bindparam.type._type_affinity in (sqltypes.NullType, sqltypes.String, sqltypes.JSON)
+        if not alone or literal or textual or bindparam.expanding:
+            return text
+        return f"CAST({text} AS {self.dialect.type_compiler_instance.process(bindparam.type)})"
+
+    def visit_binary(self, binary: Any, *args: Any, **kw: Any) -> Any:
+        if isinstance(binary.left, BindParameter) and isinstance(binary.right, BindParameter):
+            kw["cast_binds"] = True
+        parent: Any = super()
+        return parent.visit_binary(binary, *args, **kw)
+
+    def visit_case(self, clause: Any, **kw: Any) -> Any:
+        parent: Any = super()
+        return parent.visit_case(clause, **{**kw, "cast_binds": True})
+
+    def visit_unary(self, unary: Any, *args: Any, **kw: Any) -> Any:
+        if unary.operator is operators.neg:
+            # A minus belongs to a number alone.
+            return f"(0 - {self.process(unary.element, **kw)})"
+        parent: Any = super()
+        return parent.visit_unary(unary, *args, **kw)
+
+    def visit_not_like_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        parent: Any = super()
+        return f"NOT ({parent.visit_like_op_binary(binary, operator, **kw)})"
+
+    def visit_aggregate_strings_func(self, fn: Any, **kw: Any) -> str:
+        if getattr(fn.clauses, "aggregate_order_by", None) is not None:
+            raise exc.CompileError("Picodata has no ORDER BY in aggregates")
+        text, separator = fn.clauses.clauses[:2]
+        # A parameter is refused.
+        return f"string_agg({self.process(text, **kw)}, {self.process(separator, **{**kw, 'literal_execute': True})})"
+
+    def _compose_select_body(
+        self, text: str, select: Any, compile_state: Any, inner_columns: Any, froms: Any, *rest: Any
+    ) -> Any:
+        # FROM takes no comma.
+        joined = [reduce(_joined, froms)] if froms else froms
+        outer = self._selected
+        self._selected = (*outer, (select, compile_state.columns_plus_names))
+        parent: Any = super()
+        try:
+            return parent._compose_select_body(text, select, compile_state, inner_columns, joined, *rest)
+        finally:
+            self._selected = outer
+
+    def order_by_clause(self, select: Any, **kw: Any) -> str:
+        columns = self._selected[-1][1] if self._selected and self._selected[-1][0] is select else []
+        texts = [self._order(element, columns, kw) for element in select._order_by_clauses]
+        return f" ORDER BY {', '.join(texts)}" if texts else ""
+
+    def _order(self, element: Any, columns: list[Any], kw: dict[str, Any], by_name: bool = False) -> str:
+        """An element of an ORDER BY. What is sorted are the columns of the result: another is not found, nor is one of them
+        under a name that it does not have there."""
+        if isinstance(element, _label_reference):
+            return self._order(element.element, columns, kw, by_name)
+        if isinstance(element, UnaryExpression) and element.modifier is not None:
+            # NULLS FIRST and NULLS LAST are refused behind a number.
+            by_name = by_name or element.modifier in (operators.nulls_first_op, operators.nulls_last_op)
+            return self._order(element.element, columns, kw, by_name) + compiler.OPERATORS[element.modifier]
+        wanted = _unlabelled(element)
+        for place, (name, _, _, column, _) in enumerate(columns, 1):
+            if not wanted.compare(_unlabelled(column)):
+                continue
+            if not by_name:
+                return str(place)
+            name = column.name if isinstance(column, Label) else name
+            if isinstance(name, _truncated_label):
+                name = self._truncated_identifier("colident", name)
+            if name is not None:
+                return self.preparer.quote(name)
+        return self.process(element, **kw)
+
+    def fetch_clause(self, *args: Any, **kw: Any) -> str:
+        raise exc.CompileError("Picodata has no FETCH; use limit()")
 
     def limit_clause(self, select: Any, **kw: Any) -> str:
         if select._offset_clause is not None:
@@ -55,19 +155,30 @@ class PicodataDDLCompiler(compiler.DDLCompiler):
     def visit_check_constraint(self, constraint: Any, **kw: Any) -> str:
         raise exc.CompileError("Picodata has no check constraints")
 
+    def visit_primary_key_constraint(self, constraint: Any, **kw: Any) -> str:
+        # The server names it.
+        names = ", ".join(self.preparer.quote(column.name) for column in constraint)
+        return f"PRIMARY KEY ({names})" if names else ""
+
     def get_column_specification(self, column: Any, **kw: Any) -> str:
+        if column.computed is not None or column.identity is not None:
+            raise exc.CompileError("Picodata has no computed or identity columns")
+        if self.get_column_default_string(column) is not None:
+            raise exc.CompileError("Picodata has no server_default; use default")
         name = self.preparer.format_column(column)
         kind = self.dialect.type_compiler_instance.process(column.type, type_expression=column)
         # Columns of the key have to be declared so.
         return f"{name} {kind}" + ("" if column.nullable and not column.primary_key else " NOT NULL")
 
     def post_create_table(self, table: Any) -> str:
-        options = table.dialect_options["quorate"]
-        if options["distributed"] == "globally":
+        distributed = table.dialect_options["quorate"]["distributed"]
+        if not distributed:
+            return ""
+        if isinstance(distributed, str) and distributed.lower() == "globally":
             return "\nDISTRIBUTED GLOBALLY"
-        if options["distributed"]:
-            return f"\nDISTRIBUTED BY ({options['distributed']})"
-        return ""
+        if not isinstance(distributed, str):
+            distributed = ", ".join(map(self.preparer.quote, distributed))
+        return f"\nDISTRIBUTED BY ({distributed})"
 
 
 class PicodataTypeCompiler(compiler.GenericTypeCompiler):
@@ -107,11 +218,44 @@ class PicodataTypeCompiler(compiler.GenericTypeCompiler):
     def visit_TIMESTAMP(self, type_: Any, **kw: Any) -> str:
         return "DATETIME"
 
+    def visit_DATE(self, type_: Any, **kw: Any) -> str:
+        return "DATETIME"
+
+    def visit_TIME(self, type_: Any, **kw: Any) -> str:
+        raise exc.CompileError("Picodata has no type for a time of day; use DateTime or String")
+
+    def visit_large_binary(self, type_: Any, **kw: Any) -> str:
+        raise exc.CompileError("Picodata has no type for bytes that SQL can write")
+
+    visit_BLOB = visit_BINARY = visit_VARBINARY = visit_large_binary
+
+    def visit_JSON(self, type_: Any, **kw: Any) -> str:
+        raise exc.CompileError("Picodata's SQL writes no documents; keep them as Text")
+
+    def visit_ARRAY(self, type_: Any, **kw: Any) -> str:
+        raise exc.CompileError("Picodata's SQL writes no arrays")
+
     def visit_uuid(self, type_: Any, **kw: Any) -> str:
         return "UUID"
 
     def visit_UUID(self, type_: Any, **kw: Any) -> str:
         return "UUID"
+
+
+class PicodataIdentifierPreparer(compiler.IdentifierPreparer):
+    """Names, in quotes where they are among Picodata's keywords (`query.pest`)."""
+
+    reserved_words = compiler.RESERVED_WORDS | {
+        *("begin", "by", "exists", "filter", "inner", "join", "left", "localtime", "localtimestamp"),
+        *("option", "outer", "over", "set", "similar", "substring", "values", "window"),
+    }
+
+
+def _literal(value: datetime.date) -> str:
+    """A point in time as a literal; one without an offset is in UTC, as a parameter is."""
+    if isinstance(value, datetime.datetime) and value.tzinfo is not None:
+        value = value.astimezone(datetime.timezone.utc).replace(tzinfo=None)
+    return f"CAST('{value.isoformat()}' AS DATETIME)"
 
 
 class _DateTime(sqltypes.DateTime):
@@ -121,6 +265,19 @@ class _DateTime(sqltypes.DateTime):
         if self.timezone:
             return None
         return lambda value: value if value is None else value.replace(tzinfo=None)
+
+    def literal_processor(self, dialect: Any) -> Any:
+        return _literal
+
+
+class _Date(sqltypes.Date):
+    """A day is kept as its midnight in UTC."""
+
+    def result_processor(self, dialect: Any, coltype: object) -> Any:
+        return lambda value: value if value is None else value.date()
+
+    def literal_processor(self, dialect: Any) -> Any:
+        return _literal
 
 
 class _Document(sqltypes.JSON):
@@ -156,6 +313,7 @@ class PicodataDialect(OverQuorate, default.DefaultDialect):
     statement_compiler = PicodataCompiler
     ddl_compiler = PicodataDDLCompiler
     type_compiler_cls = PicodataTypeCompiler
+    preparer = PicodataIdentifierPreparer
     supports_statement_cache = True
     supports_alter = False
     supports_comments = False
@@ -172,7 +330,7 @@ class PicodataDialect(OverQuorate, default.DefaultDialect):
     update_returning = False
     delete_returning = False
     use_insertmanyvalues = False
-    colspecs = {sqltypes.DateTime: _DateTime, sqltypes.JSON: _Document}
+    colspecs = {sqltypes.DateTime: _DateTime, sqltypes.Date: _Date, sqltypes.JSON: _Document}
     construct_arguments = [(schema.Table, {"distributed": None})]
 
     def initialize(self, connection: Any) -> None:
