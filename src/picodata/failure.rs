@@ -248,13 +248,19 @@ fn undone(answer: &ServerError) -> Undone {
     if is_outdated(text) {
         return Undone::OneReplicaset;
     }
-    match text
-        .strip_prefix(ON_REPLICASET)
-        .map(|rest| rest.split_once(": "))
-    {
+    match text.strip_prefix(ON_REPLICASET).map(said) {
         None => Undone::All,
-        Some(Some((_, said))) if said.starts_with("Failed to ") => Undone::OneReplicaset,
+        Some(Some(said)) if said.starts_with("Failed to ") => Undone::OneReplicaset,
         Some(_) => Undone::NobodyKnows,
+    }
+}
+
+/// What stands behind the uuid of a replicaset, which that of an instance may follow: `<uuid> (instance: <uuid>): …`.
+fn said(rest: &str) -> Option<&str> {
+    let (place, said) = rest.split_once(": ")?;
+    match place.ends_with(" (instance") {
+        true => Some(said.split_once("): ")?.1),
+        false => Some(said),
     }
 }
 
@@ -313,11 +319,7 @@ fn innermost(message: &str) -> String {
         let stripped = ["sbroad: ", "box error: "]
             .iter()
             .find_map(|prefix| rest.strip_prefix(prefix))
-            .or_else(|| {
-                rest.strip_prefix(ON_REPLICASET)?
-                    .split_once(": ")
-                    .map(|(_, inner)| inner)
-            });
+            .or_else(|| rest.strip_prefix(ON_REPLICASET).and_then(said));
         match stripped {
             Some(inner) => rest = inner,
             None => return rest.to_owned(),
@@ -376,6 +378,10 @@ mod tests {
             (
                 r#"sbroad: box error: ProcLua: {"code":32,"message":"Error on replicaset r: sbroad: {\"message\":\"storage schema version different from router\"}"}"#,
                 "storage schema version different from router",
+            ),
+            (
+                r#"sbroad: box error: ProcLua: {"code":32,"message":"Error on replicaset r (instance: i): sbroad: query for request_id q with plan_id 7 not found"}"#,
+                "query for request_id q with plan_id 7 not found",
             ),
             (
                 r#"sbroad: table with name "t" not found"#,
