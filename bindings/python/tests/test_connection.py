@@ -189,3 +189,10 @@ def test_a_refused_password_is_not_sent_again(standin: str) -> None:
         # A pool that nobody holds any more is gone.
         gc.collect()
     quorate.connect(right).close()
+
+
+def test_a_timeout_may_be_a_duration(dqlite: str) -> None:
+    with quorate.connect(dqlite, timeout="7s") as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    with pytest.raises(quorate.ProgrammingError, match="timeout"):
+        quorate.connect(dqlite, timeout="soon")

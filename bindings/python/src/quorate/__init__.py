@@ -128,18 +128,21 @@ def connect(
     *,
     autocommit: bool = False,
     transaction_mode: str = "immediate",
-    timeout: float | None = None,
+    timeout: float | str | None = None,
     row_factory: RowFactory = tuple_row,
     **options: object,
 ) -> Connection:
     """Opens a connection: `dqlite://host:port,host:port/database?option=value` or `picodata://user:password@host/`.
 
     One address is enough, the others are learned. Options of the connection string may be given as keywords. `timeout` is
-    the seconds that each call may take (30 unless set). Connections with the same string and options share one pool, which is
-    closed behind the last of them, and opens as many as are asked for unless `pool_max_conns` says otherwise.
+    the seconds that each call may take (30 unless set), or a duration as the option has it (`"5s"`). Connections with the
+    same string and options share one pool, which is closed behind the last of them, and opens as many as are asked for
+    unless `pool_max_conns` says otherwise.
 
     A password that the server has refused is not sent again for a minute: the error is given at once.
     """
+    if isinstance(timeout, str):
+        options["timeout"], timeout = timeout, None
     if "pool_max_conns" not in url:
         options.setdefault("pool_max_conns", 1000)
     key = (os.getpid(), url, *sorted((name, str(value)) for name, value in options.items()))
