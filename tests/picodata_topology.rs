@@ -283,7 +283,8 @@ fn without_a_quorum_reads_go_on_and_the_last_topology_stays() {
     assert_eq!(pool.query_row::<(i64,)>("SELECT 1", ()).unwrap(), (1,));
     let error = pool.exec("CREATE TABLE t (a INTEGER NOT NULL, PRIMARY KEY (a))", ());
     let error = error.unwrap_err();
-    assert_eq!(error.outcome(), Outcome::Rejected, "{error}");
+    // The server makes the change when it can.
+    assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
     assert_eq!(pool.stats().refresh_failures, 0);
     cluster.regain_quorum();
     goes_to(&pool, &cluster.addresses()[..2]);
