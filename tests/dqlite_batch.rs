@@ -392,3 +392,38 @@ fn more_texts_than_the_cache_holds_are_run_all_the_same() {
         assert_eq!(pool.stats().connects, 1);
     }
 }
+
+#[test]
+fn a_cancelled_wait_for_rows_leaves_the_results_behind_them() {
+    let db = database();
+    let mut connection = db.acquire().unwrap();
+    let handle = connection.cancel_handle();
+    let mut batch = Batch::new();
+    // Two parts of rows, each of which takes a while.
+    let slow = "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t LIMIT 300) \
+         SELECT n, (WITH RECURSIVE s(m) AS (SELECT n UNION ALL SELECT m + 1 FROM s LIMIT 2000) SELECT max(m) FROM s) FROM t";
+    batch.queue(slow, ()).unwrap();
+    batch.queue("INSERT INTO t VALUES (1, 1)", ()).unwrap();
+    batch.queue("SELECT 7", ()).unwrap();
+    let mut results = connection.send_batch(&batch).unwrap();
+    let mut rows = results.query().unwrap();
+    let error = std::thread::scope(|scope| {
+        let mut count = 0;
+        loop {
+            if count == 150 {
+                scope.spawn(|| {
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                    handle.cancel();
+                });
+            }
+            match rows.next() {
+                Ok(Some(_)) => count += 1,
+                Ok(None) => panic!("all rows came before the cancel"),
+                Err(error) => break error,
+            }
+        }
+    });
+    assert_eq!(error.kind(), ErrorKind::Cancelled, "{error}");
+    inserted(&mut results, 1);
+    assert_eq!(results.query_row::<(i64,)>().unwrap(), (7,));
+}

@@ -134,6 +134,28 @@ fn a_statement_is_prepared_once_and_the_oldest_is_finalized() {
 }
 
 #[test]
+fn what_batches_have_prepared_is_dropped_on_the_server_too() {
+    let db = TestDatabase::new("");
+    let (pool, tap) = db.tapped("statement_cache=4");
+    for number in 0..10 {
+        let mut batch = Batch::new();
+        for column in ["a", "b"] {
+            let sql = format!("SELECT {number} AS {column}");
+            batch.queue(sql, ()).unwrap();
+        }
+        let mut results = pool.send_batch(&batch).unwrap();
+        for _ in 0..2 {
+            assert_eq!(results.query_row::<(i32,)>().unwrap(), (number,));
+        }
+    }
+    let requests = tap.take();
+    let count = |kind| requests.iter().filter(|request| **request == kind).count();
+    assert_eq!(count(PREPARE), 20);
+    let held = count(PREPARE) - count(FINALIZE);
+    assert!(held <= 6, "the server holds {held} statements");
+}
+
+#[test]
 fn a_cache_of_none_prepares_nothing() {
     let db = database();
     let (pool, tap) = db.tapped("statement_cache=0");

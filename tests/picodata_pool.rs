@@ -612,3 +612,31 @@ fn a_write_that_a_replicaset_has_not_answered_may_have_been_applied() {
     assert_eq!(pool.exec(ddl, ()).unwrap_err().outcome(), Outcome::Unknown);
     assert_eq!(pool.stats().connects, 1, "the connection is kept");
 }
+
+#[test]
+fn a_call_whose_time_is_up_when_the_next_instance_is_to_be_tried_says_so() {
+    let cluster = PicodataCluster::start(2);
+    let mut config = Config::parse(&cluster.url(0)).unwrap();
+    let time = Duration::from_millis(300);
+    let is_slow = Arc::new(AtomicBool::new(false));
+    let sleeps = Arc::clone(&is_slow);
+    // The time passes just after the first instance has been found to be slow.
+    config.set_log(move |_, text| {
+        if sleeps.load(Ordering::Relaxed) && text.contains("reading the topology again") {
+            std::thread::sleep(time);
+        }
+    });
+    let pool = Pool::with_config(config).unwrap();
+    pool.ping().unwrap();
+    cluster.hang(0);
+    cluster.hang(1);
+    pool.reset();
+    is_slow.store(true, Ordering::Relaxed);
+    let limited = pool.within(time);
+    let error = limited.query_row::<(i64,)>("SELECT 1", ()).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Timeout, Outcome::NotSent),
+        "{error}"
+    );
+}

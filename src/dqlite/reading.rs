@@ -86,6 +86,12 @@ impl Reading {
             .is_some_and(|cursor| cursor.row == self.rows_before)
     }
 
+    /// Whether the part in `body` has been read to its end, and another one follows.
+    pub(crate) fn is_over(&self, body: &[u8]) -> bool {
+        let cursor = self.cursor.as_ref();
+        cursor.is_some_and(|cursor| cursor.offset >= body.len())
+    }
+
     /// Decodes the next row of the part in `body`.
     pub(crate) fn step(&mut self, body: &[u8]) -> Result<RowStep, WireError> {
         match &mut self.cursor {

@@ -158,7 +158,8 @@ impl Core {
                         }
                         return Err(error);
                     }
-                    let error = if error.kind() == ErrorKind::Timeout && has_time {
+                    let was_slow = error.kind() == ErrorKind::Timeout && has_time;
+                    let error = if was_slow {
                         Error::new(
                             ErrorKind::Connect,
                             "no connection in good time; another instance may be quicker",
@@ -168,8 +169,13 @@ impl Core {
                         error
                     };
                     self.report(endpoint.address(), &error);
-                    if !is_passing(&error) || call.check().is_err() {
-                        return Err(error.with_node(&**endpoint.address()));
+                    match call.check() {
+                        // Its deadline has passed since.
+                        Err(end) if was_slow => {
+                            return Err(end.with_node(&**endpoint.address()));
+                        }
+                        Ok(()) if is_passing(&error) => {}
+                        _ => return Err(error.with_node(&**endpoint.address())),
                     }
                     if !route.exclusive {
                         let at = avoid.len() - full.unwrap_or(0);

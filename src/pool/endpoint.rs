@@ -226,10 +226,23 @@ impl Endpoint {
     /// Takes any slot. The caller's permit says that there is room; r2d2's thread makes one in microseconds, or one
     /// comes back whose connection is being closed: of that r2d2 tells nobody, so it is asked again and again.
     fn wait_for_slot(&self, call: &Call<'_>) -> Result<r2d2::PooledConnection<Manager>> {
+        let slot = self.wait_for_slot_below(u32::MAX, call)?;
+        slot.ok_or_else(|| Error::new(ErrorKind::Internal, "there are too many slots"))
+    }
+
+    /// Takes any slot; none where there are `most` already, which their users may never give to r2d2.
+    fn wait_for_slot_below(
+        &self,
+        most: u32,
+        call: &Call<'_>,
+    ) -> Result<Option<r2d2::PooledConnection<Manager>>> {
         loop {
             let left = call.deadline.remaining().unwrap_or(SLOT_WAIT);
             if let Ok(slot) = self.slots.get_timeout(left.min(SLOT_WAIT)) {
-                return Ok(slot);
+                return Ok(Some(slot));
+            }
+            if self.slots.state().connections >= most {
+                return Ok(None);
             }
             call.check().map_err(|error| match error.kind() {
                 // It says nothing against the endpoint.
@@ -297,6 +310,7 @@ impl Endpoint {
             let Some(mut permit) = self.gate.try_enter() else {
                 return Ok(());
             };
+            let generation = self.generation();
             let mut filled: Vec<_> = permit.item.take().into_iter().collect();
             let mut vacant = None;
             while let Some(slot) = self.slots.try_get() {
@@ -307,13 +321,16 @@ impl Endpoint {
                     break;
                 }
             }
-            let mut slot = match vacant {
-                Some(slot) => slot,
-                None => self.wait_for_slot(call)?,
+            let slot = match vacant {
+                Some(slot) => Some(slot),
+                None => self.wait_for_slot_below(min, call)?,
             };
             // Callers find them while the new one is made.
             drop(filled);
-            let generation = self.generation();
+            let Some(mut slot) = slot else {
+                self.settle(generation);
+                return Ok(());
+            };
             if slot.session.is_none() {
                 self.fill(&mut slot, backend, None, patience, call)?;
             }

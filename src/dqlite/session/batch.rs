@@ -81,9 +81,18 @@ impl DqliteSession {
             }
         }
         // More than fit would drive each other out before they are run.
-        if missing.len() > self.statements.size() {
+        if missing.is_empty() || missing.len() > self.statements.size() {
             return Ok(());
         }
+        // What is not kept any more, since the last batch, is not a part of this one.
+        let dropped = self.statements.take_dropped(|_| false);
+        for prepared in &dropped {
+            self.channel.queue(&Request::Finalize {
+                db: DB,
+                stmt: prepared.id,
+            })?;
+        }
+        self.finalizing += dropped.len();
         for (sql, _) in &missing {
             self.channel.queue(&Request::Prepare {
                 db: u64::from(DB),
@@ -93,7 +102,7 @@ impl DqliteSession {
         }
         self.channel.expect(Answers::Many);
         for (sql, kind) in missing {
-            self.channel.receive(call).map_err(|error| {
+            self.receive(call).map_err(|error| {
                 self.channel.set_broken();
                 harmless(error).with_outcome(Outcome::NotSent)
             })?;

@@ -41,7 +41,13 @@ impl DqliteSession {
     pub(super) fn drain(&mut self, call: &Call<'_>) -> Result<u64> {
         let mut rows = 0;
         loop {
-            let step = match self.step_row() {
+            // Where the wait for a part was cancelled, the one before it has been read, and may be gone.
+            let next = if self.reading.is_over(self.channel.body()) {
+                Ok(NextRow::Wait)
+            } else {
+                self.step_row()
+            };
+            let step = match next {
                 Ok(NextRow::Wait) => self.receive_part(call).map(|()| NextRow::Wait),
                 step => step,
             };

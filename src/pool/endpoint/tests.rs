@@ -315,6 +315,35 @@ fn idle_connections_are_there_for_callers_while_a_further_one_is_made() {
     assert_eq!(setup.world.open(), 3);
 }
 
+#[test]
+fn the_least_number_is_restored_beside_callers_who_make_connections_themselves() {
+    let setup = Setup::new(2, |_| {});
+    let together = Barrier::new(2);
+    let late = thread::scope(|scope| {
+        let keeper = scope.spawn(|| {
+            let mut late = 0;
+            for _ in 0..ROUNDS / 10 {
+                together.wait();
+                let call = Call::until(Deadline::after(LONG));
+                let kept = setup.endpoint.keep_min(&setup.server, 2, None, &call);
+                late += u32::from(kept.is_err());
+                together.wait();
+            }
+            late
+        });
+        for _ in 0..ROUNDS / 10 {
+            setup.endpoint.reset();
+            together.wait();
+            pause();
+            drop(setup.take());
+            drop(setup.take());
+            together.wait();
+        }
+        keeper.join().unwrap()
+    });
+    assert_eq!(late, 0, "it waited for slots that lay at the gate");
+}
+
 /// Lets some instructions pass.
 fn pause() {
     for _ in 0..fastrand::u32(0..1_000) {
