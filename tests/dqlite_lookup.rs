@@ -19,7 +19,7 @@ use common::scripted::{ScriptedServer, Step};
 use common::{TempDir, loopback, wait_for};
 use quorate::dqlite::ClusterClient;
 use quorate::dqlite::store::{MemoryNodeStore, NodeInfo, NodeStore};
-use quorate::{Config, ErrorKind, Outcome, Pool, TlsConfig, TlsMode};
+use quorate::{Config, ErrorKind, Outcome, Pool, TlsConfig, TlsMode, TransactionMode};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -331,6 +331,38 @@ fn a_transfer_is_followed_without_an_error() {
     }
     let (count,): (i64,) = pool.query_row("SELECT count(*) FROM t", ()).unwrap();
     assert_eq!(count, 24);
+}
+
+#[test]
+fn a_transaction_that_loses_its_leader_in_the_midst_of_rows_is_repeated() {
+    let cluster = Cluster::start(3);
+    let all = cluster.addresses();
+    let all: Vec<_> = all.iter().map(String::as_str).collect();
+    let pool = Pool::open(&url(&all, "")).unwrap();
+    let client = ClusterClient::open(&url(&all, "")).unwrap();
+    pool.exec("CREATE TABLE t (n INTEGER)", ()).unwrap();
+    // More than what is under way: the server still has rows to send when it loses the leadership.
+    let many = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r LIMIT 2000000) \
+                SELECT n, 'a text that fills the answer' FROM r";
+    let mut runs = 0;
+    pool.within(SOON)
+        .transaction(TransactionMode::Immediate, |connection| {
+            runs += 1;
+            connection.exec("INSERT INTO t VALUES (1)", ())?;
+            if runs > 1 {
+                return Ok(());
+            }
+            let mut rows = connection.query(many, ())?;
+            assert!(rows.next()?.is_some());
+            let next = (cluster.leader() + 1) % 3;
+            client.within(SOON).transfer(cluster.id(next)).unwrap();
+            while rows.next()?.is_some() {}
+            panic!("all rows came");
+        })
+        .unwrap();
+    assert_eq!(runs, 2);
+    let (count,): (i64,) = pool.query_row("SELECT count(*) FROM t", ()).unwrap();
+    assert_eq!(count, 1);
 }
 
 #[test]

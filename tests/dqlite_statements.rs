@@ -741,6 +741,34 @@ fn pragmas_run_both_ways() {
 }
 
 #[test]
+fn a_database_is_deleted_by_each_method() {
+    // A node of its own, which a mistake would end.
+    let cluster = Cluster::start(1);
+    let pool = Pool::open(&format!("dqlite://{}/app", cluster.address(0))).unwrap();
+    let sql = "PRAGMA delete_database";
+    for method in ["exec", "query", "batch"] {
+        pool.exec("CREATE TABLE IF NOT EXISTS t (n)", ()).unwrap();
+        let mut connection = pool.acquire().unwrap();
+        connection.exec("BEGIN IMMEDIATE", ()).unwrap();
+        match method {
+            "exec" => drop(connection.exec(sql, ()).unwrap()),
+            "query" => assert!(connection.query(sql, ()).unwrap().next().unwrap().is_none()),
+            _ => {
+                let mut batch = Batch::new();
+                batch.queue(sql, ()).unwrap();
+                connection.send_batch(&batch).unwrap().exec().unwrap();
+            }
+        }
+        connection.exec("COMMIT", ()).unwrap();
+        drop(connection);
+        // 1.18.3 has brought it; to others it is a pragma that nobody knows.
+        let tables = pool.query_row::<(i64,)>("SELECT count(*) FROM sqlite_schema", ());
+        let left = i64::from(cluster.version() < (1, 18, 3));
+        assert_eq!(tables.unwrap(), (left,), "{method}");
+    }
+}
+
+#[test]
 fn explain_explains_and_runs_nothing() {
     let db = database();
     for sql in [
@@ -956,6 +984,19 @@ fn a_second_writer_is_busy() {
         assert_eq!(error.primary_code(), Some(5));
         assert!(error.is_retryable());
         assert!(!second.in_transaction());
+    }
+    if !db.is_old() {
+        // Sent as a text; the server calls it by another name.
+        let pool = db.pool_with("statement_cache=0&busy_timeout=0");
+        let returning = "INSERT INTO t VALUES (1, 1) RETURNING id";
+        let mut batch = Batch::new();
+        batch.queue(returning, ()).unwrap();
+        for error in [
+            pool.query(returning, ()).unwrap_err(),
+            pool.send_batch(&batch).unwrap().query().unwrap_err(),
+        ] {
+            assert_error(&error, ErrorKind::Busy, Outcome::Rejected, "lock");
+        }
     }
     // Readers are not.
     assert_eq!(

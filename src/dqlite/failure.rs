@@ -21,7 +21,8 @@ const EMPTY_STATEMENT: &str = "empty statement";
 ///
 /// Sources: `src/gateway.c` and `src/leader.c` of dqlite 1.11.1 and 1.18.6. "Not leader" comes before
 /// anything ran. "Leadership lost", the other input/output errors, an abort and an interrupt may come after
-/// the entry was appended to the leader's log, and then another leader may yet commit it. A statement that
+/// the entry was appended to the leader's log, and then another leader may yet commit it. An interrupt is what
+/// 1.18.3 and later make of a statement that was running when the leadership was lost. A statement that
 /// an EXEC found to yield rows (1.11) has been stepped. All other codes are SQLite's refusals.
 pub(crate) fn statement_error(code: u64, message: &str) -> Error {
     let (kind, outcome) = match code {
@@ -38,9 +39,8 @@ pub(crate) fn statement_error(code: u64, message: &str) -> Error {
         code => match code & 0xff {
             SQLITE_BUSY | SQLITE_LOCKED => (ErrorKind::Busy, Outcome::Rejected),
             SQLITE_CONSTRAINT => (ErrorKind::Constraint, Outcome::Rejected),
-            SQLITE_ABORT | SQLITE_INTERRUPT | SQLITE_IOERR => {
-                (ErrorKind::Database, Outcome::Unknown)
-            }
+            SQLITE_INTERRUPT => (ErrorKind::NotLeader, Outcome::Unknown),
+            SQLITE_ABORT | SQLITE_IOERR => (ErrorKind::Database, Outcome::Unknown),
             _ => (ErrorKind::Database, Outcome::Rejected),
         },
     };
@@ -71,7 +71,7 @@ mod tests {
             (10, "leader exec failed", Database, Unknown),
             (10 | 3 << 8, "disk I/O error", Database, Unknown),
             (4, "abort", Database, Unknown),
-            (9, "interrupted", Database, Unknown),
+            (9, "interrupted", NotLeader, Unknown),
             (100, "another row available", Database, Unknown),
             (1, "near \"x\": syntax error", Database, Rejected),
             (1005, "not an error", Protocol, Rejected),

@@ -46,14 +46,15 @@ impl Kind {
         }
         let shape = sql::shape(text, Dialect::Sqlite);
         let verb = shape.verb;
+        let deletes = verb == Keyword::Pragma && deletes_database(text);
         let sets_pragma = verb == Keyword::Pragma && text.contains('=');
-        let rows = shape.is_query() && !sets_pragma;
+        let rows = shape.is_query() && !sets_pragma && !deletes;
         match shape.statements {
             Statements::Empty => Err(Error::new(ErrorKind::Misuse, "the statement is empty")),
             statements => Ok(Kind {
                 several: statements == Statements::Many,
                 rows,
-                pragma: verb == Keyword::Pragma,
+                pragma: verb == Keyword::Pragma && !deletes,
                 counts: verb.is_dml() || statements == Statements::Many,
                 writes_and_answers: rows && verb.is_dml(),
                 preparable: statements == Statements::One
@@ -69,6 +70,17 @@ impl Kind {
             }),
         }
     }
+}
+
+/// Whether a PRAGMA is the one that empties the database (dqlite 1.18.3 and later), which takes no argument. It
+/// has a column without a name, which ends the server when it is sent as a query.
+fn deletes_database(text: &str) -> bool {
+    const NAME: &[u8] = b"delete_database";
+    !text.contains(['(', '='])
+        && text
+            .as_bytes()
+            .windows(NAME.len())
+            .any(|part| part.eq_ignore_ascii_case(NAME))
 }
 
 /// A statement that the server holds for this session.
@@ -129,6 +141,9 @@ mod tests {
         assert!(kind("INSERT INTO t VALUES (1) RETURNING id").writes_and_answers);
         assert!(!kind("PRAGMA user_version = 2").rows);
         assert!(kind("PRAGMA user_version").rows && !kind("PRAGMA user_version").preparable);
+        let deletes = kind("PRAGMA main.Delete_Database");
+        assert!(!deletes.rows && !deletes.pragma);
+        assert!(kind("PRAGMA table_info(delete_database)").rows);
         assert!(!kind("CREATE TABLE t (a)").preparable);
         assert!(kind("SELECT 1; SELECT 2").several);
         assert_eq!(kind("BEGIN IMMEDIATE").effect, Effect::Begin);

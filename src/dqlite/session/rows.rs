@@ -1,6 +1,6 @@
 //! The rows of a statement: read part by part, to their end or given up.
 
-use super::{DB, DqliteSession};
+use super::{DB, DqliteSession, SQLITE_ERROR};
 use crate::backend::NextRow;
 use crate::dqlite::channel::violation;
 use crate::dqlite::reading::is_last_part;
@@ -16,6 +16,9 @@ use crate::net::wait::Call;
 /// How much of a result that nobody wants is read at most, in bytes: about what comes in the time in which a
 /// new connection is made.
 const DROP_LIMIT: usize = 1024 * 1024;
+
+/// The server's text for several statements where one is expected, and for more than that.
+const NONEMPTY_TAIL: &str = "nonempty statement tail";
 
 impl DqliteSession {
     /// Begins to read the rows whose first part has been received.
@@ -33,7 +36,13 @@ impl DqliteSession {
                 .reading
                 .begin(&part, kind.writes_and_answers, statement)
                 .map_err(violation),
-            _ => Err(self.statement_failure("ROWS", kind)),
+            _ => {
+                let error = self.statement_failure("ROWS", kind);
+                Err(match statement {
+                    None => not_begun(error, kind),
+                    Some(_) => error,
+                })
+            }
         }
     }
 
@@ -190,6 +199,35 @@ impl DqliteSession {
         self.end_rows();
         closed
     }
+}
+
+/// The error of a query that was sent as a text, as it should be called.
+///
+/// From 1.18.3 on the server says "nonempty statement tail" of any such query that fails between its preparation
+/// and its first step, where it waits for the lock or for the log (dqlite, `handle_query_sql_done_cb` in
+/// `src/gateway.c`). No text that is sent so has another statement behind the first one.
+fn not_begun(error: Error, kind: Kind) -> Error {
+    let mistaken = error.kind() == ErrorKind::Database
+        && error.code() == Some(SQLITE_ERROR)
+        && error.message() == NONEMPTY_TAIL
+        && !kind.pragma;
+    if !mistaken {
+        return error;
+    }
+    // Of a connection that has lost its leader, the next statement says so.
+    let (kind, reason) = if kind.writes_and_answers {
+        (ErrorKind::Busy, "another connection holds the lock")
+    } else {
+        (ErrorKind::NotLeader, "the leadership was lost")
+    };
+    Error::new(
+        kind,
+        format!(
+            "{reason} before the statement began, of which the server says \"{NONEMPTY_TAIL}\""
+        ),
+    )
+    .with_outcome(Outcome::Rejected)
+    .with_code(SQLITE_ERROR)
 }
 
 /// The error of a part of rows that has no row and is not the last one.
