@@ -228,6 +228,12 @@ fn a_write_that_fails_is_rejected_where_it_is_one_row_and_else_unknown() {
 
     for sql in [
         "INSERT INTO {t} VALUES ($1, NULL)",
+        "INSERT INTO {t} (id) VALUES ($1)",
+    ] {
+        let error = cluster.exec(sql, [7]).unwrap_err();
+        is(&error, ErrorKind::Constraint, Outcome::Rejected);
+    }
+    for sql in [
         "INSERT INTO quorate_nowhere VALUES ($1)",
         "INSERT INTO {t} VALUES ($1, 1, 1)",
         "INSER INTO {t} VALUES ($1)",

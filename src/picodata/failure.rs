@@ -187,7 +187,7 @@ pub(crate) fn start_up_error(error: Error) -> Error {
 /// | class 23 | `Constraint` |
 /// | class 40, 55P03 | `Busy` |
 /// | class 0A | `Unsupported` |
-/// | all others | `Database`; `Constraint` for Picodata's duplicate key |
+/// | all others | `Database`; `Constraint` for Picodata's duplicate key and NULL |
 ///
 /// A server answers an error before it has committed, so the outcome is `Rejected`; but one that ends the
 /// connection may come after the commit. Picodata is another matter: see [`Failure::of_statement`].
@@ -213,7 +213,7 @@ fn statement_error(answer: &ServerError) -> Error {
             Some("23") => ErrorKind::Constraint,
             Some("28") => ErrorKind::Authentication,
             Some("40") => ErrorKind::Busy,
-            _ if internal && message.starts_with(DUPLICATE_KEY) => ErrorKind::Constraint,
+            _ if internal && is_constraint(&message) => ErrorKind::Constraint,
             _ => ErrorKind::Database,
         },
     };
@@ -266,8 +266,14 @@ fn said(rest: &str) -> Option<&str> {
 
 /// Picodata's text before what a replicaset says, or the connection to it.
 const ON_REPLICASET: &str = "Error on replicaset ";
-/// Picodata's text for a row that is there already.
-const DUPLICATE_KEY: &str = "TupleFound: Duplicate key";
+
+/// Whether a text of Picodata's says that a row is there already, or that a column that must not be NULL is.
+fn is_constraint(text: &str) -> bool {
+    text.starts_with("TupleFound: Duplicate key")
+        || text.starts_with("invalid column: NonNull column ")
+        || text.starts_with("FieldType: ") && text.ends_with(", got nil")
+}
+
 /// Picodata's text for a plan made before a change of the schema, before 26.1 and after.
 const OUTDATED_SCHEMA: &str = "storage schema version different from router";
 /// Picodata's text for a plan of a table that was dropped, before the number of the table. A new one of its name does not
@@ -365,6 +371,31 @@ fn json_message(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn broken_constraints_are_told_by_their_texts() {
+        for (text, expected) in [
+            (
+                "TupleFound: Duplicate key exists in unique index \"a\"",
+                true,
+            ),
+            (
+                "FieldType: Tuple field 3 (t) type does not match one required by operation: expected integer, got nil",
+                true,
+            ),
+            (
+                "FieldType: Tuple field 6 (u) type does not match one required by operation: expected unsigned, got integer",
+                false,
+            ),
+            (
+                "invalid column: NonNull column \"t\" must be specified",
+                true,
+            ),
+            ("table with name \"t\" not found", false),
+        ] {
+            assert_eq!(is_constraint(text), expected, "{text}");
+        }
+    }
 
     #[test]
     fn the_innermost_sentence_is_found() {
