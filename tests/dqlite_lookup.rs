@@ -334,6 +334,43 @@ fn a_transfer_is_followed_without_an_error() {
 }
 
 #[test]
+fn what_is_written_while_the_leadership_passes_is_written_once() {
+    let cluster = Cluster::start(3);
+    let all = cluster.addresses();
+    let all: Vec<_> = all.iter().map(String::as_str).collect();
+    let pool = Pool::open(&url(&all, "")).unwrap();
+    let client = ClusterClient::open(&url(&all, "")).unwrap();
+    pool.exec("CREATE TABLE t (n INTEGER)", ()).unwrap();
+    let end = AtomicBool::new(false);
+    let (acknowledged, unknown) = thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let (mut acknowledged, mut unknown) = (0, 0);
+            while !end.load(Ordering::Relaxed) {
+                match pool.within(SOON).exec("INSERT INTO t VALUES (1)", ()) {
+                    Ok(_) => acknowledged += 1,
+                    Err(error) if error.outcome() == Outcome::Unknown => unknown += 1,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            (acknowledged, unknown)
+        });
+        for _ in 0..10 {
+            let next = (cluster.leader() + 1) % 3;
+            // A node that has not caught up refuses it.
+            let _ = client.within(DEADLINE).transfer(cluster.id(next));
+            thread::sleep(Duration::from_millis(100));
+        }
+        end.store(true, Ordering::Relaxed);
+        writer.join().unwrap()
+    });
+    let (count,): (i64,) = pool.query_row("SELECT count(*) FROM t", ()).unwrap();
+    assert!(
+        (acknowledged..=acknowledged + unknown).contains(&count),
+        "{count} of {acknowledged} and {unknown}"
+    );
+}
+
+#[test]
 fn a_transaction_that_loses_its_leader_in_the_midst_of_rows_is_repeated() {
     let cluster = Cluster::start(3);
     let all = cluster.addresses();

@@ -14,6 +14,9 @@ const SQLITE_INTERRUPT: u64 = 9;
 const SQLITE_IOERR: u64 = 10;
 const SQLITE_CONSTRAINT: u64 = 19;
 const SQLITE_ROW: u64 = 100;
+/// raft's code for "not leader", which 1.11 passes on as it is while the leadership is being transferred, with
+/// SQLite's text for a statement that has ended well. To SQLite it is "out of memory".
+const RAFT_NOT_LEADER: (u64, &str) = (7, "no more rows available");
 /// The server's text for a statement without content, which it sends with code 0.
 const EMPTY_STATEMENT: &str = "empty statement";
 
@@ -34,6 +37,7 @@ pub(crate) fn statement_error(code: u64, message: &str) -> Error {
         ERROR_NOT_FOUND => (ErrorKind::NotLeader, Outcome::Rejected),
         ERROR_PROTOCOL | ERROR_PARSE => (ErrorKind::Protocol, Outcome::Rejected),
         SQLITE_ROW => (ErrorKind::Database, Outcome::Unknown),
+        code if (code, message) == RAFT_NOT_LEADER => (ErrorKind::NotLeader, Outcome::Rejected),
         0 if message == EMPTY_STATEMENT => (ErrorKind::Misuse, Outcome::Rejected),
         0 => (ErrorKind::Database, Outcome::Unknown),
         code => match code & 0xff {
@@ -73,6 +77,8 @@ mod tests {
             (4, "abort", Database, Unknown),
             (9, "interrupted", NotLeader, Unknown),
             (100, "another row available", Database, Unknown),
+            (7, "no more rows available", NotLeader, Rejected),
+            (7, "out of memory", Database, Rejected),
             (1, "near \"x\": syntax error", Database, Rejected),
             (1005, "not an error", Protocol, Rejected),
             (0, "empty statement", Misuse, Rejected),
