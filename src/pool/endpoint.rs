@@ -35,6 +35,14 @@ pub(crate) struct Slot {
     pub(super) session: Option<Box<dyn Session>>,
     expires: Option<Instant>,
     generation: u64,
+    /// How many slots r2d2 has dropped.
+    dropped: Arc<AtomicU64>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.dropped.fetch_add(1, Ordering::Release);
+    }
 }
 
 /// A slot that is taken out of r2d2. In a box, because it passes through many hands.
@@ -46,6 +54,7 @@ pub(crate) type Permit = gate::Permit<Taken>;
 pub(crate) struct Manager {
     /// Connections of an earlier generation are dropped when they come back.
     generation: Arc<AtomicU64>,
+    dropped: Arc<AtomicU64>,
 }
 
 impl Slot {
@@ -68,6 +77,7 @@ impl ManageConnection for Manager {
             session: None,
             expires: None,
             generation: self.generation.load(Ordering::Acquire),
+            dropped: Arc::clone(&self.dropped),
         })
     }
 
@@ -86,6 +96,8 @@ pub(crate) struct Endpoint {
     gate: Arc<Gate<Taken>>,
     slots: r2d2::Pool<Manager>,
     generation: Arc<AtomicU64>,
+    /// How many slots r2d2 has dropped.
+    dropped: Arc<AtomicU64>,
     config: PoolConfig,
     counters: Arc<Counters>,
     /// The process that opened the pool, and so the only one that can take a connection out.
@@ -110,8 +122,10 @@ impl Endpoint {
         process: u32,
     ) -> Self {
         let generation = Arc::new(AtomicU64::new(0));
+        let dropped = Arc::new(AtomicU64::new(0));
         let manager = Manager {
             generation: Arc::clone(&generation),
+            dropped: Arc::clone(&dropped),
         };
         let size = config.max_conns.max(1);
         let slots = r2d2::Pool::builder()
@@ -131,6 +145,7 @@ impl Endpoint {
             gate: Gate::new(size),
             slots,
             generation,
+            dropped,
             config: config.clone(),
             counters,
             process,
@@ -236,10 +251,21 @@ impl Endpoint {
         most: u32,
         call: &Call<'_>,
     ) -> Result<Option<r2d2::PooledConnection<Manager>>> {
+        let mut asked = None;
         loop {
-            let left = call.deadline.remaining().unwrap_or(SLOT_WAIT);
-            if let Ok(slot) = self.slots.get_timeout(left.min(SLOT_WAIT)) {
-                return Ok(Some(slot));
+            let dropped = self.dropped.load(Ordering::Acquire);
+            let slot = if asked == Some(dropped) {
+                std::thread::sleep(SLOT_WAIT);
+                self.slots.try_get()
+            } else {
+                // This has one made, if there is room: once, however long r2d2's thread takes, and again when one was
+                // dropped, since there may have been none.
+                asked = Some(dropped);
+                let left = call.deadline.remaining().unwrap_or(SLOT_WAIT);
+                self.slots.get_timeout(left.min(SLOT_WAIT)).ok()
+            };
+            if slot.is_some() {
+                return Ok(slot);
             }
             if self.slots.state().connections >= most {
                 return Ok(None);

@@ -444,3 +444,13 @@ fn there_are_never_more_connections_than_allowed() {
         );
     }
 }
+
+#[test]
+fn a_slot_that_is_long_in_coming_is_asked_for_once() {
+    let setup = Setup::new(8, |_| {});
+    // The thread that makes them is busy.
+    scheduler().execute(|| thread::sleep(Duration::from_millis(50)));
+    drop(setup.take());
+    thread::sleep(Duration::from_millis(20));
+    assert_eq!(setup.endpoint.connections(), (1, 1));
+}
