@@ -167,8 +167,8 @@ impl Endpoint {
         self.gate.try_enter()
     }
 
-    /// Takes a connection out: an idle one, or `ready`, or a new one. The permit that is answered has it. `now` is when the call began to ask for
-    /// one, which is near enough to tell a connection's age.
+    /// Takes a connection out: an idle one, or `ready`, or a new one. The permit that is answered has it. `now` is when
+    /// the call began to ask for one, which is near enough to tell a connection's age.
     ///
     /// Without a permit it waits for one. `patience` is asked how long a new connection may take, and only where
     /// one is made.
