@@ -613,6 +613,37 @@ fn a_write_that_a_replicaset_has_not_answered_may_have_been_applied() {
     assert_eq!(pool.stats().connects, 1, "the connection is kept");
 }
 
+/// The text is that of a cluster of 25.5.7, one of whose instances had just started.
+#[test]
+fn a_write_whose_replicaset_cannot_begin_yet_may_be_repeated() {
+    let cluster = PicodataCluster::start(1);
+    let pool = open(&cluster, "");
+    create(&pool);
+    let text = "sbroad: box error: ProcLua: {\"code\":32,\"base_type\":\"ClientError\",\"type\":\"ClientError\",\
+                \"message\":\"Error on replicaset 69bea4d4-3c4a-4b26-a599-a6a6367dbcd2: Failed to add a storage \
+                reference: box error: ProcLua: vshard\\/storage\\/ref.lua:326: attempt to index local 'sched' (a nil \
+                value)\",\"trace\":[]}";
+    for (sql, outcome) in [
+        (
+            "INSERT INTO item (id, name) VALUES ($1, 'a')",
+            Outcome::Rejected,
+        ),
+        (
+            "INSERT INTO item (id, name) VALUES ($1, 'b'), (-1, 'c')",
+            Outcome::Unknown,
+        ),
+    ] {
+        cluster.inject(0, sql, Fault::Refuse("XX000", text.to_owned()), 1);
+        let error = pool.exec(sql, [1]).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.outcome()),
+            (ErrorKind::Busy, outcome),
+            "{error}"
+        );
+        assert_eq!(error.is_retryable(), outcome == Outcome::Rejected);
+    }
+}
+
 #[test]
 fn a_call_whose_time_is_up_when_the_next_instance_is_to_be_tried_says_so() {
     let cluster = PicodataCluster::start(2);

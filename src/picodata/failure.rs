@@ -185,7 +185,7 @@ pub(crate) fn start_up_error(error: Error) -> Error {
 /// | 57P03, 53300 | `Connect`: the server takes no connection now |
 /// | class 28 | `Authentication` |
 /// | class 23 | `Constraint` |
-/// | class 40, 55P03 | `Busy` |
+/// | class 40, 55P03 | `Busy`, and where a replicaset of Picodata's cannot begin yet |
 /// | class 0A | `Unsupported` |
 /// | all others | `Database`; `Constraint` for Picodata's duplicate key and NULL |
 ///
@@ -214,6 +214,7 @@ fn statement_error(answer: &ServerError) -> Error {
             Some("28") => ErrorKind::Authentication,
             Some("40") => ErrorKind::Busy,
             _ if internal && is_constraint(&message) => ErrorKind::Constraint,
+            _ if internal && has_no_reference(answer.message()) => ErrorKind::Busy,
             _ => ErrorKind::Database,
         },
     };
@@ -266,6 +267,15 @@ fn said(rest: &str) -> Option<&str> {
 
 /// Picodata's text before what a replicaset says, or the connection to it.
 const ON_REPLICASET: &str = "Error on replicaset ";
+
+/// Whether a text of Picodata's says that a replicaset has not begun with its part of a statement, because its buckets cannot
+/// be held where they are at the moment: they are being moved, or the instance has just started.
+fn has_no_reference(text: &str) -> bool {
+    let wrapped = json_message(text);
+    let text = wrapped.as_deref().unwrap_or(text);
+    let said = text.strip_prefix(ON_REPLICASET).and_then(said);
+    said.is_some_and(|said| said.starts_with("Failed to add a storage reference"))
+}
 
 /// Whether a text of Picodata's says that a row is there already, or that a column that must not be NULL is.
 fn is_constraint(text: &str) -> bool {
@@ -489,5 +499,7 @@ mod tests {
             assert_eq!(outcome("SELECT 1", true), of_read, "{text}");
         }
         assert_eq!(answered(&refused).error.kind(), ErrorKind::Constraint);
+        assert_eq!(answered(&not_begun).error.kind(), ErrorKind::Busy);
+        assert_eq!(answered(&unanswered).error.kind(), ErrorKind::Database);
     }
 }
