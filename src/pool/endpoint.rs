@@ -29,19 +29,27 @@ use crate::process;
 
 /// How long r2d2 is waited for at once.
 const SLOT_WAIT: Duration = Duration::from_millis(1);
+/// How often a slot that has been made is looked for before it counts as another caller's.
+const SLOT_LOOKS: u32 = 5;
 
 /// A place for a connection.
 pub(crate) struct Slot {
     pub(super) session: Option<Box<dyn Session>>,
     expires: Option<Instant>,
     generation: u64,
-    /// How many slots r2d2 has dropped.
-    dropped: Arc<AtomicU64>,
+    turnover: Arc<Turnover>,
+}
+
+/// How many slots r2d2 has made and dropped, neither of which it tells.
+#[derive(Default)]
+struct Turnover {
+    made: AtomicU64,
+    dropped: AtomicU64,
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.dropped.fetch_add(1, Ordering::Release);
+        self.turnover.dropped.fetch_add(1, Ordering::Release);
     }
 }
 
@@ -54,7 +62,7 @@ pub(crate) type Permit = gate::Permit<Taken>;
 pub(crate) struct Manager {
     /// Connections of an earlier generation are dropped when they come back.
     generation: Arc<AtomicU64>,
-    dropped: Arc<AtomicU64>,
+    turnover: Arc<Turnover>,
 }
 
 impl Slot {
@@ -73,11 +81,12 @@ impl ManageConnection for Manager {
     type Error = Infallible;
 
     fn connect(&self) -> Result<Slot, Infallible> {
+        self.turnover.made.fetch_add(1, Ordering::Release);
         Ok(Slot {
             session: None,
             expires: None,
             generation: self.generation.load(Ordering::Acquire),
-            dropped: Arc::clone(&self.dropped),
+            turnover: Arc::clone(&self.turnover),
         })
     }
 
@@ -96,8 +105,7 @@ pub(crate) struct Endpoint {
     gate: Arc<Gate<Taken>>,
     slots: r2d2::Pool<Manager>,
     generation: Arc<AtomicU64>,
-    /// How many slots r2d2 has dropped.
-    dropped: Arc<AtomicU64>,
+    turnover: Arc<Turnover>,
     config: PoolConfig,
     counters: Arc<Counters>,
     /// The process that opened the pool, and so the only one that can take a connection out.
@@ -122,10 +130,10 @@ impl Endpoint {
         process: u32,
     ) -> Self {
         let generation = Arc::new(AtomicU64::new(0));
-        let dropped = Arc::new(AtomicU64::new(0));
+        let turnover = Arc::<Turnover>::default();
         let manager = Manager {
             generation: Arc::clone(&generation),
-            dropped: Arc::clone(&dropped),
+            turnover: Arc::clone(&turnover),
         };
         let size = config.max_conns.max(1);
         let slots = r2d2::Pool::builder()
@@ -145,7 +153,7 @@ impl Endpoint {
             gate: Gate::new(size),
             slots,
             generation,
-            dropped,
+            turnover,
             config: config.clone(),
             counters,
             process,
@@ -251,18 +259,24 @@ impl Endpoint {
         most: u32,
         call: &Call<'_>,
     ) -> Result<Option<r2d2::PooledConnection<Manager>>> {
-        let mut asked = None;
+        let (mut asked, mut looks) = (None, 0);
         loop {
-            let dropped = self.dropped.load(Ordering::Acquire);
-            let slot = if asked == Some(dropped) {
-                std::thread::sleep(SLOT_WAIT);
-                self.slots.try_get()
-            } else {
-                // This has one made, if there is room: once, however long r2d2's thread takes, and again when one was
-                // dropped, since there may have been none.
-                asked = Some(dropped);
+            let made = self.turnover.made.load(Ordering::Acquire);
+            let dropped = self.turnover.dropped.load(Ordering::Acquire);
+            // Once, however long r2d2's thread takes; and again when one was dropped, since there may have been no room,
+            // or made, and was taken by another caller.
+            let is_to_ask = asked.is_none_or(|(then_made, then_dropped)| {
+                then_dropped != dropped || then_made != made && looks >= SLOT_LOOKS
+            });
+            let slot = if is_to_ask {
+                (asked, looks) = (Some((made, dropped)), 0);
+                // This has one made, if there is room.
                 let left = call.deadline.remaining().unwrap_or(SLOT_WAIT);
                 self.slots.get_timeout(left.min(SLOT_WAIT)).ok()
+            } else {
+                looks += 1;
+                std::thread::sleep(SLOT_WAIT);
+                self.slots.try_get()
             };
             if slot.is_some() {
                 return Ok(slot);
