@@ -295,14 +295,20 @@ fn threads_that_ask_at_once_share_one_lookup() {
     assert_eq!(pool.stats().leader_changes, 0);
 }
 
-#[test]
-fn a_transfer_is_followed_without_an_error() {
+/// A cluster with a table `t (n)`, a pool of it and a client that moves its leadership.
+fn three_nodes(options: &str) -> (Cluster, Pool, ClusterClient) {
     let cluster = Cluster::start(3);
     let all = cluster.addresses();
     let all: Vec<_> = all.iter().map(String::as_str).collect();
-    let pool = Pool::open(&url(&all, "pool_max_conns=4")).unwrap();
+    let pool = Pool::open(&url(&all, options)).unwrap();
     let client = ClusterClient::open(&url(&all, "")).unwrap();
     pool.exec("CREATE TABLE t (n INTEGER)", ()).unwrap();
+    (cluster, pool, client)
+}
+
+#[test]
+fn a_transfer_is_followed_without_an_error() {
+    let (cluster, pool, client) = three_nodes("pool_max_conns=4");
     let held: Vec<_> = (0..4).map(|_| pool.acquire().unwrap()).collect();
     drop(held);
     assert_eq!(pool.stats().idle, 4);
@@ -335,12 +341,7 @@ fn a_transfer_is_followed_without_an_error() {
 
 #[test]
 fn what_is_written_while_the_leadership_passes_is_written_once() {
-    let cluster = Cluster::start(3);
-    let all = cluster.addresses();
-    let all: Vec<_> = all.iter().map(String::as_str).collect();
-    let pool = Pool::open(&url(&all, "")).unwrap();
-    let client = ClusterClient::open(&url(&all, "")).unwrap();
-    pool.exec("CREATE TABLE t (n INTEGER)", ()).unwrap();
+    let (cluster, pool, client) = three_nodes("");
     let end = AtomicBool::new(false);
     let (acknowledged, unknown) = thread::scope(|scope| {
         let writer = scope.spawn(|| {
@@ -372,12 +373,7 @@ fn what_is_written_while_the_leadership_passes_is_written_once() {
 
 #[test]
 fn a_transaction_that_loses_its_leader_in_the_midst_of_rows_is_repeated() {
-    let cluster = Cluster::start(3);
-    let all = cluster.addresses();
-    let all: Vec<_> = all.iter().map(String::as_str).collect();
-    let pool = Pool::open(&url(&all, "")).unwrap();
-    let client = ClusterClient::open(&url(&all, "")).unwrap();
-    pool.exec("CREATE TABLE t (n INTEGER)", ()).unwrap();
+    let (cluster, pool, client) = three_nodes("");
     // More than what is under way: the server still has rows to send when it loses the leadership.
     let many = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r LIMIT 2000000) \
                 SELECT n, 'a text that fills the answer' FROM r";

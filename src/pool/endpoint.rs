@@ -247,7 +247,7 @@ impl Endpoint {
     }
 
     /// Takes any slot. The caller's permit says that there is room; r2d2's thread makes one in microseconds, or one
-    /// comes back whose connection is being closed: of that r2d2 tells nobody, so it is asked again and again.
+    /// comes back whose connection is being closed: of that r2d2 tells nobody, so it is looked for again and again.
     fn wait_for_slot(&self, call: &Call<'_>) -> Result<r2d2::PooledConnection<Manager>> {
         let slot = self.wait_for_slot_below(u32::MAX, call)?;
         slot.ok_or_else(|| Error::new(ErrorKind::Internal, "there are too many slots"))

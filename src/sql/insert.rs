@@ -20,7 +20,7 @@ pub(crate) fn inserts_one_row(sql: &str, dialect: Dialect) -> bool {
     let mut boundary = Boundary::new(dialect);
     let mut depth = 0_usize;
     let mut in_values = false;
-    for token in tokens {
+    while let Some(token) = tokens.next() {
         if boundary.is_end(token, sql) {
             return false;
         }
@@ -29,7 +29,8 @@ pub(crate) fn inserts_one_row(sql: &str, dialect: Dialect) -> bool {
             TokenKind::Close => {
                 depth = depth.saturating_sub(1);
                 if in_values && depth == 0 {
-                    return tokens_after(sql, token.end, dialect) != Some(TokenKind::Comma);
+                    let next = tokens.next();
+                    return next.is_none_or(|token| token.kind != TokenKind::Comma);
                 }
             }
             _ if in_values && depth == 0 => return false,
@@ -42,12 +43,6 @@ pub(crate) fn inserts_one_row(sql: &str, dialect: Dialect) -> bool {
         }
     }
     false
-}
-
-/// The kind of the token that follows byte `at`.
-fn tokens_after(sql: &str, at: usize, dialect: Dialect) -> Option<TokenKind> {
-    let rest = sql.get(at..)?;
-    Tokens::new(rest, dialect).next().map(|token| token.kind)
 }
 
 #[cfg(test)]
