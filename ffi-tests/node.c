@@ -47,6 +47,11 @@ int main(void)
     CHECK(strcmp(file, "own") == 0 && file_len == 3 && data_len > 0);
     EXPECT(MISUSE, quorate_dump_get(dump, 2, &file, &file_len, &data, &data_len, &error));
     quorate_dump_free(dump);
+    OK(quorate_cluster_dump_from(cluster, TEXT(address), TEXT("own"), DEFAULT, &dump, &error));
+    CHECK(quorate_dump_len(dump) == 2);
+    quorate_dump_free(dump);
+    EXPECT(CONNECT, quorate_cluster_dump_from(cluster, TEXT("127.0.0.1:1"), TEXT("own"), DEFAULT, &dump, &error));
+    CHECK(dump == NULL);
     quorate_cluster_free(cluster);
     quorate_config_free(client);
     OK(quorate_pool_close(pool, 5000, &error));

@@ -630,7 +630,7 @@ typedef struct quorate_config quorate_config;
 typedef struct quorate_connection quorate_connection;
 
 /**
- * The files of a database, as the leader has them: the database and its write-ahead log.
+ * The files of a database, as one node has them: the database and its write-ahead log.
  */
 typedef struct quorate_dump quorate_dump;
 
@@ -2815,7 +2815,7 @@ quorate_status quorate_cluster_set_weight(const struct quorate_cluster *cluster,
                                           struct quorate_error **out_error);
 
 /**
- * Copies the database `name` into memory. `cancel` may be NULL. The dump has to be freed.
+ * Copies the database `name` into memory, as the leader has it. `cancel` may be NULL. The dump has to be freed.
  */
 quorate_status quorate_cluster_dump(const struct quorate_cluster *cluster,
                                     const char *name,
@@ -2824,6 +2824,20 @@ quorate_status quorate_cluster_dump(const struct quorate_cluster *cluster,
                                     const struct quorate_cancel *cancel,
                                     struct quorate_dump **out_dump,
                                     struct quorate_error **out_error);
+
+/**
+ * Copies the database `name` into memory, as the node at `address` has it, whether it leads or not: a node that lags
+ * behind has an older state. `cancel` may be NULL. The dump has to be freed.
+ */
+quorate_status quorate_cluster_dump_from(const struct quorate_cluster *cluster,
+                                         const char *address,
+                                         size_t address_len,
+                                         const char *name,
+                                         size_t name_len,
+                                         int64_t timeout_ms,
+                                         const struct quorate_cancel *cancel,
+                                         struct quorate_dump **out_dump,
+                                         struct quorate_error **out_error);
 
 /**
  * How many files there are. 0 for NULL.

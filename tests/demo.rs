@@ -77,7 +77,13 @@ fn the_demonstration_accounts_for_every_write_and_leaves_nothing_behind() {
     assert!(acknowledged > 0, "{out}");
     assert!((acknowledged..=acknowledged + unknown).contains(&found));
     assert_eq!((lost, duplicates), (0, 0));
-    for part in ["node 1 leads", "SIGKILL", "the next write", "not sent"] {
+    for part in [
+        "node 1 leads",
+        "SIGKILL",
+        "the next write",
+        "the copy of the database on node 3 has the same",
+        "not sent",
+    ] {
         assert!(out.contains(part), "{part}: {out}");
     }
     assert_nothing_left(&directory);

@@ -40,7 +40,7 @@ pub struct NodeMetadata {
     pub weight: u64,
 }
 
-/// A file of a database, as the leader has it.
+/// A file of a database, as one node has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DatabaseFile {
@@ -215,18 +215,25 @@ impl ClusterClient {
             let (leader, mut channel) = self.backend.leader_channel(call)?;
             channel
                 .request(&Request::Dump { name }, call)
-                .map_err(|error| harmless(error).with_node(&*leader))?;
-            match channel.response().map_err(harmless)? {
-                Response::Files(files) => Ok(files
-                    .into_iter()
-                    .map(|file| DatabaseFile {
-                        name: file.name.to_owned(),
-                        data: file.data.to_vec(),
-                    })
-                    .collect()),
-                _ => Err(harmless(channel.unexpected("FILES")).with_node(&*leader)),
-            }
+                .and_then(|()| files(&mut channel))
+                .map_err(|error| harmless(error).with_node(&*leader))
         })
+    }
+
+    /// The files of the database `name`, as the node at `address` has them, whether it leads or not. A node that
+    /// lags behind has an older state, and none of a database that it has not heard of yet.
+    ///
+    /// The whole is held in memory; a database larger than `max_message` is refused.
+    ///
+    /// # Errors
+    ///
+    /// What kept the node from answering; newer servers refuse a name that they do not know, older ones answer
+    /// empty files.
+    pub fn dump_from(&self, address: &str, name: &str) -> Result<Vec<DatabaseFile>> {
+        let mut channel = self
+            .ask(address, &Request::Dump { name })
+            .map_err(harmless)?;
+        files(&mut channel).map_err(|error| harmless(error).with_node(address))
     }
 
     fn ask(&self, address: &str, request: &Request<'_>) -> Result<Channel> {
@@ -271,6 +278,20 @@ impl ClusterClient {
                 return Err(error);
             }
         }
+    }
+}
+
+/// The answer to a request for the files of a database.
+fn files(channel: &mut Channel) -> Result<Vec<DatabaseFile>> {
+    match channel.response()? {
+        Response::Files(files) => Ok(files
+            .into_iter()
+            .map(|file| DatabaseFile {
+                name: file.name.to_owned(),
+                data: file.data.to_vec(),
+            })
+            .collect()),
+        _ => Err(channel.unexpected("FILES")),
     }
 }
 

@@ -17,7 +17,7 @@ use super::handle::{borrow, give};
 use super::nodes::{quorate_nodes, role_of};
 use super::status::{Answer, Failure, quorate_status};
 use super::view::{Text, text};
-use crate::dqlite::ClusterClient;
+use crate::dqlite::{ClusterClient, DatabaseFile};
 
 /// A client that administers a cluster.
 pub struct quorate_cluster {
@@ -225,12 +225,23 @@ pub unsafe extern "C" fn quorate_cluster_set_weight(
     }
 }
 
-/// The files of a database, as the leader has them: the database and its write-ahead log.
+/// The files of a database, as one node has them: the database and its write-ahead log.
 pub struct quorate_dump {
     files: Vec<(Text, Vec<u8>)>,
 }
 
-/// Copies the database `name` into memory. `cancel` may be NULL. The dump has to be freed.
+impl From<Vec<DatabaseFile>> for quorate_dump {
+    fn from(files: Vec<DatabaseFile>) -> Self {
+        let files = files
+            .into_iter()
+            .map(|file| (Text::new(&file.name), file.data));
+        quorate_dump {
+            files: files.collect(),
+        }
+    }
+}
+
+/// Copies the database `name` into memory, as the leader has it. `cancel` may be NULL. The dump has to be freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quorate_cluster_dump(
     cluster: *const quorate_cluster,
@@ -246,12 +257,32 @@ pub unsafe extern "C" fn quorate_cluster_dump(
         boundary(out_error, Out(out_dump, "out_dump"), || {
             let client = borrow(cluster, "cluster")?.within(timeout_ms, cancel)?;
             let files = client.dump(text(name, name_len, "name")?)?;
-            let files = files
-                .into_iter()
-                .map(|file| (Text::new(&file.name), file.data));
-            Ok(give(quorate_dump {
-                files: files.collect(),
-            }))
+            Ok(give(quorate_dump::from(files)))
+        })
+    }
+}
+
+/// Copies the database `name` into memory, as the node at `address` has it, whether it leads or not: a node that lags
+/// behind has an older state. `cancel` may be NULL. The dump has to be freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_cluster_dump_from(
+    cluster: *const quorate_cluster,
+    address: *const c_char,
+    address_len: usize,
+    name: *const c_char,
+    name_len: usize,
+    timeout_ms: i64,
+    cancel: *const quorate_cancel,
+    out_dump: *mut *mut quorate_dump,
+    out_error: *mut *mut quorate_error,
+) -> quorate_status {
+    // SAFETY: the header's rules.
+    unsafe {
+        boundary(out_error, Out(out_dump, "out_dump"), || {
+            let client = borrow(cluster, "cluster")?.within(timeout_ms, cancel)?;
+            let address = text(address, address_len, "address")?;
+            let files = client.dump_from(address, text(name, name_len, "name")?)?;
+            Ok(give(quorate_dump::from(files)))
         })
     }
 }

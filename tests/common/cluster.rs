@@ -189,6 +189,19 @@ impl Cluster {
         self.nodes[index].child.is_some()
     }
 
+    /// Whether a node has ended by itself.
+    pub fn has_lost_a_node(&self) -> bool {
+        let running = (0..self.nodes.len()).filter(|index| self.is_running(*index));
+        running.into_iter().any(|index| {
+            let path = format!("/proc/{}/stat", self.pid(index));
+            let stat = fs::read_to_string(path).unwrap_or_default();
+            // Nobody has waited for it.
+            stat.rsplit(") ")
+                .next()
+                .is_none_or(|rest| rest.starts_with('Z'))
+        })
+    }
+
     /// What the node has written to standard error.
     pub fn log(&self, index: usize) -> String {
         fs::read_to_string(self.log_path(index)).unwrap_or_default()

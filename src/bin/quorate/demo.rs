@@ -1,10 +1,10 @@
 //! `quorate demo`: a cluster of three loses its leader, and every write is accounted for.
 
+mod copies;
 mod nodes;
 mod report;
 mod writers;
 
-use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::thread;
@@ -16,6 +16,7 @@ use quorate::dqlite::node::library_version;
 use quorate::{Deadline, Error, ErrorKind, Pool};
 
 use crate::arguments::{Stop, unexpected};
+use copies::Table;
 use nodes::{COUNT, Nodes};
 use report::Report;
 use writers::{Acknowledgement, Writers};
@@ -37,8 +38,10 @@ const LIMIT: Duration = Duration::from_secs(28);
 const BEFORE: Duration = Duration::from_millis(1500);
 const AFTER: Duration = Duration::from_millis(1500);
 
-/// How long one attempt to make a node the leader may take, and the pause between two.
-const TRANSFER: Duration = Duration::from_secs(2);
+/// The name of the database.
+const DATABASE: &str = "demo";
+
+/// The pause between two looks at the copy of a node that lags behind.
 const PAUSE: Duration = Duration::from_millis(20);
 
 pub(crate) fn run(words: Vec<OsString>) -> Result<(), Stop> {
@@ -75,7 +78,7 @@ impl<'n> Demo<'n> {
     fn new(nodes: &'n Nodes) -> Result<Self, Stop> {
         let begin = Instant::now();
         let limit = Deadline::from(begin + LIMIT);
-        let url = nodes.url("demo");
+        let url = nodes.url(DATABASE);
         Ok(Demo {
             begin,
             limit,
@@ -116,7 +119,7 @@ impl<'n> Demo<'n> {
 
     fn try_pool(&self) -> Result<(), Stop> {
         let pool = self.pool.within(self.limit);
-        self.note(&format!("a pool is opened: {}", self.nodes.url("demo")))?;
+        self.note(&format!("a pool is opened: {}", self.nodes.url(DATABASE)))?;
         pool.exec("CREATE TABLE greetings (text TEXT NOT NULL)", ())?;
         pool.exec("INSERT INTO greetings VALUES (?)", ["hello"])?;
         let (text,): (String,) = pool.query_row("SELECT text FROM greetings", ())?;
@@ -193,53 +196,54 @@ impl<'n> Demo<'n> {
         }
     }
 
-    /// Makes each node the leader in turn, reads the table there, and requires that all read the same.
-    /// Answers how often each number is in the table.
-    fn count_on_every_node(&self) -> Result<HashMap<i64, usize>, Stop> {
-        let mut agreed: Option<HashMap<i64, usize>> = None;
+    /// Reads the table through the pool, and requires that every node comes to have the same in its own copy of the
+    /// database. Answers how often each number is in the table.
+    fn count_on_every_node(&self) -> Result<Table, Stop> {
+        let mut connection = self.pool.within(self.limit).acquire()?;
+        let table = connection
+            .query(writers::COUNT, ())?
+            .typed::<(i64, i64)>()
+            .map(|row| row.map(|(id, count)| (id, count as usize)))
+            .collect::<quorate::Result<Table>>()?;
+        let leader = self.name(connection.node());
+        drop(connection);
+        let rows = rows(&table);
+        self.note(&format!("{leader} leads and counts {rows} rows"))?;
         for number in 1..=COUNT {
-            let table = self.read_on(number)?;
-            let rows: usize = table.values().sum();
-            self.note(&format!("node {number} leads and counts {rows} rows"))?;
-            match &agreed {
-                Some(other) if *other != table => {
-                    return Err(Stop::Failure(Error::new(
-                        ErrorKind::Internal,
-                        format!("node {number} has other rows than the node before"),
-                    )));
-                }
-                _ => agreed = Some(table),
-            }
+            self.wait_for_copy(number, &table)?;
+            self.note(&format!(
+                "the copy of the database on node {number} has the same {rows} rows"
+            ))?;
         }
-        Ok(agreed.unwrap_or_default())
+        Ok(table)
     }
 
-    fn read_on(&self, number: usize) -> Result<HashMap<i64, usize>, Stop> {
+    /// Waits until a node has the same in its own copy: one that was started again has to catch up.
+    fn wait_for_copy(&self, number: usize, table: &Table) -> Result<(), Stop> {
         let address = &self.nodes.addresses()[number - 1];
-        let pool = self.pool.within(self.limit);
         loop {
-            if self.cluster.leader()? != *address {
-                // Refused while the node has still to catch up, and now and then not answered (1.11).
-                let cluster = self.cluster.within(self.limit.min(TRANSFER.into()));
-                if let Err(error) = cluster.transfer(number as u64)
-                    && self.limit.has_passed()
-                {
-                    return Err(error
-                        .context(format_args!("node {number} cannot lead"))
-                        .into());
-                }
+            let copy = copies::read(&self.cluster, address, DATABASE, self.nodes.directory());
+            if copy.as_ref().is_ok_and(|copy| copy == table) {
+                return Ok(());
+            }
+            let ended = self.nodes.ended(number);
+            if ended.is_none() && !self.limit.has_passed() {
                 thread::sleep(PAUSE);
+                continue;
             }
-            let mut connection = pool.acquire()?;
-            let table = connection
-                .query("SELECT id, count(*) FROM writes GROUP BY id", ())?
-                .typed::<(i64, i64)>()
-                .map(|row| row.map(|(id, count)| (id, count as usize)))
-                .collect::<Result<HashMap<_, _>, _>>()?;
-            // Known after the query: a connection that was to the old leader goes to the new one then.
-            if connection.node() == address {
-                return Ok(table);
-            }
+            let why = match (ended, copy) {
+                (Some(status), _) => format!("node {number} has ended: {status}"),
+                (None, Ok(copy)) => format!(
+                    "the copy on node {number} has {} rows, and not the same as the leader's {}",
+                    rows(&copy),
+                    rows(table)
+                ),
+                (None, Err(error)) => {
+                    let text = format!("the copy on node {number}");
+                    return Err(error.context(text).into());
+                }
+            };
+            return Err(Stop::Failure(Error::new(ErrorKind::Internal, why)));
         }
     }
 
@@ -258,6 +262,10 @@ impl<'n> Demo<'n> {
         let seconds = at.saturating_duration_since(self.begin).as_secs_f64();
         say(&format!("{seconds:7.3}  {text}"))
     }
+}
+
+fn rows(table: &Table) -> usize {
+    table.values().sum()
 }
 
 fn strange(address: &str) -> Stop {

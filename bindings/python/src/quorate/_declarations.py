@@ -394,6 +394,7 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "quorate_cluster_describe": (c_int32, [c_void_p, c_char_p, c_size_t, c_int64, c_void_p, POINTER(c_uint64), POINTER(c_uint64), POINTER(c_void_p)]),
     "quorate_cluster_set_weight": (c_int32, [c_void_p, c_char_p, c_size_t, c_uint64, c_int64, c_void_p, POINTER(c_void_p)]),
     "quorate_cluster_dump": (c_int32, [c_void_p, c_char_p, c_size_t, c_int64, c_void_p, POINTER(c_void_p), POINTER(c_void_p)]),
+    "quorate_cluster_dump_from": (c_int32, [c_void_p, c_char_p, c_size_t, c_char_p, c_size_t, c_int64, c_void_p, POINTER(c_void_p), POINTER(c_void_p)]),
     "quorate_dump_len": (c_size_t, [c_void_p]),
     "quorate_dump_get": (c_int32, [c_void_p, c_size_t, POINTER(c_void_p), POINTER(c_size_t), POINTER(c_void_p), POINTER(c_size_t), POINTER(c_void_p)]),
     "quorate_dump_free": (None, [c_void_p]),

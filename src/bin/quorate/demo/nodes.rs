@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio, exit};
+use std::process::{Child, Command, ExitStatus, Stdio, exit};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Instant;
@@ -169,6 +169,13 @@ impl Nodes {
                 .map_err(|error| failure("kill a node", error))?;
         }
         Ok(Instant::now())
+    }
+
+    /// How the process of a node has ended by itself, if it has.
+    pub(super) fn ended(&self, number: usize) -> Option<ExitStatus> {
+        let mut remains = self.remains.lock();
+        let child = remains.children[number - 1].as_mut()?;
+        child.try_wait().ok().flatten()
     }
 
     fn log(&self, number: usize) -> PathBuf {

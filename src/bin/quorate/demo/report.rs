@@ -1,10 +1,11 @@
 //! The verdict: every write that was made, held against the rows that are in the table.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use quorate::Outcome;
 
+use super::copies::Table;
 use super::writers::{Fate, Write};
 
 /// What became of the writes.
@@ -31,7 +32,7 @@ struct Tally {
 
 impl Report {
     /// Compares the writes with the numbers in the table, given with how often each is there.
-    pub(super) fn new(writes: &[Write], table: &HashMap<i64, usize>) -> Report {
+    pub(super) fn new(writes: &[Write], table: &Table) -> Report {
         let mut report = Report {
             acknowledged: Tally::default(),
             unknown: Tally::default(),
@@ -145,7 +146,7 @@ mod tests {
             .zip(fates)
             .map(|(id, &fate)| Write { id, fate })
             .collect();
-        let mut table = HashMap::new();
+        let mut table = Table::new();
         for row in rows {
             *table.entry(*row).or_default() += 1;
         }

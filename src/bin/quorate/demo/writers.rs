@@ -18,6 +18,9 @@ const SPAN: i64 = 1_000_000_000;
 pub(super) const CREATE: &str =
     "CREATE TABLE writes (id INTEGER NOT NULL, writer INTEGER NOT NULL)";
 
+/// How often each number is in the table.
+pub(super) const COUNT: &str = "SELECT id, count(*) FROM writes GROUP BY id";
+
 /// One write, as its writer has seen it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Write {
