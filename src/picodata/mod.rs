@@ -25,6 +25,7 @@
 //! | `encode`, `decode`, `numeric` | parameters and columns in PostgreSQL's binary forms |
 //! | `failure` | from the errors of tokio-postgres and of the server to ours; `server_error`: the latter, field by field |
 
+mod access;
 mod answer;
 mod backend;
 mod batch;

@@ -144,9 +144,9 @@ impl Core {
             };
             let (backend, ready) = (&*self.backend, route.session);
             match endpoint.checkout(backend, ready, permit, &call, &patience, now) {
-                Ok(permit) => {
+                Ok(slot) => {
                     self.counters.acquired();
-                    return Ok(Lease::new(endpoint, permit));
+                    return Ok(Lease::new(endpoint, slot));
                 }
                 Err(Unavailable::Retired | Unavailable::LeftOut) => self.check_open()?,
                 Err(Unavailable::Failed(error)) => {
@@ -311,7 +311,7 @@ impl Core {
         let permit = endpoint.try_enter();
         let now = clock::recent();
         match endpoint.checkout(&*self.backend, None, permit, call, &|| None, now) {
-            Ok(permit) => Lease::new(endpoint, permit).session()?.ping(call),
+            Ok(slot) => Lease::new(endpoint, slot).session()?.ping(call),
             Err(Unavailable::Failed(error)) => Err(error),
             Err(Unavailable::LeftOut) => Err(Error::new(
                 ErrorKind::Connect,

@@ -54,10 +54,10 @@ impl Drop for Slot {
 }
 
 /// A slot that is taken out of r2d2. In a box, because it passes through many hands.
-type Taken = Box<r2d2::PooledConnection<Manager>>;
+pub(super) type Taken = Box<r2d2::PooledConnection<Manager>>;
 
 /// The right to hold one connection of an endpoint, and the slot that goes with it.
-pub(crate) type Permit = gate::Permit<Taken>;
+pub(crate) type Permit<'g> = gate::Permit<'g, Taken>;
 
 pub(crate) struct Manager {
     /// Connections of an earlier generation are dropped when they come back.
@@ -102,7 +102,7 @@ impl ManageConnection for Manager {
 /// The pool of one endpoint.
 pub(crate) struct Endpoint {
     address: Arc<str>,
-    gate: Arc<Gate<Taken>>,
+    gate: Gate<Taken>,
     slots: r2d2::Pool<Manager>,
     generation: Arc<AtomicU64>,
     turnover: Arc<Turnover>,
@@ -164,31 +164,40 @@ impl Endpoint {
         &self.address
     }
 
-    /// Whether others may use the connection of a slot. An expired one may go back: the next caller, or who sees to
-    /// the age of those that are idle, drops it.
-    pub(super) fn takes_back(&self, slot: &Slot) -> bool {
-        slot.is_current(&self.generation)
+    /// Takes a slot back whose permit was kept. An expired connection may go back: the next caller, or who sees to the
+    /// age of those that are idle, drops it.
+    pub(super) fn take_back(&self, slot: Taken) {
+        let generation = self.generation();
+        if slot.is_current(&self.generation) {
+            self.gate.leave(Some(slot));
+        } else {
+            // Through r2d2, which drops it; and before the place is free, so that there is room for who enters next.
+            drop(slot);
+            self.gate.leave(None);
+        }
+        self.settle(generation);
     }
 
     /// The right to take a connection out, if it can be had at once.
-    pub(crate) fn try_enter(&self) -> Option<Permit> {
+    pub(crate) fn try_enter(&self) -> Option<Permit<'_>> {
         self.gate.try_enter()
     }
 
-    /// Takes a connection out: an idle one, or `ready`, or a new one. The permit that is answered has it. `now` is when
-    /// the call began to ask for one, which is near enough to tell a connection's age.
+    /// Takes a connection out: an idle one, or `ready`, or a new one, which goes back through a
+    /// [`Lease`](crate::pool::lease::Lease). `now` is when the call began to ask for one, which is near enough to tell a
+    /// connection's age.
     ///
     /// Without a permit it waits for one. `patience` is asked how long a new connection may take, and only where
     /// one is made.
-    pub(crate) fn checkout(
-        &self,
+    pub(crate) fn checkout<'e>(
+        &'e self,
         backend: &dyn Backend,
         ready: Option<Box<dyn Session>>,
-        permit: Option<Permit>,
+        permit: Option<Permit<'e>>,
         call: &Call<'_>,
         patience: &dyn Fn() -> Option<Duration>,
         now: Instant,
-    ) -> Result<Permit, Unavailable> {
+    ) -> Result<Taken, Unavailable> {
         let mut permit = match permit {
             Some(permit) => permit,
             None => {
@@ -202,34 +211,34 @@ impl Endpoint {
                 })?
             }
         };
-        if let Some(slot) = &mut permit.item
-            && self.is_usable(slot, now)
-        {
-            return Ok(permit);
-        }
-        self.take_other(&mut permit, backend, ready, patience, call, now)
-            .map_err(Unavailable::Failed)?;
-        Ok(permit)
+        let mut found = permit.item.take();
+        let is_usable = found.as_mut().is_some_and(|slot| self.is_usable(slot, now));
+        let slot = match found {
+            Some(slot) if is_usable => slot,
+            vacant => self
+                .take_other(vacant, backend, ready, patience, call, now)
+                .map_err(Unavailable::Failed)?,
+        };
+        permit.keep();
+        Ok(slot)
     }
 
-    /// Puts a usable connection where there is none, or one that is not usable, in the hands of the caller.
+    /// Takes a usable connection where `vacant` is none, or one that is not usable.
     fn take_other(
         &self,
-        permit: &mut Permit,
+        mut vacant: Option<Taken>,
         backend: &dyn Backend,
         ready: Option<Box<dyn Session>>,
         patience: &dyn Fn() -> Option<Duration>,
         call: &Call<'_>,
         now: Instant,
-    ) -> Result<()> {
-        let mut vacant = permit.item.take();
+    ) -> Result<Taken> {
         if let Some(slot) = &mut vacant {
             slot.session = None;
         }
         while let Some(mut slot) = self.slots.try_get() {
             if self.is_usable(&mut slot, now) {
-                permit.item = Some(Box::new(slot));
-                return Ok(());
+                return Ok(Box::new(slot));
             }
             slot.session = None;
             vacant = Some(Box::new(slot));
@@ -242,8 +251,7 @@ impl Endpoint {
         if !self.is_usable(&mut slot, now) {
             self.fill(&mut slot, backend, ready, patience(), call)?;
         }
-        permit.item = Some(slot);
-        Ok(())
+        Ok(slot)
     }
 
     /// Takes any slot. The caller's permit says that there is room; r2d2's thread makes one in microseconds, or one
@@ -401,13 +409,13 @@ impl Endpoint {
     }
 
     /// The generation of the connections that are good; [`settle`](Endpoint::settle) takes it.
-    pub(super) fn generation(&self) -> u64 {
+    fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 
     /// Called after a connection was given back that was found to be of this generation: a reset that came between may
     /// have looked for idle ones before it was there.
-    pub(super) fn settle(&self, generation: u64) {
+    fn settle(&self, generation: u64) {
         if self.generation() != generation {
             self.drop_idle();
         }

@@ -56,16 +56,16 @@ pub(crate) enum Refusal {
 }
 
 /// The right to hold one connection, until it is dropped.
-pub(crate) struct Permit<T> {
-    gate: Arc<Gate<T>>,
+pub(crate) struct Permit<'g, T> {
+    gate: &'g Gate<T>,
     /// What was found at the gate, or taken since. It is left there for the next one.
     pub(crate) item: Option<T>,
 }
 
 impl<T> Gate<T> {
     /// A gate for `size` callers at once.
-    pub(crate) fn new(size: u32) -> Arc<Self> {
-        Arc::new(Gate {
+    pub(crate) fn new(size: u32) -> Self {
+        Gate {
             state: Mutex::new(State {
                 inside: 0,
                 waiting: VecDeque::new(),
@@ -74,11 +74,11 @@ impl<T> Gate<T> {
                 watchers: Vec::new(),
             }),
             size,
-        })
+        }
     }
 
     /// Lets the caller in at once, if nobody waits and there is room.
-    pub(crate) fn try_enter(self: &Arc<Self>) -> Option<Permit<T>> {
+    pub(crate) fn try_enter(&self) -> Option<Permit<'_, T>> {
         let mut state = self.state.lock();
         if state.closed || state.inside >= self.size || !state.waiting.is_empty() {
             return None;
@@ -88,7 +88,7 @@ impl<T> Gate<T> {
     }
 
     /// Waits to be let in, until the call ends at the latest.
-    pub(crate) fn enter(self: &Arc<Self>, call: &Call<'_>) -> Result<Permit<T>, Refusal> {
+    pub(crate) fn enter(&self, call: &Call<'_>) -> Result<Permit<'_, T>, Refusal> {
         let waker = Waker::current().map_err(Refusal::Ended)?;
         let ticket = Arc::new(Ticket {
             waker: Arc::clone(&waker),
@@ -123,15 +123,22 @@ impl<T> Gate<T> {
         }
     }
 
-    fn permit(self: &Arc<Self>, state: &mut State<T>) -> Permit<T> {
+    fn permit(&self, state: &mut State<T>) -> Permit<'_, T> {
         Permit {
-            gate: Arc::clone(self),
+            gate: self,
             item: state.left.take().map(|left| left.item),
         }
     }
 
+    /// One goes, whose permit was [kept](Permit::keep), and leaves `item` for the next.
+    pub(crate) fn leave(&self, item: Option<T>) {
+        let unwanted = self.take_back(item);
+        // Not under the lock: it may be a connection that is closed.
+        drop(unwanted);
+    }
+
     /// One goes, and leaves `item` for the next, unless the gate is closed. Answers what nobody will find here.
-    fn leave(&self, item: Option<T>) -> Option<T> {
+    fn take_back(&self, item: Option<T>) -> Option<T> {
         let mut state = self.state.lock();
         let unwanted = if state.closed {
             item
@@ -241,11 +248,17 @@ impl<T> Gate<T> {
     }
 }
 
-impl<T> Drop for Permit<T> {
+impl<T> Permit<'_, T> {
+    /// Hands over the duty to [leave](Gate::leave); what it still holds is dropped.
+    pub(crate) fn keep(mut self) {
+        drop(self.item.take());
+        std::mem::forget(self);
+    }
+}
+
+impl<T> Drop for Permit<'_, T> {
     fn drop(&mut self) {
-        let unwanted = self.gate.leave(self.item.take());
-        // Not under the lock: it may be a connection that is closed.
-        drop(unwanted);
+        self.gate.leave(self.item.take());
     }
 }
 
@@ -272,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_full_gate_ends_with_a_pool_timeout() {
-        let gate = Gate::<()>::new(1);
+        let gate = Arc::new(Gate::<()>::new(1));
         let permit = gate.enter(&soon()).unwrap();
         let Err(Refusal::Ended(error)) = gate.enter(&soon()) else {
             panic!("the gate let a second caller in");
@@ -285,7 +298,7 @@ mod tests {
 
     #[test]
     fn callers_are_let_in_in_the_order_they_came() {
-        let gate = Gate::<()>::new(1);
+        let gate = Arc::new(Gate::<()>::new(1));
         let mut permit = Some(gate.enter(&late()).unwrap());
         let (sender, receiver) = std::sync::mpsc::channel();
         let mut threads = Vec::new();
@@ -310,7 +323,7 @@ mod tests {
 
     #[test]
     fn closing_sends_every_waiter_away_and_watchers_see_the_last_one_leave() {
-        let gate = Gate::<()>::new(1);
+        let gate = Arc::new(Gate::<()>::new(1));
         let permit = gate.enter(&late()).unwrap();
         let threads: Vec<_> = (0..8)
             .map(|_| {
@@ -338,7 +351,7 @@ mod tests {
 
     #[test]
     fn a_waiter_can_be_cancelled() {
-        let gate = Gate::<()>::new(1);
+        let gate = Arc::new(Gate::<()>::new(1));
         let _permit = gate.enter(&late()).unwrap();
         let handle = CancelHandle::new();
         let canceller = {
@@ -362,7 +375,7 @@ mod tests {
 
     #[test]
     fn those_who_wait_are_sent_away_once() {
-        let gate = Gate::<()>::new(1);
+        let gate = Arc::new(Gate::<()>::new(1));
         let permit = gate.try_enter().unwrap();
         let refused = thread::scope(|scope| {
             let waiter = scope.spawn(|| gate.enter(&late()));
@@ -385,7 +398,7 @@ mod tests {
         (first.item, second.item) = (Some(1), Some(2));
         assert!(!gate.has_left());
         drop(first);
-        assert_eq!(gate.leave(second.item.take()), Some(1));
+        assert_eq!(gate.take_back(second.item.take()), Some(1));
         std::mem::forget(second);
         assert!(gate.has_left());
         let found = gate.enter(&soon()).unwrap();

@@ -201,7 +201,7 @@ impl Setup {
         let now = Instant::now();
         self.endpoint
             .checkout(&self.server, None, permit, call, &|| None, now)
-            .map(|permit| Lease::new(Arc::clone(&self.endpoint), permit))
+            .map(|slot| Lease::new(Arc::clone(&self.endpoint), slot))
     }
 
     fn take(&self) -> Lease {
