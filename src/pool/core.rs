@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -23,10 +23,6 @@ use crate::process;
 
 /// How long the worker gives one of several endpoints, while it waits for it, to be connected to and to answer.
 const OWN_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How long a call waits for a new connection to one of several endpoints at most, and a third of the time that it
-/// has left, before it turns to the next.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) struct Core {
     pub(crate) config: Config,
@@ -90,111 +86,8 @@ impl Core {
         process::id() != self.process
     }
 
-    /// Takes a connection out, from the endpoint that the backend routes to.
-    ///
-    /// What fails for a passing reason is tried again, on another endpoint if there is one, until the call
-    /// ends or the pool closes. The outcome of an error is always `NotSent`. The caller has checked that the
-    /// pool is open. `now` is now, to within a tick of the kernel.
-    pub(crate) fn lease(&self, aim: Aim<'_>, call: &Call<'_>, now: Instant) -> Result<Lease> {
-        let own = Deadline::begin_at(now, self.config.pool.acquire_timeout);
-        let call = Call {
-            closing: Some(&self.closing),
-            ..call.at_most(own)
-        };
-        self.lease_within(aim, call, now)
-            .map_err(|error| error.with_outcome(Outcome::NotSent))
-    }
-
-    fn lease_within(&self, aim: Aim<'_>, call: Call<'_>, now: Instant) -> Result<Lease> {
-        let mut backoff = None;
-        // Those that have failed, and those of which all connections are in use, the last `full` ones.
-        let mut avoid: Vec<Arc<str>> = Vec::new();
-        let mut full = Some(0);
-        let mut causes = Vec::new();
-        loop {
-            let target = Target {
-                avoid: &avoid,
-                load: &|endpoint| self.in_use(endpoint),
-                aim,
-                refresh: &|| self.signal.poke(),
-            };
-            let Some(route) = self.backend.route(&target, &call)? else {
-                match full.take() {
-                    None | Some(0) => return Err(none_left(causes)),
-                    // There is nothing but to wait.
-                    Some(count) => avoid.truncate(avoid.len() - count),
-                }
-                continue;
-            };
-            let endpoint = self.endpoint(&route.endpoint, route.exclusive)?;
-            let permit = endpoint.try_enter();
-            if permit.is_none()
-                && !route.exclusive
-                && let Some(count) = &mut full
-            {
-                *count += 1;
-                avoid.push(Arc::clone(endpoint.address()));
-                continue;
-            }
-            let others = || self.backend.has_others(endpoint.address(), &avoid);
-            // One that does not answer leaves time for the next ones.
-            let patience = || {
-                let left = call.deadline.remaining().unwrap_or(Duration::MAX);
-                (!route.exclusive && others()).then(|| (left / 3).min(PATIENCE))
-            };
-            let (backend, ready) = (&*self.backend, route.session);
-            match endpoint.checkout(backend, ready, permit, &call, &patience, now) {
-                Ok(slot) => {
-                    self.counters.acquired();
-                    return Ok(Lease::new(endpoint, slot));
-                }
-                Err(Unavailable::Retired | Unavailable::LeftOut) => self.check_open()?,
-                Err(Unavailable::Failed(error)) => {
-                    let has_time = call.check().is_ok();
-                    if error.kind() == ErrorKind::PoolTimeout {
-                        // It has waited for another thread, and not for the endpoint.
-                        if has_time && !route.exclusive {
-                            continue;
-                        }
-                        return Err(error);
-                    }
-                    let was_slow = error.kind() == ErrorKind::Timeout && has_time;
-                    let error = if was_slow {
-                        Error::new(
-                            ErrorKind::Connect,
-                            "no connection in good time; another instance may be quicker",
-                        )
-                        .with_source(error)
-                    } else {
-                        error
-                    };
-                    self.report(endpoint.address(), &error);
-                    match call.check() {
-                        // Its deadline has passed since.
-                        Err(end) if was_slow => {
-                            return Err(end.with_node(&**endpoint.address()));
-                        }
-                        Ok(()) if is_passing(&error) => {}
-                        _ => return Err(error.with_node(&**endpoint.address())),
-                    }
-                    if !route.exclusive {
-                        let at = avoid.len() - full.unwrap_or(0);
-                        avoid.insert(at, Arc::clone(endpoint.address()));
-                        causes.push(cause(endpoint.address(), error));
-                        self.check_open()?;
-                        continue;
-                    }
-                    backoff
-                        .get_or_insert_with(retry_backoff)
-                        .pause(&call)
-                        .map_err(|_| error.with_node(&**endpoint.address()))?;
-                    self.check_open()?;
-                }
-            }
-        }
-    }
-
-    fn endpoint(&self, address: &Arc<str>, exclusive: bool) -> Result<Arc<Endpoint>> {
+    /// The pool of an endpoint, made if there is none; with `exclusive`, those of all others are drained.
+    pub(super) fn endpoint(&self, address: &Arc<str>, exclusive: bool) -> Result<Arc<Endpoint>> {
         let (endpoint, retired) = {
             let mut endpoints = self.endpoints.lock();
             if let Some(endpoint) = endpoints.active.get(address)
@@ -248,7 +141,7 @@ impl Core {
     }
 
     /// How many connections to an endpoint are in use.
-    fn in_use(&self, endpoint: &str) -> u32 {
+    pub(super) fn in_use(&self, endpoint: &str) -> u32 {
         let endpoints = self.endpoints.lock();
         endpoints
             .active
@@ -506,20 +399,11 @@ fn endpoint_stats(
     }
 }
 
-fn cause(address: &str, error: Error) -> NodeCause {
+pub(super) fn cause(address: &str, error: Error) -> NodeCause {
     NodeCause {
         node: address.to_owned(),
         error,
     }
-}
-
-/// The error of a call that no endpoint could take.
-fn none_left(causes: Vec<NodeCause>) -> Error {
-    Error::new(
-        ErrorKind::Connect,
-        "no instance of the cluster can be reached",
-    )
-    .with_causes(causes)
 }
 
 /// Whether a call that failed so may succeed a moment later, and has left nothing behind.

@@ -4,6 +4,7 @@ pub(crate) mod core;
 pub(crate) mod endpoint;
 pub(crate) mod gate;
 pub(crate) mod lease;
+mod search;
 pub(crate) mod stats;
 mod worker;
 
