@@ -368,7 +368,7 @@ impl Connection {
     /// # Errors
     ///
     /// [`ErrorKind::Misuse`] where one is open already (see [`Transaction::savepoint`]); otherwise as
-    /// [`exec`](Connection::exec).
+    /// [`exec`](Connection::exec). The outcome is never `Unknown`: what begins a transaction applies nothing.
     pub fn begin(&mut self, mode: TransactionMode) -> Result<Transaction<'_>> {
         transaction::begin(self, mode)?;
         Ok(Transaction::borrowed(self))
@@ -391,7 +391,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// What `body` answers; what became of the commit.
+    /// What `body` answers; what became of the commit. An error from before the commit, with nothing applied, does not have
+    /// the outcome `Unknown`, whatever the statement that failed in `body` had.
     pub fn transaction<T>(
         &mut self,
         mode: TransactionMode,
