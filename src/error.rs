@@ -149,6 +149,8 @@ struct Detail {
     kind: ErrorKind,
     outcome: Outcome,
     message: String,
+    detail: Option<String>,
+    hint: Option<String>,
     code: Option<i32>,
     sqlstate: Option<String>,
     node: Option<String>,
@@ -167,6 +169,8 @@ impl Error {
                 kind,
                 outcome: Outcome::NotSent,
                 message: message.into(),
+                detail: None,
+                hint: None,
                 code: None,
                 sqlstate: None,
                 node: None,
@@ -179,6 +183,18 @@ impl Error {
     /// Sets what became of the statement.
     pub fn with_outcome(mut self, outcome: Outcome) -> Self {
         self.detail.outcome = outcome;
+        self
+    }
+
+    /// Sets what the server says beyond the message.
+    pub fn with_detail(mut self, text: impl Into<String>) -> Self {
+        self.detail.detail = Some(text.into());
+        self
+    }
+
+    /// Sets what the server says may be done about it.
+    pub fn with_hint(mut self, text: impl Into<String>) -> Self {
+        self.detail.hint = Some(text.into());
         self
     }
 
@@ -220,6 +236,8 @@ impl Error {
                 kind: detail.kind,
                 outcome: detail.outcome,
                 message: detail.message.clone(),
+                detail: detail.detail.clone(),
+                hint: detail.hint.clone(),
                 code: detail.code,
                 sqlstate: detail.sqlstate.clone(),
                 node: detail.node.clone(),
@@ -257,6 +275,19 @@ impl Error {
     /// puts before it.
     pub fn message(&self) -> &str {
         &self.detail.message
+    }
+
+    /// What the server says beyond the message, where it says more: PostgreSQL's detail, such as `Key (id)=(1) already
+    /// exists.`, and the whole of a message of Picodata's of which [`message`](Error::message) is the innermost sentence.
+    ///
+    /// It may name values of rows, and is no part of what [`Display`](fmt::Display) writes.
+    pub fn detail(&self) -> Option<&str> {
+        self.detail.detail.as_deref()
+    }
+
+    /// What PostgreSQL says may be done about it, where it says so.
+    pub fn hint(&self) -> Option<&str> {
+        self.detail.hint.as_deref()
     }
 
     /// The server's own number for the error; for dqlite, SQLite's extended result code.
@@ -342,6 +373,12 @@ impl fmt::Debug for Error {
         out.field("kind", &detail.kind);
         out.field("outcome", &detail.outcome);
         out.field("message", &detail.message);
+        if let Some(detail) = &detail.detail {
+            out.field("detail", detail);
+        }
+        if let Some(hint) = &detail.hint {
+            out.field("hint", hint);
+        }
         if let Some(code) = detail.code {
             out.field("code", &code);
         }
