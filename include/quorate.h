@@ -2820,7 +2820,8 @@ void quorate_store_free(struct quorate_store *store);
  */
 
 /**
- * Makes a client from a configuration, which is copied. Nothing is dialled yet.
+ * Makes a client from a configuration, which is copied. Nothing is dialled yet. `QUORATE_STATUS_UNSUPPORTED`: the
+ * configuration is one of Picodata's.
  */
 quorate_status quorate_cluster_new(const struct quorate_config *config,
                                    struct quorate_cluster **out_cluster,
