@@ -389,6 +389,22 @@ impl Connection {
     /// then. So `body` may run several times, and should do nothing outside of the database that must not
     /// be done twice. A commit whose outcome is unknown is not repeated.
     ///
+    /// ```no_run
+    /// # use quorate::{Pool, Result, TransactionMode};
+    /// fn transfer(pool: &Pool, from: i64, to: i64, amount: i64) -> Result<bool> {
+    ///     pool.transaction(TransactionMode::Immediate, |tx| {
+    ///         let (balance,): (i64,) = tx.query_row("SELECT balance FROM account WHERE id = ?", [from])?;
+    ///         if balance < amount {
+    ///             return Ok(false);
+    ///         }
+    ///         let change = "UPDATE account SET balance = balance + ? WHERE id = ?";
+    ///         tx.exec(change, (-amount, from))?;
+    ///         tx.exec(change, (amount, to))?;
+    ///         Ok(true)
+    ///     })
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// What `body` answers; what became of the commit. An error from before the commit, with nothing applied, does not have

@@ -141,6 +141,19 @@ impl NodeCause {
 /// [`code`](Error::code) and [`sqlstate`](Error::sqlstate) what the server called it,
 /// [`node`](Error::node) who was asked, and [`causes`](Error::causes) what each node answered where several
 /// were asked. No error contains a password or a key.
+///
+/// ```no_run
+/// # use quorate::{ErrorKind, Outcome, Pool};
+/// # fn put(pool: &Pool) {
+/// match pool.exec("INSERT INTO item (id, name) VALUES (?, ?)", (7, "brick")) {
+///     Ok(done) => println!("{} row written", done.rows_affected),
+///     Err(error) if error.kind() == ErrorKind::Constraint => println!("there is one: {}", error.message()),
+///     Err(error) if error.is_retryable() => println!("not written, and may be tried again: {error}"),
+///     Err(error) if error.outcome() == Outcome::Unknown => println!("perhaps written, look first: {error}"),
+///     Err(error) => println!("not written: {error}"),
+/// }
+/// # }
+/// ```
 pub struct Error {
     detail: Box<Detail>,
 }
