@@ -16,6 +16,9 @@ fn main() {
         "cargo::rustc-cdylib-link-arg=-Wl,-soname,libquorate.so.{}",
         version("MAJOR")
     );
+    // A dlclose leaves the library where it is: Rust's standard library takes a key for thread-local data at each load and
+    // never gives it back, so that the process of a program that loads it a thousand times was ended ("out of TLS keys").
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
 
     let Ok(header) = fs::read_to_string("include/quorate.h") else {
         return;

@@ -71,6 +71,12 @@ int main(void)
     quorate_transaction *transaction = NULL;
     OK(quorate_connection_begin(connection, QUORATE_TRANSACTION_MODE_IMMEDIATE, DEFAULT, &transaction, &error));
     OK(quorate_transaction_exec(transaction, TEXT("INSERT INTO c_batch VALUES (10, 'a')"), NULL, 0, DEFAULT, NULL, &error));
+    quorate_value seen[1];
+    quorate_value_buffer buffer = {.values = seen};
+    size_t width = 0;
+    OK(quorate_transaction_query_row(transaction, TEXT("SELECT count(*) FROM c_batch WHERE id = 10"), NULL, 0, DEFAULT,
+                                     &buffer, 1, &width, &error));
+    CHECK(width == 1 && seen[0].kind == QUORATE_TYPE_INT64 && seen[0].data.integer == 1);
     OK(quorate_transaction_savepoint(transaction, DEFAULT, &error));
     OK(quorate_transaction_exec(transaction, TEXT("INSERT INTO c_batch VALUES (11, 'b')"), NULL, 0, DEFAULT, NULL, &error));
     OK(quorate_transaction_savepoint(transaction, DEFAULT, &error));
@@ -86,6 +92,8 @@ int main(void)
     OK(quorate_results_close(results, &error));
     quorate_results_free(results);
     OK(quorate_transaction_commit(transaction, DEFAULT, &error));
+    EXPECT(MISUSE, quorate_transaction_query_row(transaction, TEXT("SELECT 1"), NULL, 0, DEFAULT, &buffer, 1, &width, &error));
+    CHECK(width == 0);
     quorate_transaction_free(transaction);
     CHECK(one_int64(pool, "SELECT sum(id) FROM c_batch WHERE id >= 10") == 35);
 

@@ -136,8 +136,15 @@ int main(void)
     quorate_pool_free(pool);
     quorate_config_free(config);
     CHECK(none.destroyed == 6);
-    OK(quorate_store_new_callbacks(fail, set, NULL, NULL, &store, &error));
     quorate_nodes *nodes = NULL;
+    OK(quorate_store_new_callbacks(get, set, NULL, NULL, &store, &error));
+    OK(quorate_nodes_new(&nodes, &error));
+    stored = -1;
+    EXPECT(MISUSE, quorate_store_set(store, nodes, &error));
+    CHECK(stored == -1);
+    quorate_nodes_free(nodes);
+    quorate_store_free(store);
+    OK(quorate_store_new_callbacks(fail, set, NULL, NULL, &store, &error));
     CHECK(quorate_store_get(store, &nodes, &found) == QUORATE_STATUS_STORE);
     CHECK(strstr(quorate_error_message(found, NULL), "42") != NULL);
     quorate_error_free(found);

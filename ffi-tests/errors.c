@@ -32,7 +32,20 @@ int main(void)
     CHECK(strstr(quorate_error_text(found, NULL), "constraint failed") != NULL);
     CHECK(quorate_error_node(found, &len) != NULL && strlen(quorate_error_node(found, NULL)) == len);
     CHECK(quorate_error_causes(found) == 0 && quorate_error_cause(found, 0) == NULL);
+    const char *detail = quorate_error_detail(found, &len);
+    if (is_dqlite()) {
+        CHECK(detail == NULL && len == 0);
+    } else {
+        CHECK(strcmp(detail, "Key (id)=(1) already exists.") == 0 && len == strlen(detail));
+        CHECK(strstr(quorate_error_text(found, NULL), detail) == NULL);
+    }
+    CHECK(quorate_error_hint(found, &len) == NULL && len == 0);
     quorate_error_free(found);
+    if (!is_dqlite()) {
+        CHECK(quorate_pool_exec(pool, TEXT("SELECT lenth('x')"), NULL, 0, DEFAULT, NULL, &found) == QUORATE_STATUS_DATABASE);
+        CHECK(strstr(quorate_error_hint(found, &len), "No function matches") != NULL && len > 20);
+        quorate_error_free(found);
+    }
     exec_sql(pool, "DROP TABLE c_errors");
     quorate_pool_free(pool);
 
@@ -51,6 +64,9 @@ int main(void)
 
     CHECK(quorate_error_status(NULL) == QUORATE_STATUS_OK && !quorate_error_code(NULL, &code) && code == 0);
     CHECK(quorate_error_text(NULL, &len) == NULL && len == 0 && quorate_error_causes(NULL) == 0);
+    CHECK(quorate_error_detail(NULL, &len) == NULL && quorate_error_hint(NULL, &len) == NULL && len == 0);
+    CHECK(strcmp(quorate_status_text(QUORATE_STATUS_NO_LEADER), "no leader available") == 0);
+    CHECK(strcmp(quorate_status_text(QUORATE_STATUS_OK), "ok") == 0 && strcmp(quorate_status_text(-7), "unknown status") == 0);
     CHECK(quorate_version() == QUORATE_VERSION_MAJOR * 1000000 + QUORATE_VERSION_MINOR * 1000 + QUORATE_VERSION_PATCH);
     CHECK(quorate_version_text() != NULL);
     return 0;

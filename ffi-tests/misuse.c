@@ -147,8 +147,24 @@ static void fork_it(void)
     quorate_connection_free(connection);
 }
 
+/* Administration is dqlite's alone. */
+static void administer_picodata(void)
+{
+    quorate_config *config = NULL;
+    quorate_cluster *cluster = NULL;
+    quorate_buffer *user = NULL;
+    OK(quorate_config_new(TEXT("picodata://app:secret@127.0.0.9:1/db"), &config, &error));
+    OK(quorate_config_get(config, TEXT("user"), &user, &error));
+    CHECK(strcmp(quorate_buffer_data(user, NULL), "app") == 0);
+    quorate_buffer_free(user);
+    EXPECT(UNSUPPORTED, quorate_cluster_new(config, &cluster, &error));
+    CHECK(cluster == NULL);
+    quorate_config_free(config);
+}
+
 int main(void)
 {
+    administer_picodata();
     pool = open_pool();
     stale();
     char order[] = "0123";

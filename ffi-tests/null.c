@@ -114,7 +114,10 @@ int main(void)
     OK(quorate_nodes_new(&valid.nodes, &error));
     OK(quorate_nodes_add(valid.nodes, 1, TEXT("a:1"), 0, &error));
     OK(quorate_store_new(valid.nodes, &valid.store, &error));
-    OK(quorate_cluster_new(valid.config, &valid.cluster, &error));
+    quorate_config *dqlite = NULL;
+    OK(quorate_config_new(TEXT("dqlite://127.0.0.9:1/db"), &dqlite, &error));
+    OK(quorate_cluster_new(dqlite, &valid.cluster, &error));
+    quorate_config_free(dqlite);
     OK(quorate_connection_node(valid.connection, &valid.buffer, &error));
     OK(quorate_node_config_new(1, TEXT("127.0.0.1:1"), TEXT("/nowhere"), &valid.node_config, &error));
     OK(quorate_pool_endpoints(valid.pool, &valid.endpoints, &error));

@@ -23,7 +23,7 @@ HANDLES = {
 VALUES = {
     "timeout_ms": "1000", "columns_len": "1", "params_len": "1", "types_len": "1", "max_rows": "1",
     "batch_rows": "1", "id": "77", "mode": "0", "role": "0", "stat": "0", "weight": "1", "value": "0",
-    "days": "0", "index": "0", "column": "0",
+    "days": "0", "index": "0", "column": "0", "status": "0",
 }
 # NULL here is checked by other tests, since the valid call ends what the others need or changes the cluster.
 DESTRUCTIVE = re.compile(r"_(free|close|stop|commit|rollback|reset|fire|export_arrow)$|^quorate_cluster_|^quorate_node_")

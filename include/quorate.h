@@ -2,7 +2,7 @@
  * quorate: a blocking database driver for databases that keep their data with raft.
  *
  * This header is the whole interface of the library. A program includes it, links with what
- * `pkg-config --libs quorate` says (`--static` for the static library), and needs nothing else.
+ * `pkg-config --libs quorate` says (`quorate-static` for the static library), and needs nothing else.
  *
  *     quorate_pool *pool = NULL;
  *     quorate_error *error = NULL;
@@ -39,15 +39,16 @@
  * object with all there is to know, which the caller frees. What became of the statement that failed is its
  * outcome: not sent, rejected, or unknown. The library itself repeats only what cannot have been applied.
  *
- * THREADS. Any thread may use a pool, a configuration, a statement, a store, a cluster, a node and a cancel
- * handle, several at once. A connection, with its rows, results and transaction, is used by one thread at a
- * time, not necessarily always the same; a call while another thread is inside answers
- * QUORATE_STATUS_MISUSE and changes nothing. No object may be used while, or after, it is freed.
+ * THREADS. Any thread may use a pool, a configuration, a statement, a batch, a sharding key, a store, a
+ * cluster, a node and a cancel handle, several at once. A connection, with its rows, results and transaction,
+ * is used by one thread at a time, not necessarily always the same; a call while another thread is inside
+ * answers QUORATE_STATUS_MISUSE and changes nothing. No object may be used while, or after, it is freed.
  *
  * TIMEOUTS. Every function that may block for longer takes `timeout_ms`: QUORATE_TIMEOUT_DEFAULT (-1) is the
- * pool's configured timeout, 0 and more are milliseconds, QUORATE_TIMEOUT_NONE is no limit. It covers
- * everything that the call does and is kept whatever the server does. Such functions also take a cancel
- * handle, or NULL. Functions that read on in an answer (rows, results) take neither: they are under the
+ * pool's configured timeout, 0 and more are milliseconds (with 0 it has passed already: that is not "no
+ * limit"), QUORATE_TIMEOUT_NONE is no limit, and less than -1 is QUORATE_STATUS_MISUSE. It covers everything
+ * that the call does and is kept whatever the server does. Such functions also take a cancel handle, or NULL.
+ * Functions that read on in an answer (rows, results) take neither: they are under the
  * timeout and the cancel handle of the call that asked. Functions that only free or close may block for a
  * second, where they have to tell a server.
  *
@@ -60,8 +61,8 @@
  * with `user_data` and a `destroy` function, which is called exactly once, also where the function that takes
  * them fails.
  *
- * UNLOADING. A program that has opened the library with dlopen may close it when all handles are freed and no
- * call runs: no thread is left behind.
+ * UNLOADING. A program that has opened the library with dlopen may close it, and open it again. The library stays
+ * in memory; its threads end moments after the last handle is freed.
  *
  * VERSIONS. Numbers of statuses, types and the like are never reused; a caller has to expect new ones. All
  * functions are there since 0.1.0 unless they say otherwise.
@@ -127,7 +128,7 @@ struct ArrowArrayStream {
  * The length of a text that ends at its first NUL. It may be given wherever a function takes a text with its
  * length.
  */
-#define QUORATE_NUL_TERMINATED ((size_t)-1)
+#define QUORATE_NUL_TERMINATED SIZE_MAX
 
 /**
  * A text that ends at its first NUL, with its length: two arguments in one word.
@@ -723,8 +724,9 @@ typedef void (*quorate_destroy_fn)(void *user_data);
 
 /**
  * Makes a connection to `address` (`address_len` bytes, valid during the call, without a NUL behind them) and
- * answers its file descriptor, a connected stream socket, which the library then owns. A failure is answered
- * as a negative errno, such as `-ECONNREFUSED`.
+ * answers its file descriptor, a connected stream socket, which the library then owns and closes; whether it blocks
+ * does not matter, and whether programs that are started inherit it is the function's to say (`SOCK_CLOEXEC`). A
+ * failure is answered as a negative errno, such as `-ECONNREFUSED`.
  *
  * It should return within `timeout_ms` milliseconds (`QUORATE_TIMEOUT_NONE` is no limit): nothing but itself
  * bounds what it does. Called on the thread that needs the connection, or on a short-lived one of a leader
@@ -938,7 +940,7 @@ typedef struct quorate_value {
      */
     int32_t kind;
     /**
-     * How many bytes `name` has.
+     * How many bytes `name` has, or `UINT32_MAX` for one that ends at its first NUL.
      */
     uint32_t name_length;
     /**
@@ -1108,7 +1110,7 @@ typedef int32_t (*quorate_store_set_fn)(void *user_data,
  * `data` at byte 16. Fill one by hand or with the `quorate_make_…` functions below.
  */
 
-/* Values of parameters, made by hand. Texts and bytes are pointed to, not copied. */
+/* Values of parameters, made by hand. Texts and blobs are pointed to, not copied. */
 
 static inline quorate_value quorate_make_null(void)
 {
@@ -1153,7 +1155,11 @@ static inline quorate_value quorate_make_blob(const void *bytes, size_t length)
 {
     quorate_value value = quorate_make_null();
     value.kind = QUORATE_TYPE_BLOB;
-    value.data.bytes.pointer = (const char *)bytes;
+#ifdef __cplusplus
+    value.data.bytes.pointer = static_cast<const char *>(bytes);
+#else
+    value.data.bytes.pointer = bytes;
+#endif
     value.data.bytes.length = length;
     return value;
 }
@@ -1166,17 +1172,64 @@ static inline quorate_value quorate_make_timestamp(quorate_timestamp timestamp)
     return value;
 }
 
+/* Days from 1970-01-01. */
+static inline quorate_value quorate_make_date(int64_t days)
+{
+    quorate_value value = quorate_make_int64(days);
+    value.kind = QUORATE_TYPE_DATE;
+    return value;
+}
+
+/* The 16 bytes are copied. */
+static inline quorate_value quorate_make_uuid(const uint8_t *bytes)
+{
+    quorate_value value = quorate_make_null();
+    value.kind = QUORATE_TYPE_UUID;
+    for (size_t i = 0; i < sizeof value.data.uuid; i++) value.data.uuid[i] = bytes[i];
+    return value;
+}
+
+static inline quorate_value quorate_make_decimal(const char *text, size_t length)
+{
+    quorate_value value = quorate_make_text(text, length);
+    value.kind = QUORATE_TYPE_DECIMAL;
+    return value;
+}
+
+static inline quorate_value quorate_make_json(const char *text, size_t length)
+{
+    quorate_value value = quorate_make_text(text, length);
+    value.kind = QUORATE_TYPE_JSON;
+    return value;
+}
+
 /* The same value with the name of a parameter. */
-static inline quorate_value quorate_make_named(const char *name, uint32_t length, quorate_value value)
+static inline quorate_value quorate_make_named(const char *name, size_t length, quorate_value value)
 {
     value.name = name;
-    value.name_length = length;
+    value.name_length = UINT32_MAX;
+    if (length < UINT32_MAX) value.name_length = length & UINT32_MAX;
     return value;
 }
 
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+/* ======
+ * Status
+ * ======
+ *
+ * Every function that can fail answers a `quorate_status`. 0 is success; every other number says what went
+ * wrong, and a number is never reused and never changes its meaning. A caller should treat a number that it
+ * does not know as an error without a name.
+ */
+
+/**
+ * What a status says, in a few words in lower case, as errors begin with it: `no leader available`. The text stays valid
+ * and ends with a NUL; `unknown status` for a number that is none.
+ */
+const char *quorate_status_text(int32_t status);
 
 /* ======
  * Errors
@@ -1202,7 +1255,8 @@ quorate_outcome quorate_error_outcome(const struct quorate_error *error);
 
 /**
  * Whether the same call may be made again without the danger that the statement is applied twice, and with
- * hope that it succeeds: nothing was applied, and the reason is one that passes.
+ * hope that it succeeds: nothing was applied, and the reason is one that passes. Of a statement in a transaction it
+ * does not speak: there, the transaction is what is begun anew (see "Transactions").
  */
 bool quorate_error_is_retryable(const struct quorate_error *error);
 
@@ -1214,8 +1268,8 @@ bool quorate_error_code(const struct quorate_error *error,
                         int32_t *out_code);
 
 /**
- * The whole error in one line, as a log wants it: node, kind, message, outcome, and the cause of each node.
- * `out_len` may be NULL. NULL for NULL.
+ * The whole error, as a log wants it: node, kind, message, the outcome where it is unknown, and the cause of each node.
+ * In one line, unless the server's message has several. `out_len` may be NULL. NULL for NULL.
  */
 const char *quorate_error_text(const struct quorate_error *error,
                                size_t *out_len);
@@ -1225,6 +1279,20 @@ const char *quorate_error_text(const struct quorate_error *error,
  */
 const char *quorate_error_message(const struct quorate_error *error,
                                   size_t *out_len);
+
+/**
+ * What the server says beyond the message, or NULL where it says no more: PostgreSQL's detail, such as `Key (id)=(1)
+ * already exists.`, and the whole of a message of Picodata's of which `quorate_error_message` is the innermost sentence.
+ * It may name values of rows, and is no part of `quorate_error_text`. `out_len` may be NULL.
+ */
+const char *quorate_error_detail(const struct quorate_error *error,
+                                 size_t *out_len);
+
+/**
+ * What PostgreSQL says may be done about it, or NULL where it does not. `out_len` may be NULL.
+ */
+const char *quorate_error_hint(const struct quorate_error *error,
+                               size_t *out_len);
 
 /**
  * The five characters of the SQLSTATE, or NULL where the server has sent none. `out_len` may be NULL.
@@ -1540,7 +1608,8 @@ quorate_status quorate_pool_send_batch(const struct quorate_pool *pool,
 
 /**
  * Begins a transaction on a connection of its own, which goes back to the pool when the transaction is freed.
- * `mode` is a `quorate_transaction_mode`. `cancel` may be NULL.
+ * `mode` is a `quorate_transaction_mode`. `cancel` may be NULL. The outcome of an error is never
+ * `QUORATE_OUTCOME_UNKNOWN`: what begins a transaction applies nothing.
  */
 quorate_status quorate_pool_begin(const struct quorate_pool *pool,
                                   int32_t mode,
@@ -1706,7 +1775,7 @@ quorate_status quorate_connection_prepare(const struct quorate_connection *conne
  * Begins a transaction on the connection; `mode` is a `quorate_transaction_mode`. `cancel` may be NULL.
  *
  * The functions of the connection run in the transaction as well, until it is committed or rolled back.
- * `QUORATE_STATUS_MISUSE`: one is open already.
+ * `QUORATE_STATUS_MISUSE`: one is open already. The outcome of an error is as with `quorate_pool_begin`.
  */
 quorate_status quorate_connection_begin(const struct quorate_connection *connection,
                                         int32_t mode,
@@ -1793,7 +1862,7 @@ quorate_status quorate_pool_sharding_key(const struct quorate_pool *pool,
                                          struct quorate_error **out_error);
 
 /**
- * The name of the table, without a NUL behind it, valid as long as `key`. `out_len` is its length and may be NULL.
+ * The name of the table, with a NUL behind it, valid as long as `key`. `out_len` is its length and may be NULL.
  * NULL for NULL.
  */
 const char *quorate_sharding_key_table(const struct quorate_sharding_key *key,
@@ -1812,7 +1881,7 @@ const char *quorate_sharding_key_tier(const struct quorate_sharding_key *key,
 size_t quorate_sharding_key_columns(const struct quorate_sharding_key *key);
 
 /**
- * The name of a column, counted from 0 in the order in which values are given by position, without a NUL behind it,
+ * The name of a column, counted from 0 in the order in which values are given by position, with a NUL behind it,
  * valid as long as `key`. `out_len` is its length and may be NULL. NULL where there is no such column.
  */
 const char *quorate_sharding_key_column_name(const struct quorate_sharding_key *key,
@@ -1866,6 +1935,12 @@ void quorate_sharding_key_free(struct quorate_sharding_key *key);
  * and rolled back when it is freed without a commit. When its connection breaks or the leader changes, the
  * transaction is lost: nothing of it was applied, its statements fail with `QUORATE_STATUS_DISCONNECTED`, and
  * a new one has to be begun.
+ *
+ * Nothing of a transaction is applied before its commit, whatever the outcome of a statement in it. So after an error
+ * of a reason that passes (`QUORATE_STATUS_BUSY`, `_NOT_LEADER`, `_DISCONNECTED`, `_TIMEOUT`) a transaction can be
+ * freed and run again from its begin, unless it is the commit that failed with `QUORATE_OUTCOME_UNKNOWN`. (SQL that
+ * ends a transaction by itself, such as dqlite's `INSERT OR ROLLBACK`, is the exception: the commit then answers an
+ * error with that outcome.)
  */
 
 /**
@@ -2181,9 +2256,12 @@ void quorate_params_free(struct quorate_params *params);
  *
  * Rows use their connection, so one thread at a time uses them. They end, and answer
  * `QUORATE_STATUS_MISUSE`, when the connection is used for something else. Freeing them early tells the
- * server to stop. The rows of a statement that writes (`INSERT … RETURNING`) may come before the write is
- * replicated: it is acknowledged when `quorate_rows_next` has answered that there are no more, or
- * `quorate_rows_close` success.
+ * server to stop. dqlite sends all of them nevertheless, so what is left is read past, for a second at most, and
+ * where that is not enough the connection is given up; a transaction on it is then lost. So ask for no more rows
+ * in a transaction than you read.
+ *
+ * The rows of a statement that writes (`INSERT … RETURNING`) may come before the write is replicated: it is
+ * acknowledged when `quorate_rows_next` has answered that there are no more, or `quorate_rows_close` success.
  */
 
 /**
@@ -2200,8 +2278,8 @@ quorate_status quorate_rows_result(const struct quorate_rows *rows,
                                    struct quorate_error **out_error);
 
 /**
- * The name of a column, without a NUL behind it, valid as long as `rows`. `out_len` is its length and may be
- * NULL. NULL where there is no such column.
+ * The name of a column, with a NUL behind it, valid as long as `rows`. `out_len` is its length and may be NULL.
+ * NULL where there is no such column.
  */
 const char *quorate_rows_column_name(const struct quorate_rows *rows,
                                      size_t column,
@@ -2237,7 +2315,8 @@ quorate_status quorate_rows_get_type(const struct quorate_rows *rows,
 
 /**
  * What the server calls the type that a column has in the current row: with dqlite `INTEGER`, `FLOAT`, `TEXT`,
- * `BLOB`, `NULL`, `TIME` or `BOOL`. The text stays valid. `out_len` is its length.
+ * `BLOB`, `NULL`, `TIME` or `BOOL`; with Picodata also `TIMESTAMP`, `DATE`, `UUID`, `DECIMAL` and `JSON`. The text stays
+ * valid and ends with a NUL. `out_len` is its length.
  */
 quorate_status quorate_rows_get_type_name(const struct quorate_rows *rows,
                                           size_t column,
@@ -2400,7 +2479,8 @@ quorate_status quorate_rows_fetch_values(const struct quorate_rows *rows,
  * where `params_len` is 0; `cancel` may be NULL.
  *
  * `QUORATE_STATUS_NO_ROWS`: there is none. `QUORATE_STATUS_BUFFER_TOO_SMALL`: the statement was run, and
- * `bytes_needed` says how much room its row needs.
+ * `bytes_needed` says how much room its row needs. `QUORATE_STATUS_MISUSE`: the statement was run, and its row has more
+ * columns than `values_len`.
  */
 quorate_status quorate_pool_query_row(const struct quorate_pool *pool,
                                       const char *sql,
@@ -2429,6 +2509,22 @@ quorate_status quorate_connection_query_row(const struct quorate_connection *con
                                             size_t values_len,
                                             size_t *out_columns,
                                             struct quorate_error **out_error);
+
+/**
+ * As `quorate_pool_query_row`, in a transaction. Rows and results that are being read on its connection end.
+ * `params` may be NULL where `params_len` is 0; `cancel` may be NULL.
+ */
+quorate_status quorate_transaction_query_row(const struct quorate_transaction *transaction,
+                                             const char *sql,
+                                             size_t sql_len,
+                                             const struct quorate_value *params,
+                                             size_t params_len,
+                                             int64_t timeout_ms,
+                                             const struct quorate_cancel *cancel,
+                                             struct quorate_value_buffer *buffer,
+                                             size_t values_len,
+                                             size_t *out_columns,
+                                             struct quorate_error **out_error);
 
 /* =======================
  * Rows as an Arrow stream
@@ -2724,7 +2820,8 @@ void quorate_store_free(struct quorate_store *store);
  */
 
 /**
- * Makes a client from a configuration, which is copied. Nothing is dialled yet.
+ * Makes a client from a configuration, which is copied. Nothing is dialled yet. `QUORATE_STATUS_UNSUPPORTED`: the
+ * configuration is one of Picodata's.
  */
 quorate_status quorate_cluster_new(const struct quorate_config *config,
                                    struct quorate_cluster **out_cluster,

@@ -295,6 +295,11 @@ impl BatchRows<'_, '_> {
         self.results.connection.columns()
     }
 
+    /// What a statement that answers no rows has done; zeros for one that answers rows.
+    pub fn result(&self) -> ExecResult {
+        self.results.connection.written()
+    }
+
     /// The next row, valid until the next call; `None` after the last one.
     ///
     /// # Errors

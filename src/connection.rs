@@ -368,7 +368,7 @@ impl Connection {
     /// # Errors
     ///
     /// [`ErrorKind::Misuse`] where one is open already (see [`Transaction::savepoint`]); otherwise as
-    /// [`exec`](Connection::exec).
+    /// [`exec`](Connection::exec). The outcome is never `Unknown`: what begins a transaction applies nothing.
     pub fn begin(&mut self, mode: TransactionMode) -> Result<Transaction<'_>> {
         transaction::begin(self, mode)?;
         Ok(Transaction::borrowed(self))
@@ -389,9 +389,26 @@ impl Connection {
     /// then. So `body` may run several times, and should do nothing outside of the database that must not
     /// be done twice. A commit whose outcome is unknown is not repeated.
     ///
+    /// ```no_run
+    /// # use quorate::{Pool, Result, TransactionMode};
+    /// fn transfer(pool: &Pool, from: i64, to: i64, amount: i64) -> Result<bool> {
+    ///     pool.transaction(TransactionMode::Immediate, |tx| {
+    ///         let (balance,): (i64,) = tx.query_row("SELECT balance FROM account WHERE id = ?", [from])?;
+    ///         if balance < amount {
+    ///             return Ok(false);
+    ///         }
+    ///         let change = "UPDATE account SET balance = balance + ? WHERE id = ?";
+    ///         tx.exec(change, (-amount, from))?;
+    ///         tx.exec(change, (amount, to))?;
+    ///         Ok(true)
+    ///     })
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
-    /// What `body` answers; what became of the commit.
+    /// What `body` answers; what became of the commit. An error from before the commit, with nothing applied, does not have
+    /// the outcome `Unknown`, whatever the statement that failed in `body` had.
     pub fn transaction<T>(
         &mut self,
         mode: TransactionMode,

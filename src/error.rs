@@ -141,6 +141,19 @@ impl NodeCause {
 /// [`code`](Error::code) and [`sqlstate`](Error::sqlstate) what the server called it,
 /// [`node`](Error::node) who was asked, and [`causes`](Error::causes) what each node answered where several
 /// were asked. No error contains a password or a key.
+///
+/// ```no_run
+/// # use quorate::{ErrorKind, Outcome, Pool};
+/// # fn put(pool: &Pool) {
+/// match pool.exec("INSERT INTO item (id, name) VALUES (?, ?)", (7, "brick")) {
+///     Ok(done) => println!("{} row written", done.rows_affected),
+///     Err(error) if error.kind() == ErrorKind::Constraint => println!("there is one: {}", error.message()),
+///     Err(error) if error.is_retryable() => println!("not written, and may be tried again: {error}"),
+///     Err(error) if error.outcome() == Outcome::Unknown => println!("perhaps written, look first: {error}"),
+///     Err(error) => println!("not written: {error}"),
+/// }
+/// # }
+/// ```
 pub struct Error {
     detail: Box<Detail>,
 }
@@ -149,6 +162,8 @@ struct Detail {
     kind: ErrorKind,
     outcome: Outcome,
     message: String,
+    detail: Option<String>,
+    hint: Option<String>,
     code: Option<i32>,
     sqlstate: Option<String>,
     node: Option<String>,
@@ -167,6 +182,8 @@ impl Error {
                 kind,
                 outcome: Outcome::NotSent,
                 message: message.into(),
+                detail: None,
+                hint: None,
                 code: None,
                 sqlstate: None,
                 node: None,
@@ -179,6 +196,18 @@ impl Error {
     /// Sets what became of the statement.
     pub fn with_outcome(mut self, outcome: Outcome) -> Self {
         self.detail.outcome = outcome;
+        self
+    }
+
+    /// Sets what the server says beyond the message.
+    pub fn with_detail(mut self, text: impl Into<String>) -> Self {
+        self.detail.detail = Some(text.into());
+        self
+    }
+
+    /// Sets what the server says may be done about it.
+    pub fn with_hint(mut self, text: impl Into<String>) -> Self {
+        self.detail.hint = Some(text.into());
         self
     }
 
@@ -220,6 +249,8 @@ impl Error {
                 kind: detail.kind,
                 outcome: detail.outcome,
                 message: detail.message.clone(),
+                detail: detail.detail.clone(),
+                hint: detail.hint.clone(),
                 code: detail.code,
                 sqlstate: detail.sqlstate.clone(),
                 node: detail.node.clone(),
@@ -257,6 +288,19 @@ impl Error {
     /// puts before it.
     pub fn message(&self) -> &str {
         &self.detail.message
+    }
+
+    /// What the server says beyond the message, where it says more: PostgreSQL's detail, such as `Key (id)=(1) already
+    /// exists.`, and the whole of a message of Picodata's of which [`message`](Error::message) is the innermost sentence.
+    ///
+    /// It may name values of rows, and is no part of what [`Display`](fmt::Display) writes.
+    pub fn detail(&self) -> Option<&str> {
+        self.detail.detail.as_deref()
+    }
+
+    /// What PostgreSQL says may be done about it, where it says so.
+    pub fn hint(&self) -> Option<&str> {
+        self.detail.hint.as_deref()
     }
 
     /// The server's own number for the error; for dqlite, SQLite's extended result code.
@@ -342,6 +386,12 @@ impl fmt::Debug for Error {
         out.field("kind", &detail.kind);
         out.field("outcome", &detail.outcome);
         out.field("message", &detail.message);
+        if let Some(detail) = &detail.detail {
+            out.field("detail", detail);
+        }
+        if let Some(hint) = &detail.hint {
+            out.field("hint", hint);
+        }
         if let Some(code) = detail.code {
             out.field("code", &code);
         }

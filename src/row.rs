@@ -222,20 +222,26 @@ impl<'a> Row<'a> {
     ///
     /// [`ErrorKind::Conversion`] where the column does not exist.
     pub fn type_name(&self, index: impl ColumnIndex) -> Result<&'static str> {
+        let name = self.type_text(index)?;
+        Ok(name.strip_suffix('\0').unwrap_or(name))
+    }
+
+    /// As [`type_name`](Row::type_name), with a NUL behind it, as C wants it.
+    pub(crate) fn type_text(&self, index: impl ColumnIndex) -> Result<&'static str> {
         let index = index.index(self.columns)?;
         Ok(match self.cells.get(index) {
-            None | Some(Cell::Null) => "NULL",
-            Some(Cell::Bool(_)) => "BOOL",
-            Some(Cell::Int(_)) => "INTEGER",
-            Some(Cell::Float(_)) => "FLOAT",
-            Some(Cell::UnixTime(_) | Cell::TimeText(_)) => "TIME",
-            Some(Cell::Text(_)) => "TEXT",
-            Some(Cell::Blob(_)) => "BLOB",
-            Some(Cell::Timestamp(_)) => "TIMESTAMP",
-            Some(Cell::Date(_)) => "DATE",
-            Some(Cell::Uuid(_)) => "UUID",
-            Some(Cell::Decimal(_)) => "DECIMAL",
-            Some(Cell::Json(_)) => "JSON",
+            None | Some(Cell::Null) => "NULL\0",
+            Some(Cell::Bool(_)) => "BOOL\0",
+            Some(Cell::Int(_)) => "INTEGER\0",
+            Some(Cell::Float(_)) => "FLOAT\0",
+            Some(Cell::UnixTime(_) | Cell::TimeText(_)) => "TIME\0",
+            Some(Cell::Text(_)) => "TEXT\0",
+            Some(Cell::Blob(_)) => "BLOB\0",
+            Some(Cell::Timestamp(_)) => "TIMESTAMP\0",
+            Some(Cell::Date(_)) => "DATE\0",
+            Some(Cell::Uuid(_)) => "UUID\0",
+            Some(Cell::Decimal(_)) => "DECIMAL\0",
+            Some(Cell::Json(_)) => "JSON\0",
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use crate::backend::ExecResult;
 use crate::connection::Connection;
 use crate::convert::FromRow;
 use crate::error::{Error, ErrorKind, Outcome, Result};
@@ -80,6 +81,12 @@ impl<'c> Rows<'c> {
     /// The columns; known before the first row is read.
     pub fn columns(&self) -> &Columns {
         self.connection.columns()
+    }
+
+    /// What a statement that answers no rows has done, as [`exec`](Connection::exec) would have answered; zeros for one that
+    /// answers rows. Makes no round trip. So a caller need not know beforehand whether a statement answers rows.
+    pub fn result(&self) -> ExecResult {
+        self.connection.written()
     }
 
     /// The next row, valid until the next call; `None` after the last one.

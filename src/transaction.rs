@@ -61,10 +61,18 @@ pub(crate) fn begin(connection: &mut Connection, mode: TransactionMode) -> Resul
         if !connection.has_lost_transaction() {
             connection.roll_back();
         }
-        return Err(error);
+        return Err(of_nothing_applied(error));
     }
     connection.note_begun();
     Ok(())
+}
+
+/// The error of a transaction whose commit was not sent: what became of the statement that failed in it says nothing.
+fn of_nothing_applied(error: Error) -> Error {
+    match error.outcome() {
+        Outcome::Unknown => error.with_outcome(Outcome::NotSent),
+        _ => error,
+    }
 }
 
 impl Transaction<'static> {
@@ -329,7 +337,7 @@ fn attempt<T>(
     body: &mut impl FnMut(&mut Connection) -> Result<T>,
 ) -> Result<T, Attempt> {
     begin(connection, mode).map_err(|error| match error.kind() {
-        ErrorKind::Busy => Attempt::Again(error),
+        _ if passes(&error) => Attempt::Again(error),
         ErrorKind::Timeout | ErrorKind::PoolTimeout => Attempt::Late(error),
         _ => Attempt::Final(error),
     })?;
@@ -346,6 +354,10 @@ fn attempt<T>(
             // The body may have ended the transaction itself; what it did after that is not undone.
             let undone = transaction.can_be_undone();
             drop(transaction);
+            let error = match undone {
+                true => of_nothing_applied(error),
+                false => error,
+            };
             match error.kind() {
                 _ if undone && passes(&error) => Err(Attempt::Again(error)),
                 ErrorKind::Timeout if undone => Err(Attempt::Late(error)),

@@ -195,7 +195,7 @@ fn every_call_ends_at_its_deadline(hang: Hang) {
     this.on_connection("query_row", SENT, |c| c.query_row::<(i64,)>(SELECT, (1,)));
     this.on_connection("prepare", NOT_SENT, |c| c.prepare("SELECT 1"));
     this.on_connection("ping", NOT_SENT, Connection::ping);
-    this.on_connection("begin", SENT, |c| {
+    this.on_connection("begin", NOT_SENT, |c| {
         c.begin(TransactionMode::Deferred).map(drop)
     });
     this.on_connection("start of a batch, not prepared", NOT_SENT, |c| {

@@ -7,7 +7,7 @@ use std::sync::RwLock;
 use std::time::Duration;
 
 use common::database::{TestDatabase, assert_error, timed};
-use quorate::{ErrorKind, Outcome, Pool, Rows, TransactionMode};
+use quorate::{Batch, ErrorKind, ExecResult, Outcome, Pool, Rows, TransactionMode};
 
 /// Held for writing by the tests that look at the memory of this process, for reading by all others.
 static MEMORY: RwLock<()> = RwLock::new(());
@@ -233,6 +233,28 @@ fn query_row_drops_further_rows() {
             check(&db, 5);
         }
     });
+}
+
+#[test]
+fn rows_say_what_a_statement_without_rows_has_done() {
+    let _shared = MEMORY.read();
+    let db = TestDatabase::new("pool_max_conns=1");
+    db.exec("CREATE TABLE t (n INTEGER)", ()).unwrap();
+    let mut rows = db.query("INSERT INTO t VALUES (7), (8)", ()).unwrap();
+    let done = rows.result();
+    assert_eq!((done.rows_affected, done.last_insert_id), (2, 2));
+    assert!(rows.columns().is_empty() && rows.next().unwrap().is_none());
+    assert_eq!(rows.result(), done);
+    drop(rows);
+    let rows = db.query("SELECT n FROM t", ()).unwrap();
+    assert_eq!(rows.result(), ExecResult::default());
+    drop(rows);
+
+    let mut batch = Batch::new();
+    batch.queue("DELETE FROM t", ()).unwrap();
+    let mut results = db.send_batch(&batch).unwrap();
+    let rows = results.query().unwrap();
+    assert_eq!(rows.result().rows_affected, 2);
 }
 
 #[test]

@@ -36,7 +36,7 @@ const GROUPS: &[&str] = &[
 
 /// What only C can write.
 const NUL_TERMINATED: &str = "/**\n * The length of a text that ends at its first NUL. It may be given wherever a \
-    function takes a text with its\n * length.\n */\n#define QUORATE_NUL_TERMINATED ((size_t)-1)\n\n\
+    function takes a text with its\n * length.\n */\n#define QUORATE_NUL_TERMINATED SIZE_MAX\n\n\
     /**\n * A text that ends at its first NUL, with its length: two arguments in one word.\n */\n\
     #define QUORATE_TEXT(text) (text), QUORATE_NUL_TERMINATED";
 

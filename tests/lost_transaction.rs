@@ -2,10 +2,12 @@
 
 mod common;
 
+use std::thread::spawn;
 use std::time::Duration;
 
 use common::cluster::Cluster;
-use quorate::{ErrorKind, Pool, Result, TransactionMode};
+use common::wait_for;
+use quorate::{Error, ErrorKind, Outcome, Pool, Result, TransactionMode};
 
 const MANY: &str =
     "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t LIMIT 1000000) SELECT n FROM t";
@@ -67,5 +69,70 @@ fn a_transaction_that_was_lost_while_its_rows_were_read_is_over_when_it_is_rolle
     transaction.commit()?;
     let (id,): (i64,) = pool.query_row("SELECT max(id) FROM item", ())?;
     assert_eq!(id, 2);
+    Ok(())
+}
+
+#[test]
+fn a_begin_that_was_not_answered_has_applied_nothing() -> Result<()> {
+    let mut cluster = Cluster::start(1);
+    let pool = Pool::open(&format!("dqlite://{}/app", cluster.address(0)))?;
+    pool.exec("CREATE TABLE item (id INTEGER)", ())?;
+
+    // Two connections that have prepared the BEGIN, so that nothing comes before it.
+    let prepare = || {
+        let mut connections = [pool.acquire()?, pool.acquire()?];
+        for connection in &mut connections {
+            connection.begin(TransactionMode::Immediate)?.rollback()?;
+        }
+        Ok::<_, Error>(())
+    };
+    prepare()?;
+    cluster.stop(0);
+    let bounded = pool.within(Duration::from_millis(200));
+    let error = bounded.begin(TransactionMode::Immediate).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Timeout, Outcome::NotSent),
+        "{error}"
+    );
+    assert!(error.is_retryable());
+    cluster.cont(0);
+
+    // The helper begins anew where the connection breaks instead.
+    prepare()?;
+    cluster.stop(0);
+    let writers = [1, 2].map(|id| {
+        let pool = pool.clone();
+        spawn(move || {
+            pool.transaction(TransactionMode::Immediate, |connection| {
+                connection.exec("INSERT INTO item VALUES (?)", [id])
+            })
+        })
+    });
+    wait_for("both have a connection", Duration::from_secs(5), || {
+        (pool.stats().in_use == 2).then_some(())
+    });
+    cluster.kill(0);
+    cluster.restart(0);
+    for writer in writers {
+        assert_eq!(writer.join().unwrap()?.rows_affected, 1);
+    }
+
+    // A deadline that passes within the transaction.
+    let error = pool
+        .within(Duration::from_millis(500))
+        .transaction(TransactionMode::Immediate, |connection| {
+            cluster.stop(0);
+            connection.exec("INSERT INTO item VALUES (3)", ())
+        })
+        .unwrap_err();
+    cluster.cont(0);
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Timeout, Outcome::NotSent),
+        "{error}"
+    );
+    let (count,): (i64,) = pool.query_row("SELECT count(*) FROM item", ())?;
+    assert_eq!(count, 2);
     Ok(())
 }

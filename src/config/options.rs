@@ -11,6 +11,9 @@ const SECRET: [&str; 2] = ["password", "service_url"];
 /// later on.
 pub(crate) const PLACES: [&str; 5] = ["host", "hostaddr", "port", "service", "servicefile"];
 
+/// The options that a connection string shows before its other options.
+const IN_FRONT: [&str; 2] = ["user", "dbname"];
+
 /// Whether a connection string of any database has a word `name`.
 pub(crate) fn is_known(name: &str) -> bool {
     PLACES.contains(&name) || all().any(|entry| entry.name == name)
@@ -48,9 +51,10 @@ pub(crate) fn set(config: &mut Config, name: &str, value: &str) -> Result<()> {
 }
 
 /// The options of `config` that are not as they are in `default`, in the order of the table. The values are
-/// those that [`set`] takes; secrets are left out.
+/// those that [`set`] takes; secrets are left out, and what the connection string itself shows.
 pub(super) fn changed(config: &Config, default: &Config) -> Vec<(&'static str, String)> {
     options(config.database)
+        .filter(|entry| !IN_FRONT.contains(&entry.name))
         .filter_map(|entry| {
             let value = (entry.get)(config)?;
             // What an absent mode means depends on the other options of TLS.
@@ -267,7 +271,7 @@ mod tests {
     }
 
     /// A value of each option that is not the one it has by default.
-    const SAMPLES: [(&str, &str); 41] = [
+    const SAMPLES: [(&str, &str); 43] = [
         ("timeout", "0s"),
         ("acquire_timeout", "1500ms"),
         ("pool_max_conns", "3"),
@@ -309,6 +313,8 @@ mod tests {
             "service_url",
             "picodata://admin@10.0.0.9:4327/admin?sslmode=disable",
         ),
+        ("user", "o'app"),
+        ("dbname", "other"),
         // The three whose sample does not go with those above.
         ("topology", "off"),
         ("balance", "random"),

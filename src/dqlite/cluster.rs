@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::backend::Backend;
 use crate::cancel::{CancelHandle, Running};
-use crate::config::Config;
+use crate::config::{Config, Database};
 use crate::deadline::Deadline;
 use crate::dqlite::backend::DqliteBackend;
 use crate::dqlite::channel::{Channel, harmless};
@@ -12,7 +12,7 @@ use crate::dqlite::store::{NodeInfo, NodeRole};
 use crate::dqlite::wire::request::Request;
 use crate::dqlite::wire::response::Response;
 use crate::dqlite::wire::{DESCRIBE_FORMAT, RESPONSE_EMPTY};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::net::wait::Call;
 use crate::pool::core::{is_passing, retry_backoff};
 
@@ -64,8 +64,14 @@ impl ClusterClient {
     ///
     /// # Errors
     ///
-    /// As [`open`](ClusterClient::open).
+    /// [`ErrorKind::Unsupported`]: it is a configuration of Picodata's. Otherwise as [`open`](ClusterClient::open).
     pub fn with_config(config: Config) -> Result<Self> {
+        if config.database != Database::Dqlite {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "only a cluster of dqlite is administered like this; the connection string is Picodata's",
+            ));
+        }
         config.validate()?;
         Ok(ClusterClient {
             backend: Arc::new(DqliteBackend::new(&config)?),
@@ -300,5 +306,16 @@ impl std::fmt::Debug for ClusterClient {
         f.debug_struct("ClusterClient")
             .field("config", &self.config)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_of_picodata_is_none_to_administer() {
+        let error = ClusterClient::open("picodata://app@127.0.0.1:4327/app").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
     }
 }

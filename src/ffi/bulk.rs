@@ -23,6 +23,7 @@ use super::pool::quorate_pool;
 use super::rows::quorate_rows;
 use super::seat::{Place, Taken};
 use super::status::{Answer, Failure, quorate_status};
+use super::transaction::quorate_transaction;
 use super::value::{quorate_value, with_params};
 use super::view::{slice_mut, text};
 use crate::backend::Aim;
@@ -326,7 +327,8 @@ unsafe fn first_row(
 /// where `params_len` is 0; `cancel` may be NULL.
 ///
 /// `QUORATE_STATUS_NO_ROWS`: there is none. `QUORATE_STATUS_BUFFER_TOO_SMALL`: the statement was run, and
-/// `bytes_needed` says how much room its row needs.
+/// `bytes_needed` says how much room its row needs. `QUORATE_STATUS_MISUSE`: the statement was run, and its row has more
+/// columns than `values_len`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quorate_pool_query_row(
     pool: *const quorate_pool,
@@ -380,6 +382,36 @@ pub unsafe extern "C" fn quorate_connection_query_row(
     unsafe {
         boundary(out_error, Out(out_columns, "out_columns"), || {
             let mut inside = borrow(connection, "connection")?.seat().enter()?;
+            let sql = text(sql, sql_len, "sql")?;
+            let buffer = buffer.as_mut().ok_or_else(|| Failure::null("buffer"))?;
+            let bounds = bounds(timeout_ms, cancel)?;
+            with_params(params, params_len, |params| {
+                first_row(inside.begin(&bounds)?, sql, params, buffer, values_len)
+            })
+        })
+    }
+}
+
+/// As `quorate_pool_query_row`, in a transaction. Rows and results that are being read on its connection end.
+/// `params` may be NULL where `params_len` is 0; `cancel` may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_transaction_query_row(
+    transaction: *const quorate_transaction,
+    sql: *const c_char,
+    sql_len: usize,
+    params: *const quorate_value,
+    params_len: usize,
+    timeout_ms: i64,
+    cancel: *const quorate_cancel,
+    buffer: *mut quorate_value_buffer,
+    values_len: usize,
+    out_columns: *mut usize,
+    out_error: *mut *mut quorate_error,
+) -> quorate_status {
+    // SAFETY: the header's rules.
+    unsafe {
+        boundary(out_error, Out(out_columns, "out_columns"), || {
+            let mut inside = borrow(transaction, "transaction")?.enter()?;
             let sql = text(sql, sql_len, "sql")?;
             let buffer = buffer.as_mut().ok_or_else(|| Failure::null("buffer"))?;
             let bounds = bounds(timeout_ms, cancel)?;

@@ -48,7 +48,8 @@ impl quorate_cluster {
     }
 }
 
-/// Makes a client from a configuration, which is copied. Nothing is dialled yet.
+/// Makes a client from a configuration, which is copied. Nothing is dialled yet. `QUORATE_STATUS_UNSUPPORTED`: the
+/// configuration is one of Picodata's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quorate_cluster_new(
     config: *const quorate_config,

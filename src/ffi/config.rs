@@ -71,8 +71,9 @@ pub type quorate_log_fn = Option<
 >;
 
 /// Makes a connection to `address` (`address_len` bytes, valid during the call, without a NUL behind them) and
-/// answers its file descriptor, a connected stream socket, which the library then owns. A failure is answered
-/// as a negative errno, such as `-ECONNREFUSED`.
+/// answers its file descriptor, a connected stream socket, which the library then owns and closes; whether it blocks
+/// does not matter, and whether programs that are started inherit it is the function's to say (`SOCK_CLOEXEC`). A
+/// failure is answered as a negative errno, such as `-ECONNREFUSED`.
 ///
 /// It should return within `timeout_ms` milliseconds (`QUORATE_TIMEOUT_NONE` is no limit): nothing but itself
 /// bounds what it does. Called on the thread that needs the connection, or on a short-lived one of a leader

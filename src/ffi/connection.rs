@@ -174,7 +174,7 @@ pub unsafe extern "C" fn quorate_connection_prepare(
 /// Begins a transaction on the connection; `mode` is a `quorate_transaction_mode`. `cancel` may be NULL.
 ///
 /// The functions of the connection run in the transaction as well, until it is committed or rolled back.
-/// `QUORATE_STATUS_MISUSE`: one is open already.
+/// `QUORATE_STATUS_MISUSE`: one is open already. The outcome of an error is as with `quorate_pool_begin`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quorate_connection_begin(
     connection: *const quorate_connection,

@@ -19,9 +19,11 @@ pub struct quorate_error {
     outcome: Outcome,
     retryable: bool,
     code: Option<i32>,
-    /// The whole in one line.
+    /// The whole, as a log wants it.
     text: Text,
     message: Text,
+    detail: Option<Text>,
+    hint: Option<Text>,
     sqlstate: Option<Text>,
     node: Option<Text>,
     causes: Vec<(Text, quorate_error)>,
@@ -43,6 +45,8 @@ impl quorate_error {
             code: error.code(),
             text: Text::new(&error.to_string()),
             message: Text::new(error.message()),
+            detail: error.detail().map(Text::new),
+            hint: error.hint().map(Text::new),
             sqlstate: error.sqlstate().map(Text::new),
             node: error.node().map(Text::new),
             causes: error
@@ -80,7 +84,8 @@ pub unsafe extern "C" fn quorate_error_outcome(error: *const quorate_error) -> q
 }
 
 /// Whether the same call may be made again without the danger that the statement is applied twice, and with
-/// hope that it succeeds: nothing was applied, and the reason is one that passes.
+/// hope that it succeeds: nothing was applied, and the reason is one that passes. Of a statement in a transaction it
+/// does not speak: there, the transaction is what is begun anew (see "Transactions").
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quorate_error_is_retryable(error: *const quorate_error) -> bool {
     answer(false, || {
@@ -105,8 +110,8 @@ pub unsafe extern "C" fn quorate_error_code(
     })
 }
 
-/// The whole error in one line, as a log wants it: node, kind, message, outcome, and the cause of each node.
-/// `out_len` may be NULL. NULL for NULL.
+/// The whole error, as a log wants it: node, kind, message, the outcome where it is unknown, and the cause of each node.
+/// In one line, unless the server's message has several. `out_len` may be NULL. NULL for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quorate_error_text(
     error: *const quorate_error,
@@ -127,6 +132,32 @@ pub unsafe extern "C" fn quorate_error_message(
     // SAFETY: the header's rules.
     answer(null(), || unsafe {
         field(error, out_len, |error| Some(&error.message))
+    })
+}
+
+/// What the server says beyond the message, or NULL where it says no more: PostgreSQL's detail, such as `Key (id)=(1)
+/// already exists.`, and the whole of a message of Picodata's of which `quorate_error_message` is the innermost sentence.
+/// It may name values of rows, and is no part of `quorate_error_text`. `out_len` may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_error_detail(
+    error: *const quorate_error,
+    out_len: *mut usize,
+) -> *const c_char {
+    // SAFETY: the header's rules.
+    answer(null(), || unsafe {
+        field(error, out_len, |error| error.detail.as_ref())
+    })
+}
+
+/// What PostgreSQL says may be done about it, or NULL where it does not. `out_len` may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_error_hint(
+    error: *const quorate_error,
+    out_len: *mut usize,
+) -> *const c_char {
+    // SAFETY: the header's rules.
+    answer(null(), || unsafe {
+        field(error, out_len, |error| error.hint.as_ref())
     })
 }
 

@@ -2,7 +2,7 @@
  * quorate: a blocking database driver for databases that keep their data with raft.
  *
  * This header is the whole interface of the library. A program includes it, links with what
- * `pkg-config --libs quorate` says (`--static` for the static library), and needs nothing else.
+ * `pkg-config --libs quorate` says (`quorate-static` for the static library), and needs nothing else.
  *
  *     quorate_pool *pool = NULL;
  *     quorate_error *error = NULL;
@@ -39,15 +39,16 @@
  * object with all there is to know, which the caller frees. What became of the statement that failed is its
  * outcome: not sent, rejected, or unknown. The library itself repeats only what cannot have been applied.
  *
- * THREADS. Any thread may use a pool, a configuration, a statement, a store, a cluster, a node and a cancel
- * handle, several at once. A connection, with its rows, results and transaction, is used by one thread at a
- * time, not necessarily always the same; a call while another thread is inside answers
- * QUORATE_STATUS_MISUSE and changes nothing. No object may be used while, or after, it is freed.
+ * THREADS. Any thread may use a pool, a configuration, a statement, a batch, a sharding key, a store, a
+ * cluster, a node and a cancel handle, several at once. A connection, with its rows, results and transaction,
+ * is used by one thread at a time, not necessarily always the same; a call while another thread is inside
+ * answers QUORATE_STATUS_MISUSE and changes nothing. No object may be used while, or after, it is freed.
  *
  * TIMEOUTS. Every function that may block for longer takes `timeout_ms`: QUORATE_TIMEOUT_DEFAULT (-1) is the
- * pool's configured timeout, 0 and more are milliseconds, QUORATE_TIMEOUT_NONE is no limit. It covers
- * everything that the call does and is kept whatever the server does. Such functions also take a cancel
- * handle, or NULL. Functions that read on in an answer (rows, results) take neither: they are under the
+ * pool's configured timeout, 0 and more are milliseconds (with 0 it has passed already: that is not "no
+ * limit"), QUORATE_TIMEOUT_NONE is no limit, and less than -1 is QUORATE_STATUS_MISUSE. It covers everything
+ * that the call does and is kept whatever the server does. Such functions also take a cancel handle, or NULL.
+ * Functions that read on in an answer (rows, results) take neither: they are under the
  * timeout and the cancel handle of the call that asked. Functions that only free or close may block for a
  * second, where they have to tell a server.
  *
@@ -60,8 +61,8 @@
  * with `user_data` and a `destroy` function, which is called exactly once, also where the function that takes
  * them fails.
  *
- * UNLOADING. A program that has opened the library with dlopen may close it when all handles are freed and no
- * call runs: no thread is left behind.
+ * UNLOADING. A program that has opened the library with dlopen may close it, and open it again. The library stays
+ * in memory; its threads end moments after the last handle is freed.
  *
  * VERSIONS. Numbers of statuses, types and the like are never reused; a caller has to expect new ones. All
  * functions are there since 0.1.0 unless they say otherwise.

@@ -1,4 +1,4 @@
-/* Values of parameters, made by hand. Texts and bytes are pointed to, not copied. */
+/* Values of parameters, made by hand. Texts and blobs are pointed to, not copied. */
 
 static inline quorate_value quorate_make_null(void)
 {
@@ -43,7 +43,11 @@ static inline quorate_value quorate_make_blob(const void *bytes, size_t length)
 {
     quorate_value value = quorate_make_null();
     value.kind = QUORATE_TYPE_BLOB;
-    value.data.bytes.pointer = (const char *)bytes;
+#ifdef __cplusplus
+    value.data.bytes.pointer = static_cast<const char *>(bytes);
+#else
+    value.data.bytes.pointer = bytes;
+#endif
     value.data.bytes.length = length;
     return value;
 }
@@ -56,10 +60,42 @@ static inline quorate_value quorate_make_timestamp(quorate_timestamp timestamp)
     return value;
 }
 
+/* Days from 1970-01-01. */
+static inline quorate_value quorate_make_date(int64_t days)
+{
+    quorate_value value = quorate_make_int64(days);
+    value.kind = QUORATE_TYPE_DATE;
+    return value;
+}
+
+/* The 16 bytes are copied. */
+static inline quorate_value quorate_make_uuid(const uint8_t *bytes)
+{
+    quorate_value value = quorate_make_null();
+    value.kind = QUORATE_TYPE_UUID;
+    for (size_t i = 0; i < sizeof value.data.uuid; i++) value.data.uuid[i] = bytes[i];
+    return value;
+}
+
+static inline quorate_value quorate_make_decimal(const char *text, size_t length)
+{
+    quorate_value value = quorate_make_text(text, length);
+    value.kind = QUORATE_TYPE_DECIMAL;
+    return value;
+}
+
+static inline quorate_value quorate_make_json(const char *text, size_t length)
+{
+    quorate_value value = quorate_make_text(text, length);
+    value.kind = QUORATE_TYPE_JSON;
+    return value;
+}
+
 /* The same value with the name of a parameter. */
-static inline quorate_value quorate_make_named(const char *name, uint32_t length, quorate_value value)
+static inline quorate_value quorate_make_named(const char *name, size_t length, quorate_value value)
 {
     value.name = name;
-    value.name_length = length;
+    value.name_length = UINT32_MAX;
+    if (length < UINT32_MAX) value.name_length = length & UINT32_MAX;
     return value;
 }

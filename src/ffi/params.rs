@@ -61,7 +61,9 @@ impl quorate_params {
             }
         };
         let name_length = u32::try_from(name.len())
-            .map_err(|_| Failure::misuse("the name of the parameter is longer than 4 GiB"))?;
+            .ok()
+            .filter(|length| *length != u32::MAX)
+            .ok_or_else(|| Failure::misuse("the name of the parameter is longer than 4 GiB"))?;
         let value = quorate_value {
             kind: kind as i32,
             name_length,

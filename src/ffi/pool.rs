@@ -189,7 +189,8 @@ pub unsafe extern "C" fn quorate_pool_send_batch(
 }
 
 /// Begins a transaction on a connection of its own, which goes back to the pool when the transaction is freed.
-/// `mode` is a `quorate_transaction_mode`. `cancel` may be NULL.
+/// `mode` is a `quorate_transaction_mode`. `cancel` may be NULL. The outcome of an error is never
+/// `QUORATE_OUTCOME_UNKNOWN`: what begins a transaction applies nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quorate_pool_begin(
     pool: *const quorate_pool,

@@ -11,14 +11,17 @@
 //!
 //! Rows use their connection, so one thread at a time uses them. They end, and answer
 //! `QUORATE_STATUS_MISUSE`, when the connection is used for something else. Freeing them early tells the
-//! server to stop. The rows of a statement that writes (`INSERT … RETURNING`) may come before the write is
-//! replicated: it is acknowledged when `quorate_rows_next` has answered that there are no more, or
-//! `quorate_rows_close` success.
+//! server to stop. dqlite sends all of them nevertheless, so what is left is read past, for a second at most, and
+//! where that is not enough the connection is given up; a transaction on it is then lost. So ask for no more rows
+//! in a transaction than you read.
+//!
+//! The rows of a statement that writes (`INSERT … RETURNING`) may come before the write is replicated: it is
+//! acknowledged when `quorate_rows_next` has answered that there are no more, or `quorate_rows_close` success.
 
 use std::ffi::c_char;
 use std::ptr::null;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, FixedOffset, NaiveDate};
 use uuid::Uuid;
@@ -30,7 +33,7 @@ use super::handle::{borrow, give};
 use super::seat::{Inside, Seat};
 use super::status::{Answer, Failure, quorate_status};
 use super::value::{days, quorate_timestamp, quorate_type, quorate_value};
-use super::view::{put, text};
+use super::view::{Text, put, text};
 use crate::backend::ExecResult;
 use crate::convert::FromValue;
 use crate::error::{Error, ErrorKind, Result};
@@ -43,6 +46,8 @@ pub struct quorate_rows {
     /// 0 once the rows were given to an Arrow stream.
     token: AtomicU64,
     columns: Columns,
+    /// The names of the columns, as C gets them; made when the first is asked for.
+    names: OnceLock<Box<[Text]>>,
     result: ExecResult,
 }
 
@@ -61,6 +66,7 @@ impl quorate_rows {
             seat: Arc::clone(seat),
             token: AtomicU64::new(inside.start_rows()),
             columns,
+            names: OnceLock::new(),
             result,
         }))
     }
@@ -85,6 +91,7 @@ impl quorate_rows {
             seat: Arc::clone(&self.seat),
             token: AtomicU64::new(self.token.swap(0, Ordering::Relaxed)),
             columns: self.columns.clone(),
+            names: OnceLock::new(),
             result: self.result,
         })
     }
@@ -124,8 +131,8 @@ pub unsafe extern "C" fn quorate_rows_result(
     }
 }
 
-/// The name of a column, without a NUL behind it, valid as long as `rows`. `out_len` is its length and may be
-/// NULL. NULL where there is no such column.
+/// The name of a column, with a NUL behind it, valid as long as `rows`. `out_len` is its length and may be NULL.
+/// NULL where there is no such column.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quorate_rows_column_name(
     rows: *const quorate_rows,
@@ -136,9 +143,11 @@ pub unsafe extern "C" fn quorate_rows_column_name(
         // SAFETY: the header's rules.
         unsafe {
             put(out_len, 0);
-            let name = rows.as_ref()?.columns.name(column)?;
-            put(out_len, name.len());
-            Some(name.as_ptr().cast())
+            let rows = rows.as_ref()?;
+            let names = rows
+                .names
+                .get_or_init(|| rows.columns.names().map(Text::new).collect());
+            Some(names.get(column)?.give(out_len))
         }
     })
 }
@@ -206,7 +215,8 @@ pub unsafe extern "C" fn quorate_rows_get_type(
 }
 
 /// What the server calls the type that a column has in the current row: with dqlite `INTEGER`, `FLOAT`, `TEXT`,
-/// `BLOB`, `NULL`, `TIME` or `BOOL`. The text stays valid. `out_len` is its length.
+/// `BLOB`, `NULL`, `TIME` or `BOOL`; with Picodata also `TIMESTAMP`, `DATE`, `UUID`, `DECIMAL` and `JSON`. The text stays
+/// valid and ends with a NUL. `out_len` is its length.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quorate_rows_get_type_name(
     rows: *const quorate_rows,
@@ -222,8 +232,8 @@ pub unsafe extern "C" fn quorate_rows_get_type_name(
             (Out(out_text, "out_text"), Out(out_len, "out_len")),
             || {
                 let inside = borrow(rows, "rows")?.enter()?;
-                let name = inside.row()?.type_name(column)?;
-                Ok((name.as_ptr().cast(), name.len()))
+                let name = inside.row()?.type_text(column)?;
+                Ok((name.as_ptr().cast(), name.len() - 1))
             },
         )
     }

@@ -19,14 +19,29 @@ use super::pool::quorate_pool;
 use super::seat::Seat;
 use super::status::quorate_status;
 use super::value::{quorate_value, with_params};
-use super::view::{put, text};
+use super::view::{Text, put, text};
 use crate::pool::Pool;
 use crate::sharding::ShardingKey;
 
 /// The sharding key of a table. Any thread may use it.
 pub struct quorate_sharding_key {
     key: ShardingKey,
+    table: Text,
+    tier: Text,
+    columns: Box<[Text]>,
     pool: Pool,
+}
+
+impl quorate_sharding_key {
+    fn new(key: ShardingKey, pool: Pool) -> Self {
+        quorate_sharding_key {
+            table: Text::new(key.table()),
+            tier: Text::new(key.tier()),
+            columns: key.columns().iter().map(|name| Text::new(name)).collect(),
+            key,
+            pool,
+        }
+    }
 }
 
 /// Gives the sharding key of a table of Picodata, whose name is as the table `_pico_table` has it. `cancel` may be
@@ -53,15 +68,13 @@ pub unsafe extern "C" fn quorate_pool_sharding_key(
             let table = text(table, table_len, "table")?;
             let bounds = bounds(timeout_ms, cancel)?;
             let bounded = pool.bounded(bounds.deadline, bounds.cancel.cloned());
-            Ok(give(quorate_sharding_key {
-                key: bounded.sharding_key(table)?,
-                pool: pool.clone(),
-            }))
+            let key = bounded.sharding_key(table)?;
+            Ok(give(quorate_sharding_key::new(key, pool.clone())))
         })
     }
 }
 
-/// The name of the table, without a NUL behind it, valid as long as `key`. `out_len` is its length and may be NULL.
+/// The name of the table, with a NUL behind it, valid as long as `key`. `out_len` is its length and may be NULL.
 /// NULL for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quorate_sharding_key_table(
@@ -70,7 +83,7 @@ pub unsafe extern "C" fn quorate_sharding_key_table(
 ) -> *const c_char {
     answer(null(), || {
         // SAFETY: the header's rules.
-        unsafe { give_text(key, out_len, |key| Some(key.table())) }
+        unsafe { give_text(key, out_len, |key| Some(&key.table)) }
     })
 }
 
@@ -83,7 +96,7 @@ pub unsafe extern "C" fn quorate_sharding_key_tier(
 ) -> *const c_char {
     answer(null(), || {
         // SAFETY: the header's rules.
-        unsafe { give_text(key, out_len, |key| Some(key.tier())) }
+        unsafe { give_text(key, out_len, |key| Some(&key.tier)) }
     })
 }
 
@@ -92,11 +105,11 @@ pub unsafe extern "C" fn quorate_sharding_key_tier(
 pub unsafe extern "C" fn quorate_sharding_key_columns(key: *const quorate_sharding_key) -> usize {
     answer(0, || {
         // SAFETY: the header's rules.
-        unsafe { key.as_ref() }.map(|key| key.key.columns().len())
+        unsafe { key.as_ref() }.map(|key| key.columns.len())
     })
 }
 
-/// The name of a column, counted from 0 in the order in which values are given by position, without a NUL behind it,
+/// The name of a column, counted from 0 in the order in which values are given by position, with a NUL behind it,
 /// valid as long as `key`. `out_len` is its length and may be NULL. NULL where there is no such column.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quorate_sharding_key_column_name(
@@ -106,11 +119,7 @@ pub unsafe extern "C" fn quorate_sharding_key_column_name(
 ) -> *const c_char {
     answer(null(), || {
         // SAFETY: the header's rules.
-        unsafe {
-            give_text(key, out_len, |key| {
-                key.columns().get(column).map(String::as_str)
-            })
-        }
+        unsafe { give_text(key, out_len, |key| key.columns.get(column)) }
     })
 }
 
@@ -177,10 +186,8 @@ pub unsafe extern "C" fn quorate_sharding_key_clone(
     unsafe {
         boundary(out_error, Out(out_key, "out_key"), || {
             let key = borrow(key, "key")?;
-            Ok(give(quorate_sharding_key {
-                key: key.key.clone(),
-                pool: key.pool.clone(),
-            }))
+            let (key, pool) = (key.key.clone(), key.pool.clone());
+            Ok(give(quorate_sharding_key::new(key, pool)))
         })
     }
 }
@@ -200,14 +207,11 @@ pub unsafe extern "C" fn quorate_sharding_key_free(key: *mut quorate_sharding_ke
 unsafe fn give_text(
     key: *const quorate_sharding_key,
     out_len: *mut usize,
-    get: impl FnOnce(&'static ShardingKey) -> Option<&'static str>,
+    get: impl FnOnce(&'static quorate_sharding_key) -> Option<&'static Text>,
 ) -> Option<*const c_char> {
     // SAFETY: the caller's.
     unsafe {
         put(out_len, 0);
-        let key: &'static quorate_sharding_key = key.as_ref()?;
-        let text = get(&key.key)?;
-        put(out_len, text.len());
-        Some(text.as_ptr().cast())
+        Some(get(key.as_ref()?)?.give(out_len))
     }
 }

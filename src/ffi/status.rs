@@ -4,6 +4,9 @@
 //! wrong, and a number is never reused and never changes its meaning. A caller should treat a number that it
 //! does not know as an error without a name.
 
+use std::ffi::{CStr, c_char};
+
+use super::boundary::answer;
 use crate::error::{Error, ErrorKind, Outcome};
 
 /// What a function answers: `QUORATE_STATUS_OK`, or what went wrong.
@@ -94,6 +97,47 @@ impl From<ErrorKind> for quorate_status {
             ErrorKind::Internal => quorate_status::Internal,
         }
     }
+}
+
+/// What a status says, in a few words in lower case, as errors begin with it: `no leader available`. The text stays valid
+/// and ends with a NUL; `unknown status` for a number that is none.
+#[unsafe(no_mangle)]
+pub extern "C" fn quorate_status_text(status: i32) -> *const c_char {
+    answer(c"unknown status".as_ptr(), || {
+        words(status).map(CStr::as_ptr)
+    })
+}
+
+fn words(status: i32) -> Option<&'static CStr> {
+    Some(match status {
+        0 => c"ok",
+        1 => c"bad configuration",
+        2 => c"misuse",
+        3 => c"conversion failed",
+        4 => c"no rows",
+        5 => c"closed",
+        6 => c"deadline exceeded",
+        7 => c"deadline exceeded while waiting for a connection",
+        8 => c"cancelled",
+        9 => c"cannot connect",
+        10 => c"tls failed",
+        11 => c"authentication failed",
+        12 => c"no leader available",
+        13 => c"not leader",
+        14 => c"disconnected",
+        15 => c"protocol violated",
+        16 => c"busy",
+        17 => c"constraint failed",
+        18 => c"database error",
+        19 => c"unsupported",
+        20 => c"node store failed",
+        21 => c"node failed",
+        22 => c"used after fork",
+        23 => c"internal error",
+        100 => c"null pointer",
+        101 => c"buffer too small",
+        _ => return None,
+    })
 }
 
 /// What became of the statement that failed.
@@ -190,6 +234,42 @@ pub(super) type Answer<T> = Result<T, Failure>;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_status_has_the_words_of_its_kind() {
+        for kind in [
+            ErrorKind::Config,
+            ErrorKind::Misuse,
+            ErrorKind::Conversion,
+            ErrorKind::NoRows,
+            ErrorKind::Closed,
+            ErrorKind::Timeout,
+            ErrorKind::PoolTimeout,
+            ErrorKind::Cancelled,
+            ErrorKind::Connect,
+            ErrorKind::Tls,
+            ErrorKind::Authentication,
+            ErrorKind::NoLeader,
+            ErrorKind::NotLeader,
+            ErrorKind::Disconnected,
+            ErrorKind::Protocol,
+            ErrorKind::Busy,
+            ErrorKind::Constraint,
+            ErrorKind::Database,
+            ErrorKind::Unsupported,
+            ErrorKind::Store,
+            ErrorKind::Node,
+            ErrorKind::Forked,
+            ErrorKind::Internal,
+        ] {
+            let words = words(kind as i32).and_then(|words| words.to_str().ok());
+            assert_eq!(words, Some(kind.as_str()));
+        }
+        for status in [quorate_status::NullPointer, quorate_status::BufferTooSmall] {
+            assert!(words(status as i32).is_some());
+        }
+        assert!(words(24).is_none() && words(-1).is_none());
+    }
 
     #[test]
     fn numbers_are_those_of_the_kinds() {

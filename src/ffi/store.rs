@@ -14,7 +14,7 @@ use super::handle::{borrow, give};
 use super::nodes::quorate_nodes;
 use super::status::{Failure, quorate_status};
 use super::view::text;
-use crate::dqlite::store::{MemoryNodeStore, NodeInfo, NodeStore};
+use crate::dqlite::store::{self, MemoryNodeStore, NodeInfo, NodeStore};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A place that keeps the list of a cluster's nodes.
@@ -174,7 +174,7 @@ impl NodeStore for Callbacks {
     }
 
     fn set(&self, nodes: &[NodeInfo]) -> Result<()> {
-        let nodes = quorate_nodes::of(nodes.to_vec());
+        let nodes = quorate_nodes::of(store::checked(nodes)?);
         // SAFETY: the header's rules for the function; the list is there during the call.
         let answer = unsafe { (self.set)(self.user.pointer(), &raw const nodes) };
         checked(answer, "set")

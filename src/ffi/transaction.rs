@@ -4,6 +4,12 @@
 //! and rolled back when it is freed without a commit. When its connection breaks or the leader changes, the
 //! transaction is lost: nothing of it was applied, its statements fail with `QUORATE_STATUS_DISCONNECTED`, and
 //! a new one has to be begun.
+//!
+//! Nothing of a transaction is applied before its commit, whatever the outcome of a statement in it. So after an error
+//! of a reason that passes (`QUORATE_STATUS_BUSY`, `_NOT_LEADER`, `_DISCONNECTED`, `_TIMEOUT`) a transaction can be
+//! freed and run again from its begin, unless it is the commit that failed with `QUORATE_OUTCOME_UNKNOWN`. (SQL that
+//! ends a transaction by itself, such as dqlite's `INSERT OR ROLLBACK`, is the exception: the commit then answers an
+//! error with that outcome.)
 
 use std::ffi::c_char;
 use std::sync::Arc;
@@ -67,7 +73,7 @@ impl quorate_transaction {
         }))
     }
 
-    fn enter(&self) -> Answer<Inside<'_>> {
+    pub(super) fn enter(&self) -> Answer<Inside<'_>> {
         let inside = self.seat.enter()?;
         inside.check_transaction(self.token)?;
         Ok(inside)

@@ -152,7 +152,7 @@ pub union quorate_value_data {
 pub struct quorate_value {
     /// A `quorate_type`.
     pub kind: i32,
-    /// How many bytes `name` has.
+    /// How many bytes `name` has, or `UINT32_MAX` for one that ends at its first NUL.
     pub name_length: u32,
     /// The name of the parameter, with or without its prefix (`:id`, `@id`, `$id`, `id`), or NULL for one that
     /// is bound by its position. The parameters of a call all have names, or none has. NULL in answers.
@@ -376,9 +376,13 @@ pub(super) unsafe fn with_params<R>(
     }
     let mut all = Vec::with_capacity(len);
     for (index, value) in values.iter().enumerate() {
+        let length = match value.name_length {
+            u32::MAX => QUORATE_NUL_TERMINATED,
+            length => length as usize,
+        };
         // SAFETY: the caller's.
-        let name = unsafe { slice(value.name.cast::<u8>(), value.name_length as usize, "name") }?;
-        let name = utf8(name, "the name").map_err(|failure| failure.of_parameter(index))?;
+        let name = unsafe { text(value.name, length, "the name") }
+            .map_err(|failure| failure.of_parameter(index))?;
         all.push((name, read(index, value)?));
     }
     run(ParamsRef::Named(&all))

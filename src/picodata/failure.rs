@@ -223,10 +223,18 @@ fn statement_error(answer: &ServerError) -> Error {
     } else {
         Outcome::Rejected
     };
-    Error::new(kind, message)
+    let whole = (message != answer.message()).then(|| answer.message());
+    let mut error = Error::new(kind, message)
         .with_outcome(outcome)
         .with_sqlstate(code)
-        .with_source(answer.clone())
+        .with_source(answer.clone());
+    if let Some(detail) = answer.detail().or(whole) {
+        error = error.with_detail(detail);
+    }
+    if let Some(hint) = answer.hint() {
+        error = error.with_hint(hint);
+    }
+    error
 }
 
 /// What the server has undone of a statement to which it answers an error.

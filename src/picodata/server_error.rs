@@ -77,6 +77,14 @@ impl ServerError {
         &self.message
     }
 
+    pub(crate) fn detail(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+
+    pub(crate) fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// The function of the server that the error comes from.
     pub(crate) fn routine(&self) -> Option<&str> {
         self.routine.as_deref()

@@ -45,6 +45,20 @@ const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 ///
 /// With Picodata the calls are spread over the instances of the cluster, each of which has up to
 /// `pool_max_conns` connections. An instance that cannot be reached is left out while there are others.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use quorate::{OptionalRow, Pool};
+///
+/// # fn main() -> quorate::Result<()> {
+/// let pool = Pool::open("dqlite://10.0.0.1:9001,10.0.0.2:9001/app?timeout=5s")?;
+/// let done = pool.exec("INSERT INTO item (name) VALUES (?)", ("brick",))?;
+/// println!("{} row, number {}", done.rows_affected, done.last_insert_id);
+/// let (count,): (i64,) = pool.query_row("SELECT count(*) FROM item", ())?;
+/// let quick = pool.within(Duration::from_millis(200));
+/// let name: Option<(String,)> = quick.query_row("SELECT name FROM item WHERE id = ?", [count]).optional()?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Pool {
     shared: Arc<Shared>,

@@ -12,7 +12,6 @@ use crate::picodata::config::{Balance, Scheme, parse_service_url};
 use crate::topology::RoleFilter;
 
 pub(super) const OPTIONS: &[OptionEntry] = &[
-    // The connection string itself shows the user and the name of the database.
     entry(
         "user",
         |c, v| {
@@ -21,7 +20,7 @@ pub(super) const OPTIONS: &[OptionEntry] = &[
             }
             text(v).map(|v| c.picodata.user = v)
         },
-        |_| None,
+        |c| named(&c.picodata.user),
     ),
     entry(
         "password",
@@ -43,7 +42,11 @@ pub(super) const OPTIONS: &[OptionEntry] = &[
         },
         |c| path(c.picodata.passfile.as_deref()),
     ),
-    entry("dbname", |c, v| text(v).map(|v| c.name = v), |_| None),
+    entry(
+        "dbname",
+        |c, v| text(v).map(|v| c.name = v),
+        |c| named(&c.name),
+    ),
     entry(
         "application_name",
         |c, v| optional(v).map(|v| c.picodata.application_name = v),
@@ -255,3 +258,8 @@ pub(super) const OPTIONS: &[OptionEntry] = &[
         |_| None,
     ),
 ];
+
+/// A name, unless it is empty.
+fn named(name: &str) -> Option<String> {
+    (!name.is_empty()).then(|| name.to_owned())
+}

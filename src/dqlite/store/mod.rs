@@ -171,7 +171,7 @@ fn without_duplicates(mut nodes: Vec<NodeInfo>) -> Vec<NodeInfo> {
 }
 
 /// The list that a store has to hold after `set(nodes)`.
-fn checked(nodes: &[NodeInfo]) -> Result<Vec<NodeInfo>> {
+pub(crate) fn checked(nodes: &[NodeInfo]) -> Result<Vec<NodeInfo>> {
     if nodes.is_empty() {
         return Err(Error::new(
             ErrorKind::Misuse,

@@ -156,12 +156,16 @@ fn errors_are_told_by_their_text_where_there_is_nothing_else() {
         Reply::Done,
     ]);
     let mut session = open_at(&address);
-    for kind in [
-        ErrorKind::Constraint,
-        ErrorKind::Database,
-        ErrorKind::Unsupported,
+    for (kind, whole) in [
+        (ErrorKind::Constraint, Some(duplicate)),
+        (
+            ErrorKind::Database,
+            Some("sbroad: table with name \"t\" not found"),
+        ),
+        (ErrorKind::Unsupported, None),
     ] {
         let error = session.exec("INSERT INTO t VALUES (1)", ()).unwrap_err();
+        assert_eq!(error.detail(), whole, "{error:?}");
         assert_eq!(
             (error.kind(), error.outcome()),
             (kind, Outcome::Rejected),

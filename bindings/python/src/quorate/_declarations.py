@@ -236,12 +236,15 @@ StoreSetFn = CFUNCTYPE(c_int32, c_void_p, c_void_p)
 
 # Of each function: what it answers, and what it takes.
 FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
+    "quorate_status_text": (c_void_p, [c_int32]),
     "quorate_error_status": (c_int32, [c_void_p]),
     "quorate_error_outcome": (c_int32, [c_void_p]),
     "quorate_error_is_retryable": (c_bool, [c_void_p]),
     "quorate_error_code": (c_bool, [c_void_p, POINTER(c_int32)]),
     "quorate_error_text": (c_void_p, [c_void_p, POINTER(c_size_t)]),
     "quorate_error_message": (c_void_p, [c_void_p, POINTER(c_size_t)]),
+    "quorate_error_detail": (c_void_p, [c_void_p, POINTER(c_size_t)]),
+    "quorate_error_hint": (c_void_p, [c_void_p, POINTER(c_size_t)]),
     "quorate_error_sqlstate": (c_void_p, [c_void_p, POINTER(c_size_t)]),
     "quorate_error_node": (c_void_p, [c_void_p, POINTER(c_size_t)]),
     "quorate_error_causes": (c_size_t, [c_void_p]),
@@ -353,6 +356,7 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "quorate_rows_fetch_values": (c_int32, [c_void_p, c_size_t, POINTER(ValueBuffer), POINTER(c_size_t), POINTER(c_bool), POINTER(c_void_p)]),
     "quorate_pool_query_row": (c_int32, [c_void_p, c_char_p, c_size_t, POINTER(Value), c_size_t, c_int64, c_void_p, POINTER(ValueBuffer), c_size_t, POINTER(c_size_t), POINTER(c_void_p)]),
     "quorate_connection_query_row": (c_int32, [c_void_p, c_char_p, c_size_t, POINTER(Value), c_size_t, c_int64, c_void_p, POINTER(ValueBuffer), c_size_t, POINTER(c_size_t), POINTER(c_void_p)]),
+    "quorate_transaction_query_row": (c_int32, [c_void_p, c_char_p, c_size_t, POINTER(Value), c_size_t, c_int64, c_void_p, POINTER(ValueBuffer), c_size_t, POINTER(c_size_t), POINTER(c_void_p)]),
     "quorate_rows_export_arrow": (c_int32, [c_void_p, c_size_t, POINTER(c_int32), c_size_t, c_void_p, POINTER(c_void_p)]),
     "quorate_batch_new": (c_int32, [POINTER(c_void_p), POINTER(c_void_p)]),
     "quorate_batch_queue": (c_int32, [c_void_p, c_char_p, c_size_t, POINTER(Value), c_size_t, POINTER(c_void_p)]),
