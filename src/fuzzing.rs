@@ -1,19 +1,40 @@
 //! The ways into the crate that the fuzz targets take; not part of its interface.
 
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use rustix::net::{
+    AddressFamily, SendFlags, Shutdown, SocketFlags, SocketType, send, shutdown, socketpair,
+};
+
+use crate::backend::{BatchStep, NextRow, Session};
+use crate::batch::Batch;
 use crate::config::Config;
+use crate::deadline::Deadline;
+use crate::dqlite::channel::Channel;
+use crate::dqlite::session::DqliteSession;
 use crate::dqlite::store::yaml;
 use crate::dqlite::wire::frame::Header;
 use crate::dqlite::wire::request::Request;
 use crate::dqlite::wire::response::{Context, Response};
 use crate::dqlite::wire::rows::{self, RowStep};
 use crate::dqlite::wire::{VERSION, VERSION_LEGACY};
+use crate::error::Result;
+use crate::net::address::Address;
+use crate::net::socket::Socket;
+use crate::net::wait::Call;
+use crate::params::ParamsRef;
+use crate::picodata::connect;
 use crate::picodata::decode::{Form, read_row};
+use crate::picodata::discovery::{Discovery, Leader, decode_schema, decode_tier};
 use crate::picodata::frames::Frames;
 use crate::picodata::numeric;
-use crate::row::Cell;
+use crate::picodata::options::{ConnectOptions, Server};
+use crate::picodata::sharding::{BucketMap, Distribution, StatementKey, StatementKeys};
+use crate::row::{Cell, Row};
 use crate::sql::{self, Dialect, Placeholders, against_sqlite};
+use crate::value::ValueRef;
 
 /// Decodes a frame as a response, its rows and their texts included.
 pub fn response(data: &[u8]) {
@@ -191,5 +212,154 @@ pub fn postgres(data: &[u8]) {
         let mut again = Vec::new();
         assert!(numeric::decode(&bytes, &mut again).is_some());
         assert_eq!(again, text.as_bytes());
+    }
+}
+
+/// Reads a text as what Picodata's tables and notices hold.
+pub fn topology(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    // The parts of a row.
+    let parts: Vec<&str> = text.split('\n').collect();
+    let values: Vec<ValueRef<'_>> = parts
+        .iter()
+        .map(|part| part.parse().map_or(ValueRef::Text(part), ValueRef::Int))
+        .collect();
+    for count in 0..=values.len().min(12) {
+        let row = &values[..count];
+        let mut discovery = Discovery::new(Leader::decode(row));
+        discovery.push(row);
+        discovery.push(&row.iter().rev().copied().collect::<Vec<_>>());
+        let _ = discovery.finish();
+        let _ = (decode_schema(row), decode_tier(row));
+    }
+    if let Ok(map) = BucketMap::parse(text) {
+        let count = map.bucket_count();
+        for bucket in [0, 1, count.unwrap_or(3000), u64::MAX] {
+            assert!(map.replicaset(bucket).is_some() || count.is_none_or(|count| bucket != count));
+        }
+    }
+    let (distribution, format) = text.split_once('\n').unwrap_or((text, ""));
+    let _ = Distribution::parse("t", distribution, format);
+    let _ = StatementKey::from_notice(text);
+    if let Ok(address) = Address::parse(text, None) {
+        let shown = address.to_string();
+        let again = Address::parse(&shown, None)
+            .unwrap_or_else(|error| panic!("{text:?} is shown as {shown:?}: {error}"));
+        assert_eq!(again.to_string(), shown, "{text:?}");
+    }
+}
+
+/// A socket whose peer has said `data` and says no more, and that peer, which reads nothing. Two bytes, a length, go
+/// before each piece that is read at once, so that answers need not have come before they are asked for.
+fn socket(mut data: &[u8]) -> (Socket, OwnedFd) {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (ours, peer) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+        .expect("BUG: no pair of sockets");
+    while let Some((len, rest)) = data.split_first_chunk() {
+        let len = usize::from(u16::from_le_bytes(*len)).clamp(1, 32 * 1024);
+        let (piece, rest) = rest.split_at(len.min(rest.len()));
+        // An empty piece would be the end. As many are taken as the queue holds.
+        if piece.is_empty() || send(&peer, piece, SendFlags::NOSIGNAL).is_err() {
+            break;
+        }
+        data = rest;
+    }
+    shutdown(&peer, Shutdown::Write).expect("BUG: a socket that cannot end");
+    (Socket::new(ours).expect("BUG: no socket"), peer)
+}
+
+/// The deadline of a conversation that ends by itself.
+fn call() -> Call<'static> {
+    Call::until(Deadline::after(Duration::from_secs(2)))
+}
+
+/// Reads all rows and all values of them.
+fn read_all(session: &mut dyn Session, call: &Call<'_>) -> Result<()> {
+    loop {
+        match session.next_row()? {
+            NextRow::Row => {
+                let row = Row::new(session.columns(), session.cells(), session.data());
+                for index in 0..row.len() {
+                    let _ = row.value(index);
+                }
+            }
+            NextRow::Wait => session.receive_rows(call)?,
+            NextRow::End => return Ok(()),
+        }
+    }
+}
+
+/// Runs a little of everything, whatever comes of it.
+fn use_session(session: &mut dyn Session) {
+    let call = &call();
+    let none = ParamsRef::Positional(&[]);
+    let note = |result: Result<()>| {
+        if let Err(error) = result {
+            assert!(!error.to_string().is_empty());
+        }
+    };
+    for _ in 0..2 {
+        let queried = session.query("SELECT a, b FROM t", none, call);
+        note(queried.and_then(|()| read_all(session, call)));
+        note(
+            session
+                .exec("INSERT INTO t VALUES (1)", none, call)
+                .map(drop),
+        );
+        note(
+            session
+                .exec("DELETE FROM t; DELETE FROM t", none, call)
+                .map(drop),
+        );
+        let mut batch = Batch::new();
+        for sql in ["SELECT a FROM t", "DROP TABLE t"] {
+            batch.queue(sql, ()).expect("BUG: no statement");
+        }
+        note(session.start_batch(batch.items(), call));
+        while let Some(step) = session.next_step(call) {
+            match step {
+                Ok(BatchStep::Rows) => note(read_all(session, call)),
+                step => note(step.map(drop)),
+            }
+        }
+        note(session.query("SELECT a FROM t", none, call));
+        if !session.try_close_rows() {
+            note(session.close_rows(call));
+        }
+        note(session.ping(call));
+        note(session.exec("SELECT a FROM t", none, call).map(drop));
+        let queried = session.query("INSERT INTO t VALUES (1) RETURNING a", none, call);
+        note(queried);
+        note(session.close_rows(call));
+        session.idle();
+    }
+    assert!(call.check().is_ok(), "it has not ended by itself");
+}
+
+/// Takes bytes for all that a PostgreSQL server ever says.
+pub fn postgres_session(data: &[u8]) {
+    static OPTIONS: OnceLock<Arc<ConnectOptions>> = OnceLock::new();
+    let options = OPTIONS.get_or_init(|| {
+        let mut options = ConnectOptions::new(Server::Postgres, "user");
+        options.password = Some("password".to_owned());
+        options.statement_keys = Some(Arc::new(StatementKeys::default()));
+        Arc::new(options)
+    });
+    let (socket, _peer) = socket(data);
+    match connect::start(socket, "", options, &call()) {
+        Ok(mut session) => use_session(&mut session),
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// Takes bytes for all that a dqlite node ever says.
+pub fn dqlite_session(data: &[u8]) {
+    let (socket, _peer) = socket(data);
+    let channel = Channel::new(socket, VERSION, 1 << 20);
+    match DqliteSession::open(channel, "node", "db", 8, &call()) {
+        Ok(mut session) => use_session(&mut session),
+        Err(error) => assert!(!error.to_string().is_empty()),
     }
 }

@@ -11,6 +11,10 @@ use crate::net::socket::{Idle, Socket};
 use crate::net::stream::{Answers, Stream};
 use crate::net::wait::Call;
 
+/// How many bytes of a response are waited for at once: as many as have come, and this many more. What a node says of a
+/// length takes no memory by itself.
+const STEP: usize = 64 * 1024;
+
 /// A connection to a node after the protocol version was sent.
 ///
 /// An error of the transport or of the protocol leaves the channel out of step for good:
@@ -140,7 +144,11 @@ impl Channel {
         };
         let header = Header::decode(bytes);
         let body_len = header.check(self.max_message).map_err(violation)?;
-        self.stream.fill(Header::SIZE + body_len, call)?;
+        let whole = Header::SIZE + body_len;
+        while self.stream.unread().len() < whole {
+            let at_once = STEP.max(2 * self.stream.unread().len());
+            self.stream.fill(whole.min(at_once), call)?;
+        }
         self.stream.consume(Header::SIZE + body_len);
         self.header = header;
         self.body_len = body_len;

@@ -1,14 +1,14 @@
 //! dqlite: SQLite replicated by raft, spoken to over its own binary protocol.
 
 mod backend;
-mod channel;
+pub(crate) mod channel;
 mod cluster;
 mod failure;
 mod lookup;
 pub mod node;
 mod probe;
 mod reading;
-mod session;
+pub(crate) mod session;
 mod statements;
 pub mod store;
 #[allow(

@@ -85,11 +85,22 @@ impl Prober {
                 }
                 Err(Error::new(
                     ErrorKind::NotLeader,
-                    format!("names {own_leader} as the leader"),
+                    format!("names {} as the leader", shown(&own_leader)),
                 ))
             };
-            within(patience, call, follow).map_err(|error| {
-                error.context(format_args!("it names {leader} as the leader, which fails"))
+            within(patience, call, follow).map_err(|error| match error.kind() {
+                // It is the node that is wrong, and others may know better.
+                ErrorKind::Config => Error::new(
+                    ErrorKind::Protocol,
+                    format!(
+                        "it names {} as the leader, which is no address",
+                        shown(&leader)
+                    ),
+                ),
+                _ => error.context(format_args!(
+                    "it names {} as the leader, which fails",
+                    shown(&leader)
+                )),
             })
         })
     }
@@ -120,7 +131,7 @@ impl Prober {
             }
             Err(Error::new(
                 ErrorKind::NotLeader,
-                format!("it names {leader} as the leader"),
+                format!("it names {} as the leader", shown(&leader)),
             ))
         })
     }
@@ -161,6 +172,14 @@ impl Prober {
         attempt: impl FnOnce(&Call<'_>) -> Result<R>,
     ) -> Result<R> {
         within(self.attempt_timeout, call, attempt)
+    }
+}
+
+/// An address as a node gives it, such that it can be read in a message.
+fn shown(address: &str) -> String {
+    match address.char_indices().nth(100) {
+        Some((end, _)) => format!("{}…", address.get(..end).unwrap_or_default().escape_debug()),
+        None => address.escape_debug().to_string(),
     }
 }
 

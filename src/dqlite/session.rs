@@ -84,11 +84,17 @@ impl DqliteSession {
             .flush(call)
             .and_then(|()| channel.receive(call))
             .map_err(harmless)?;
-        if !matches!(channel.response()?, Response::Welcome { .. }) {
+        if !matches!(
+            channel.response().map_err(harmless)?,
+            Response::Welcome { .. }
+        ) {
             return Err(harmless(channel.unexpected("WELCOME")));
         }
         channel.receive(call).map_err(harmless)?;
-        if !matches!(channel.response()?, Response::Db { id: DB }) {
+        if !matches!(
+            channel.response().map_err(harmless)?,
+            Response::Db { id: DB }
+        ) {
             let error = harmless(channel.unexpected("DB"));
             return Err(error.context(format_args!("opening the database {name:?}")));
         }
@@ -403,7 +409,7 @@ impl Session for DqliteSession {
 
     fn ping(&mut self, call: &Call<'_>) -> Result<()> {
         self.converse(&Request::Leader, call).map_err(harmless)?;
-        match self.channel.response()? {
+        match self.channel.response().map_err(harmless)? {
             Response::Node { address, .. } | Response::NodeLegacy { address }
                 if address == self.address =>
             {

@@ -96,6 +96,8 @@ impl Socket {
     ) -> Result<Socket> {
         let mut session = connector.session(host)?;
         loop {
+            // A peer may always have something more to say.
+            call.check()?;
             while session.wants_write() {
                 match session.write_tls(&mut self.raw) {
                     Ok(_) => {}

@@ -236,6 +236,8 @@ impl Stream {
                 self.socket.acknowledge_once();
             }
             if !std::mem::take(&mut self.wait_first) {
+                // What comes as quickly as it is read is never waited for.
+                call.check()?;
                 let read = self.socket.try_read(&mut self.input[self.end..]);
                 if self.received(read)? {
                     return Ok(());

@@ -52,7 +52,8 @@ pub(crate) fn connect(
     })
 }
 
-fn start(
+/// Begins the conversation over a socket.
+pub(crate) fn start(
     socket: Socket,
     address: &str,
     options: &Arc<ConnectOptions>,
@@ -150,7 +151,10 @@ pub(crate) fn cancel(
     let key = [key.process, key.secret].concat();
     let ask = |socket: &mut Socket| {
         write(socket, &[16, CANCEL_REQUEST], &key, call)?;
-        while read(socket, &mut [0; 64], call)? > 0 {}
+        // It has nothing to say, and might say it without end.
+        while read(socket, &mut [0; 64], call)? > 0 {
+            call.check()?;
+        }
         Ok(())
     };
     ask(&mut socket).map_err(|error: Error| error.with_outcome(Outcome::Unknown))

@@ -13,6 +13,10 @@ use crate::row::{Cell, Span};
 pub(crate) const EPOCH_DAYS: i32 = 10_957;
 pub(crate) const EPOCH_MICROS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
 
+/// How many bytes the values of a row that are written anew may have. A decimal number of a few bytes may have 147,455
+/// digits, and a row of PostgreSQL's at most 1,664 columns.
+const MAX_WRITTEN: usize = 256 << 20;
+
 /// How the values of a column are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -224,7 +228,7 @@ fn span(place: Range<usize>) -> Result<Span> {
 
 #[cold]
 fn too_large() -> Error {
-    Error::new(ErrorKind::Protocol, "a row is larger than 4 GiB")
+    Error::new(ErrorKind::Protocol, "a row is too large")
 }
 
 fn write(text: &str, row: &[u8], written: &mut Vec<u8>) -> Result<Span> {
@@ -245,6 +249,9 @@ fn write_with(
     }
     let start = written.len();
     write(written)?;
+    if written.len() - row.len() > MAX_WRITTEN {
+        return Err(too_large());
+    }
     span(start..written.len())
 }
 

@@ -56,6 +56,9 @@ pub(crate) const TIERS: &str = "SELECT name, bucket_count FROM _pico_tier";
 pub(crate) const SCHEMA: &str =
     "SELECT count(*) AS tables, max(schema_version) AS version FROM _pico_table";
 
+/// How many instances are followed; rows may come without end.
+const MAX_INSTANCES: usize = 65_536;
+
 /// The query for the ranges of buckets of a tier, as one JSON text.
 // A name is a literal and no parameter, which would have to be written as the option `placeholders` says.
 pub(crate) fn buckets(tier: &str) -> String {
@@ -129,8 +132,8 @@ impl Discovery {
     /// Takes one row.
     pub(crate) fn push(&mut self, row: &[ValueRef<'_>]) {
         match self.decode(row) {
-            Some(instance) => self.instances.push(instance),
-            None => self.skipped += 1,
+            Some(instance) if self.instances.len() < MAX_INSTANCES => self.instances.push(instance),
+            _ => self.skipped += 1,
         }
     }
 

@@ -271,6 +271,13 @@ impl Driver {
                 self.wait(call)?;
             }
         }
+        // What has come since was not asked for: it must not be taken for the next answer. A notice may have.
+        if !self.broken
+            && self.line.has_unread()
+            && let Poll::Ready(Err(failure)) = self.turn(|_| Poll::<Result<(), _>>::Pending)
+        {
+            return Err(failure);
+        }
         Ok(())
     }
 

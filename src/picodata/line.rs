@@ -34,14 +34,18 @@ const HEADER: usize = 5;
 const SYNC_LEN: u64 = HEADER as u64;
 /// A buffer that grew past this is given back, in bytes.
 const KEEP_SIZE: usize = 256 * 1024;
-/// What the server says of the transaction where none is open, and where it has failed.
+/// What the server says of the transaction where none is open, where one is, and where it has failed.
 const IDLE: u8 = b'I';
+const OPEN: u8 = b'T';
 const FAILED: u8 = b'E';
 /// The tags of a transaction that has been committed, and of one that has been rolled back, whatever was asked for.
 const COMMITTED: &[u8] = b"COMMIT\0";
 const ROLLED_BACK: &[u8] = b"ROLLBACK\0";
 /// The longest message that is read, in bytes: PostgreSQL's own limit (`MaxAllocSize`, src/include/utils/memutils.h).
 const MAX_MESSAGE: usize = 0x3fff_ffff;
+/// How many look-ups of types a statement may take, where it is prepared alone; an enumeration takes two. Each may lead
+/// to another one, and tokio-postgres has all that led there on the stack: 3.3 kB each without optimization.
+const MAX_LOOK_UPS: usize = 256;
 /// How many bytes of a message are waited for at once: as many as have come, and this many more. What a server says of
 /// a length takes no memory by itself.
 const STEP: usize = 64 * 1024;
@@ -78,6 +82,8 @@ pub(crate) struct Line {
     endings: u64,
     /// The names of the statements that were prepared since they were last taken.
     names: Vec<String>,
+    /// How many types tokio-postgres has looked up meanwhile.
+    look_ups: usize,
     logger: Logger,
     /// Where runs are written.
     runs: Runs,
@@ -132,6 +138,7 @@ impl Line {
             rolled_back: Vec::new(),
             endings: 0,
             names: Vec::new(),
+            look_ups: 0,
             logger: options.logger.clone(),
             runs: Runs::default(),
             starting: Some(starting),
@@ -196,6 +203,7 @@ impl Line {
 
     /// Takes the names of the statements that were prepared since the last call, in their order.
     pub(crate) fn take_names(&mut self) -> Vec<String> {
+        self.look_ups = 0;
         std::mem::take(&mut self.names)
     }
 
@@ -213,6 +221,8 @@ impl Line {
             if matches!(tag, EXECUTE | QUERY) {
                 self.unsent.push_back(end - behind as u64);
             }
+            // All else is run by the portal, or as a text.
+            self.look_ups += usize::from(tag == EXECUTE);
             if matches!(tag, SYNC | QUERY) {
                 self.owed
                     .push_back(self.executed + self.unsent.len() as u64);
@@ -224,6 +234,12 @@ impl Line {
                 }
             }
         });
+        if self.look_ups > MAX_LOOK_UPS + 2 * self.names.len() {
+            return Err(Error::new(
+                ErrorKind::Protocol,
+                format!("the types of a statement lead to more than {MAX_LOOK_UPS} others"),
+            ));
+        }
         Ok(())
     }
 
@@ -285,12 +301,15 @@ impl Line {
         let mut verdict = Ok(());
         self.receiving.feed(bytes, |tag, body, _| {
             match (tag, body) {
-                (READY_FOR_QUERY, [status, ..]) => {
-                    self.owed.pop_front();
-                    self.status = *status;
-                    self.is_tagged = false;
-                    self.endings += u64::from(*status == IDLE);
-                }
+                (READY_FOR_QUERY, body) => match status(body) {
+                    Ok(status) => {
+                        self.owed.pop_front();
+                        self.status = status;
+                        self.is_tagged = false;
+                        self.endings += u64::from(status == IDLE);
+                    }
+                    Err(error) => verdict = Err(error),
+                },
                 (COMMAND_COMPLETE, COMMITTED) => {
                     self.is_tagged = true;
                     self.endings += 1;
@@ -308,12 +327,14 @@ impl Line {
             }
         });
         incoming.extend_from_slice(bytes);
-        self.stream.consume(bytes.len());
-        match &self.starting {
-            Some(starting) => {
-                verdict.and_then(|()| starting.check_length(self.receiving.to_come()))
-            }
-            None => verdict,
+        let len = bytes.len();
+        self.stream.consume(len);
+        verdict?;
+        let to_come = self.receiving.to_come();
+        match &mut self.starting {
+            Some(starting) => starting.check_length(len, to_come),
+            None if to_come > MAX_MESSAGE => Err(too_long(to_come)),
+            None => Ok(()),
         }
     }
 
@@ -341,7 +362,13 @@ impl Line {
             return Ok(None);
         };
         let len = message_len([a, b, c, d])?;
-        Ok((unread.len() >= len).then_some(Head { tag, len }))
+        if unread.len() < len {
+            return Ok(None);
+        }
+        if tag == READY_FOR_QUERY {
+            status(unread.get(HEADER..len).unwrap_or_default())?;
+        }
+        Ok(Some(Head { tag, len }))
     }
 
     /// Marks a message as read. Its body can be looked at until more is received.
@@ -398,8 +425,9 @@ impl Line {
             };
             match *rest {
                 [tag, _, _, _, _, ..] if rest.len() >= len => {
-                    if let (READY_FOR_QUERY, Some(said)) = (tag, rest.get(HEADER)) {
-                        (owed, status) = (owed - 1, *said);
+                    if tag == READY_FOR_QUERY {
+                        let body = rest.get(HEADER..len).unwrap_or_default();
+                        (owed, status) = (owed - 1, self::status(body)?);
                     }
                     at += len;
                 }
@@ -453,8 +481,24 @@ fn message_len(bytes: [u8; 4]) -> Result<usize> {
     if (HEADER - 1..=MAX_MESSAGE).contains(&len) {
         return Ok(len + 1);
     }
-    Err(Error::new(
+    Err(too_long(len))
+}
+
+#[cold]
+fn too_long(len: usize) -> Error {
+    Error::new(
         ErrorKind::Protocol,
         format!("the server announces a message of {len} bytes"),
-    ))
+    )
+}
+
+/// What a server that is ready says of the transaction, in the body of its message.
+fn status(body: &[u8]) -> Result<u8> {
+    match *body {
+        [status @ (IDLE | OPEN | FAILED)] => Ok(status),
+        _ => Err(Error::new(
+            ErrorKind::Protocol,
+            "the server says in a way that is not understood that it is ready",
+        )),
+    }
 }

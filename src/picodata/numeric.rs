@@ -26,6 +26,7 @@ pub(crate) fn decode(bytes: &[u8], out: &mut Vec<u8>) -> Option<()> {
     if digits.len() != count * 2 || places > MAX_PLACES {
         return None;
     }
+    let begin = out.len();
     let special: &[u8] = match u16::from_be_bytes([s0, s1]) {
         POSITIVE => b"",
         NEGATIVE => {
@@ -70,6 +71,11 @@ pub(crate) fn decode(bytes: &[u8], out: &mut Vec<u8>) -> Option<()> {
             weight_of -= 1;
         }
         out.truncate(end);
+    }
+    // Zero has no sign, whatever the server sends.
+    let is_zero = |text: &[u8]| text.iter().all(|byte| matches!(byte, b'0' | b'.'));
+    if start > begin && is_zero(out.get(start..)?) {
+        out.remove(begin);
     }
     Some(())
 }
@@ -392,6 +398,19 @@ mod tests {
         }
         assert!(encode("1e131071", &mut Vec::new()).is_ok());
         assert!(encode("1e-16383", &mut Vec::new()).is_ok());
+    }
+
+    #[test]
+    fn zero_has_no_sign() {
+        for digits in [&[][..], &[0, 0], &[0, 0, 0, 0]] {
+            let count = digits.len() as u8 / 2;
+            for (places, expected) in [(0, "0"), (3, "0.000")] {
+                let header = [0, count, 0, 0, 0x40, 0, 0, places];
+                let mut text = b"n=".to_vec();
+                decode(&[&header, digits].concat(), &mut text).unwrap();
+                assert_eq!(text, [b"n=", expected.as_bytes()].concat());
+            }
+        }
     }
 
     #[test]

@@ -54,11 +54,14 @@ enum Awaited {
     /// To a text.
     Parsed,
     BoundText,
+    Parameters,
     Description,
     /// To a prepared statement.
     #[default]
     Bound,
     Rows,
+    /// To either: all that comes behind the tag is that the server is ready, or an error of the commit.
+    Ready,
 }
 
 /// How far an answer is, as far as it has been received.
@@ -188,11 +191,22 @@ impl Portal {
                 return Ok(Progress::Row(head));
             }
             line.take(head);
+            // Behind an error, all is skipped up to the Sync.
+            if self.failure.is_some() && !matches!(head.tag, ERROR_RESPONSE | READY_FOR_QUERY) {
+                return Err(Failure::broken(unexpected(head.tag)));
+            }
+            let says_nothing = matches!(
+                head.tag,
+                PARSE_COMPLETE | BIND_COMPLETE | EMPTY_QUERY | NO_DATA
+            );
+            if says_nothing && !line.body(head).is_empty() {
+                return Err(Failure::broken(unexpected(head.tag)));
+            }
             match (head.tag, self.awaited) {
                 (PARSE_COMPLETE, Awaited::Parsed) => self.awaited = Awaited::BoundText,
-                (BIND_COMPLETE, Awaited::BoundText) => self.awaited = Awaited::Description,
+                (BIND_COMPLETE, Awaited::BoundText) => self.awaited = Awaited::Parameters,
                 (BIND_COMPLETE, Awaited::Bound) => self.awaited = Awaited::Rows,
-                (PARAMETER_DESCRIPTION, Awaited::Description) => {}
+                (PARAMETER_DESCRIPTION, Awaited::Parameters) => self.awaited = Awaited::Description,
                 (ROW_DESCRIPTION, Awaited::Description) => {
                     let columns = description::columns(line.body(head));
                     self.columns = columns.map_err(Failure::broken)?;
@@ -200,10 +214,12 @@ impl Portal {
                 }
                 (NO_DATA, Awaited::Description) => self.awaited = Awaited::Rows,
                 (COMMAND_COMPLETE, Awaited::Rows) => {
-                    self.count = count(line.body(head));
+                    let count = count(line.body(head)).ok_or_else(malformed_tag);
+                    self.count = count.map_err(Failure::broken)?;
                     line.note_tag(head);
+                    self.awaited = Awaited::Ready;
                 }
-                (EMPTY_QUERY, Awaited::Rows) => {}
+                (EMPTY_QUERY, Awaited::Rows) => self.awaited = Awaited::Ready,
                 (ERROR_RESPONSE, _) => {
                     let answer = ServerError::parse(line.body(head)).map_err(Failure::broken)?;
                     let failure = Failure::answered(&answer);
@@ -212,10 +228,12 @@ impl Portal {
                     }
                     self.failure = Some(failure);
                 }
-                (READY_FOR_QUERY, _) => {
+                (READY_FOR_QUERY, awaited) => {
                     return match self.failure.take() {
                         Some(failure) => Err(failure),
-                        None => Ok(Progress::End(self.count)),
+                        None if awaited == Awaited::Ready => Ok(Progress::End(self.count)),
+                        // It has not run the statement, or not said that it has.
+                        None => Err(Failure::broken(unexpected(READY_FOR_QUERY))),
                     };
                 }
                 (tag, _) => return Err(Failure::broken(unexpected(tag))),
@@ -238,12 +256,23 @@ impl Portal {
     }
 }
 
-/// The number at the end of a tag such as `INSERT 0 5`; 0 where there is none.
-fn count(body: &[u8]) -> u64 {
-    let text = body.strip_suffix(&[0]).unwrap_or(body);
-    let digits = text.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
-    let text = std::str::from_utf8(digits).unwrap_or_default();
-    text.parse().unwrap_or(0)
+/// The number at the end of a tag such as `INSERT 0 5`; 0 where there is none. `None` for what is no tag.
+fn count(body: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(body.strip_suffix(&[0])?).ok()?;
+    let last = text.rsplit(' ').next()?;
+    match last.bytes().all(|byte| byte.is_ascii_digit()) {
+        _ if text.contains('\0') => None,
+        true if !last.is_empty() => last.parse().ok(),
+        _ => Some(0),
+    }
+}
+
+#[cold]
+fn malformed_tag() -> Error {
+    Error::new(
+        ErrorKind::Protocol,
+        "the server says in a way that is not understood what it has done",
+    )
 }
 
 fn unexpected(tag: u8) -> Error {
@@ -460,12 +489,21 @@ mod tests {
     #[test]
     fn what_does_not_belong_to_an_answer_breaks_it() {
         let bound = message(BIND_COMPLETE, b"");
+        let done = message(COMMAND_COMPLETE, b"INSERT 0 1\0");
         for answer in [
             vec![row(b"not bound")],
             vec![bound.clone(), bound.clone()],
             vec![bound.clone(), message(b'T', &[0, 0])],
             vec![message(PARSE_COMPLETE, b"")],
             vec![bound.clone(), message(NO_DATA, b"")],
+            vec![ready()],
+            vec![bound.clone(), ready()],
+            vec![bound.clone(), done.clone(), done.clone(), ready()],
+            vec![bound.clone(), done.clone(), row(b"late"), ready()],
+            vec![bound.clone(), done.clone(), message(READY_FOR_QUERY, b"X")],
+            vec![bound.clone(), done.clone(), message(READY_FOR_QUERY, b"")],
+            vec![bound.clone(), done.clone(), message(READY_FOR_QUERY, b"II")],
+            vec![bound.clone(), failed("ERROR"), done.clone(), ready()],
             vec![bound.clone(), b"D\0\0\0\x03".to_vec()],
             vec![bound.clone(), b"D\xff\xff\xff\xff".to_vec()],
             vec![message(ERROR_RESPONSE, b"Mno code\0\0")],
@@ -482,10 +520,15 @@ mod tests {
     #[test]
     fn the_count_is_the_last_number_of_the_tag() {
         for (tag, expected) in [
-            (&b"INSERT 0 5\0"[..], 5),
-            (b"UPDATE 12\0", 12),
-            (b"CREATE TABLE\0", 0),
-            (b"", 0),
+            (&b"INSERT 0 5\0"[..], Some(5)),
+            (b"UPDATE 12\0", Some(12)),
+            (b"CREATE TABLE\0", Some(0)),
+            (b"\0", Some(0)),
+            (b"", None),
+            (b"UPDATE 12", None),
+            (b"UPDATE\0 12\0", None),
+            (b"UPDATE 18446744073709551616\0", None),
+            (b"\xff 12\0", None),
         ] {
             assert_eq!(count(tag), expected);
         }

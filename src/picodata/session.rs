@@ -302,11 +302,11 @@ impl PicodataSession {
             .run(number, call, drive::poll(sending.as_mut()))
             .map_err(|failure| failure.of_statement(sql, kind.reads))?;
         let mut stream = pin!(stream);
-        let mut rows_affected = 0;
+        let mut completed = None;
         let done = self.run(number, call, |context| {
             loop {
                 match std::task::ready!(stream.as_mut().poll_next(context)) {
-                    Some(Ok(SimpleQueryMessage::CommandComplete(count))) => rows_affected = count,
+                    Some(Ok(SimpleQueryMessage::CommandComplete(count))) => completed = Some(count),
                     Some(Ok(_)) => {}
                     Some(Err(error)) => return Poll::Ready(Err(error)),
                     None => return Poll::Ready(Ok(())),
@@ -315,8 +315,16 @@ impl PicodataSession {
         });
         match done {
             Ok(()) => {
+                let Some(count) = completed else {
+                    self.driver.set_broken();
+                    return Err(Error::new(
+                        ErrorKind::Protocol,
+                        "the server is ready, and has not said what it has done",
+                    )
+                    .with_outcome(Outcome::Unknown));
+                };
                 self.completed(kind, number)?;
-                Ok(affected(kind, rows_affected))
+                Ok(affected(kind, count))
             }
             // Several statements are one transaction, unless they begin or end one themselves.
             Err(Failure { error, .. }) if kind.several && kind.effect != Effect::None => {

@@ -11,9 +11,9 @@ const AUTH_CLEARTEXT: u32 = 3;
 const AUTH_MD5: u32 = 5;
 const AUTH_SASL: [u32; 3] = [10, 11, 12];
 
-/// The longest message that is waited for while a conversation begins, in bytes. What is no server of this
-/// protocol declares more: in `HTTP/1.1` the length is 1.4 GB.
-const MAX_FIRST_MESSAGE: usize = 1 << 20;
+/// How much a server may say while a conversation begins, in bytes: tokio-postgres keeps it. What is no server of this
+/// protocol declares more in its first message: in `HTTP/1.1` the length is 1.4 GB.
+const MAX_START: usize = 1 << 20;
 
 /// What a server wants to see before it cancels a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub(crate) struct Starting {
     allow_cleartext: bool,
     /// The start-up message, the only one without a tag, has been taken.
     begun: bool,
+    /// How many bytes the server has sent.
+    received: usize,
     key: Option<Key>,
 }
 
@@ -40,6 +42,7 @@ impl Starting {
             has_password: options.password.is_some(),
             allow_cleartext: options.allow_cleartext || is_encrypted,
             begun: false,
+            received: 0,
             key: None,
         }
     }
@@ -57,10 +60,20 @@ impl Starting {
         with_parameters(message, &self.parameters).map(Some)
     }
 
-    /// Fails where the message that is under way, of which `to_come` bytes are missing, is longer than any that a
-    /// server begins with.
-    pub(crate) fn check_length(&self, to_come: usize) -> Result<()> {
-        if to_come <= MAX_FIRST_MESSAGE {
+    /// Takes in that `len` bytes were received. Fails where they, or the message that is under way, of which `to_come`
+    /// bytes are missing, are more than any server begins with.
+    pub(crate) fn check_length(&mut self, len: usize, to_come: usize) -> Result<()> {
+        self.received += len;
+        if self.received > MAX_START {
+            return Err(Error::new(
+                ErrorKind::Protocol,
+                format!(
+                    "the server has sent {} bytes, and is not ready yet",
+                    self.received
+                ),
+            ));
+        }
+        if to_come <= MAX_START {
             return Ok(());
         }
         Err(Error::new(

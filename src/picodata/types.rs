@@ -143,11 +143,14 @@ impl PicodataSession {
             loop {
                 match ready!(stream.as_mut().poll_next(context)) {
                     Some(Ok(SimpleQueryMessage::Row(row))) => {
-                        let text = |index| row.get(index).unwrap_or_default().to_owned();
+                        let text = |index| {
+                            row.try_get(index)
+                                .map(|text: Option<&str>| text.unwrap_or_default().to_owned())
+                        };
                         found = Some(Row {
-                            name: text(0),
-                            kind: text(1),
-                            base: text(2).parse().unwrap_or(0),
+                            name: text(0)?,
+                            kind: text(1)?,
+                            base: text(2)?.parse().unwrap_or(0),
                         });
                     }
                     Some(Ok(_)) => {}

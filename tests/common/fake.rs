@@ -27,13 +27,13 @@ pub const ROWS: u8 = 7;
 pub const EMPTY: u8 = 8;
 
 /// The types of the requests that are never held back.
-const LEADER: u8 = 0;
-const CLIENT: u8 = 1;
-const OPEN: u8 = 3;
-const PREPARE: u8 = 4;
+pub const LEADER: u8 = 0;
+pub const CLIENT: u8 = 1;
+pub const OPEN: u8 = 3;
+pub const PREPARE: u8 = 4;
 const QUERY: u8 = 6;
-const FINALIZE: u8 = 7;
-const CLUSTER: u8 = 16;
+pub const FINALIZE: u8 = 7;
+pub const CLUSTER: u8 = 16;
 
 /// What a query that nothing is said about answers.
 pub const ANSWER: i64 = 42;
@@ -50,6 +50,8 @@ pub struct FakeLeader {
 struct Shared {
     stop: AtomicBool,
     acts: Mutex<VecDeque<Vec<Step>>>,
+    /// What is done with the next request of a type that is never held back else.
+    others: Mutex<VecDeque<(u8, Vec<Step>)>>,
     leader: Mutex<Option<String>>,
     played: AtomicUsize,
     connections: AtomicUsize,
@@ -82,6 +84,18 @@ impl FakeLeader {
     /// How the next statement that no act is left for is answered.
     pub fn act(&self, steps: Vec<Step>) {
         self.shared.acts.lock().unwrap().push_back(steps);
+    }
+
+    /// How the next request of type `kind` is answered, of those that no act is for: LEADER, CLIENT, OPEN, PREPARE,
+    /// FINALIZE or CLUSTER.
+    pub fn act_on(&self, kind: u8, steps: Vec<Step>) {
+        self.shared.others.lock().unwrap().push_back((kind, steps));
+    }
+
+    /// Forgets what has not been played, and says how much that was.
+    pub fn forget(&self) -> usize {
+        let acts = std::mem::take(&mut *self.shared.acts.lock().unwrap()).len();
+        acts + std::mem::take(&mut *self.shared.others.lock().unwrap()).len()
     }
 
     /// Names another leader from now on; an empty text for none.
@@ -157,6 +171,22 @@ fn serve(mut stream: TcpStream, address: &str, shared: &Shared) -> io::Result<()
         let header = read(&mut stream, 8, shared)?;
         let words = u32::from_le_bytes(header[..4].try_into().unwrap());
         read(&mut stream, words as usize * 8, shared)?;
+        let other = {
+            let mut others = shared.others.lock().unwrap();
+            match others.front() {
+                Some((kind, _)) if *kind == header[4] => others.pop_front(),
+                _ => None,
+            }
+        };
+        if let Some((kind, steps)) = other {
+            prepared |= kind == PREPARE;
+            let goes_on = play(&mut stream, &steps, shared);
+            shared.played.fetch_add(1, Ordering::SeqCst);
+            if !goes_on? {
+                return Ok(());
+            }
+            continue;
+        }
         let answer = match header[4] {
             LEADER => {
                 let leader = shared.leader.lock().unwrap().clone();
@@ -211,6 +241,12 @@ fn play(stream: &mut TcpStream, act: &[Step], shared: &Shared) -> io::Result<boo
     for step in act {
         match step {
             Step::Send(bytes) => write(stream, bytes, shared)?,
+            Step::Flood(bytes) => {
+                let bytes = bytes.repeat((1 << 16) / bytes.len() + 1);
+                loop {
+                    write(stream, &bytes, shared)?;
+                }
+            }
             Step::Pause(time) => thread::sleep(*time),
             Step::Close => return Ok(false),
             Step::Reset => {

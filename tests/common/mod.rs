@@ -8,6 +8,7 @@ pub mod basic;
 pub mod cluster;
 pub mod database;
 pub mod fake;
+pub mod fake_postgres;
 pub mod latency;
 pub mod pg_raw;
 pub mod pico_on_postgres;

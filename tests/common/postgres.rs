@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::basic::{TempDir, loopback, wait_for};
@@ -46,6 +46,8 @@ pub struct PostgresOptions {
     users: Vec<(String, String, Auth)>,
     settings: Vec<(String, String)>,
     tls: bool,
+    expired: bool,
+    clients_of_ca: bool,
 }
 
 impl PostgresOptions {
@@ -70,6 +72,18 @@ impl PostgresOptions {
     pub fn tls(mut self) -> Self {
         self.tls = true;
         self
+    }
+
+    /// The same, with a certificate that is out of date.
+    pub fn expired_tls(mut self) -> Self {
+        self.expired = true;
+        self.tls()
+    }
+
+    /// The same, and takes users with a certificate of that CA alone (see [`PostgresCluster::client_files`]).
+    pub fn tls_for_clients_of_ca(mut self) -> Self {
+        self.clients_of_ca = true;
+        self.tls()
     }
 }
 
@@ -135,11 +149,12 @@ impl PostgresCluster {
             writeln!(settings, "{name} = '{value}'").unwrap();
         }
         if options.tls {
-            self.write_certificates();
+            self.write_certificates(options.expired);
             settings.push_str("ssl = on\n");
             for (name, file) in [
                 ("ssl_cert_file", "server.crt"),
                 ("ssl_key_file", "server.key"),
+                ("ssl_ca_file", "ca.crt"),
             ] {
                 writeln!(settings, "{name} = '{}'", home.join(file).display()).unwrap();
             }
@@ -149,13 +164,17 @@ impl PostgresCluster {
 
         let mut rules = String::new();
         for (name, _, auth) in &options.users {
-            writeln!(rules, "host all {name} all {}", auth.method()).unwrap();
+            let (kind, more) = match options.clients_of_ca {
+                true => ("hostssl", " clientcert=verify-ca"),
+                false => ("host", ""),
+            };
+            writeln!(rules, "{kind} all {name} all {}{more}", auth.method()).unwrap();
         }
         rules.push_str("host all postgres all trust\n");
         fs::write(data.join("pg_hba.conf"), rules).unwrap();
     }
 
-    fn write_certificates(&self) {
+    fn write_certificates(&self, expired: bool) {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -163,7 +182,10 @@ impl PostgresCluster {
         let issuer = Issuer::new(params, key);
         let names = vec![self.host.clone(), "localhost".to_owned()];
         let key = KeyPair::generate().unwrap();
-        let cert = CertificateParams::new(names).unwrap();
+        let mut cert = CertificateParams::new(names).unwrap();
+        if expired {
+            cert.not_after = rcgen::date_time_ymd(2020, 2, 29);
+        }
         let cert = cert.signed_by(&key, &issuer).unwrap();
         let home = self.directory.path();
         fs::write(home.join("server.crt"), cert.pem()).unwrap();
@@ -171,6 +193,21 @@ impl PostgresCluster {
         fs::write(&key_file, key.serialize_pem()).unwrap();
         fs::set_permissions(&key_file, Permissions::from_mode(0o600)).unwrap();
         give_away(&key_file);
+
+        let key = KeyPair::generate().unwrap();
+        let mut cert = CertificateParams::new(vec!["client".to_owned()]).unwrap();
+        // Not the CA's own: OpenSSL would take it for one that has signed itself.
+        cert.distinguished_name.push(DnType::CommonName, "client");
+        let cert = cert.signed_by(&key, &issuer).unwrap();
+        let [cert_file, key_file] = self.client_files();
+        fs::write(cert_file, cert.pem()).unwrap();
+        fs::write(&key_file, key.serialize_pem()).unwrap();
+        fs::set_permissions(&key_file, Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// A certificate of the CA for a client, and its key, with TLS.
+    pub fn client_files(&self) -> [PathBuf; 2] {
+        ["client.crt", "client.key"].map(|name| self.directory.path().join(name))
     }
 
     fn data(&self) -> PathBuf {

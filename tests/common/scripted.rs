@@ -27,6 +27,8 @@ pub enum Step {
     Messages(usize),
     /// Sends bytes.
     Send(Vec<u8>),
+    /// Sends bytes again and again.
+    Flood(Vec<u8>),
     /// Waits.
     Pause(Duration),
     /// Closes at once, whatever steps follow. A script that ends does the same.
@@ -199,6 +201,9 @@ impl Player {
                 }
             }
             Step::Send(bytes) => self.send(bytes)?,
+            Step::Flood(bytes) => loop {
+                self.send(bytes)?;
+            },
             Step::Pause(time) => thread::sleep(*time),
             Step::Close => return Ok(false),
             Step::Reset => {

@@ -30,6 +30,8 @@ impl DqliteSession {
             self.check_support(*kind, item.params.len(), call)
                 .map_err(|error| in_batch(error, index))?;
         }
+        // Nothing has been asked for yet.
+        self.check_step()?;
         let start = self.channel.queued();
         if let Err(error) = self.queue_batch(&kinds) {
             self.channel.unqueue(start);

@@ -59,7 +59,7 @@ impl DqliteSession {
 
     /// Takes the answer to PREPARE.
     pub(super) fn take_prepared(&mut self, sql: &str, kind: Kind) -> Result<Prepared> {
-        let (id, parameters) = match self.channel.response()? {
+        let (id, parameters) = match self.channel.response().map_err(harmless)? {
             Response::Stmt { id, params, .. } => {
                 self.since_1_15 = Some(false);
                 (id, params)

@@ -172,6 +172,17 @@ fn a_row_that_is_not_understood_is_left_out() {
 }
 
 #[test]
+fn rows_without_end_fill_no_memory() {
+    let row = row(1, 1, "Online", false).values();
+    let row: Vec<_> = row.iter().map(Value::as_ref).collect();
+    let mut discovery = Discovery::default();
+    for _ in 0..MAX_INSTANCES + 3 {
+        discovery.push(&row);
+    }
+    assert_eq!(discovery.skipped(), 3);
+}
+
+#[test]
 fn no_instance_at_all_is_an_error() {
     let error = Discovery::default().finish().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol);

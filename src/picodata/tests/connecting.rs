@@ -110,6 +110,68 @@ fn tls_verifies_what_it_is_told_to() {
 }
 
 #[test]
+fn each_sslmode_meets_a_server_as_it_should() {
+    let with = |cluster: &PostgresCluster, mode, name: &str, client: Option<&PostgresCluster>| {
+        let mut options = user("by_scram", PASSWORD);
+        if mode != TlsMode::Disable {
+            let mut config = TlsConfig::new(mode);
+            config.server_name(name);
+            if mode != TlsMode::Require {
+                config.ca_file(cluster.ca_file());
+            }
+            if let Some(owner) = client {
+                let [cert, key] = owner.client_files();
+                config.client_cert_file(cert).client_key_file(key);
+            }
+            options.tls = Some(config.build().unwrap());
+        }
+        open_with(cluster, options).map(|mut session| session.check())
+    };
+    let start = |options: PostgresOptions| {
+        PostgresCluster::start(&options.user("by_scram", PASSWORD, Auth::Scram))
+    };
+    let good = start(PostgresOptions::new().tls());
+    let expired = start(PostgresOptions::new().expired_tls());
+    let strict = start(PostgresOptions::new().tls_for_clients_of_ca());
+    let plain = start(PostgresOptions::new());
+    use TlsMode::{Disable, Require, VerifyCa, VerifyFull};
+    for (cluster, mode, name, client, expected) in [
+        (&good, Disable, "", None, None),
+        (&good, Require, "nobody.example", None, None),
+        (&good, VerifyCa, "nobody.example", None, None),
+        (&good, VerifyFull, "localhost", None, None),
+        (
+            &good,
+            VerifyFull,
+            "nobody.example",
+            None,
+            Some("nobody.example"),
+        ),
+        (&expired, Require, "localhost", None, None),
+        (&expired, VerifyCa, "localhost", None, Some("expired")),
+        (&expired, VerifyFull, "localhost", None, Some("expired")),
+        (&strict, VerifyFull, "localhost", Some(&strict), None),
+        (&strict, VerifyFull, "localhost", Some(&good), Some("")),
+        (&strict, VerifyFull, "localhost", None, Some("certificate")),
+        (&strict, Disable, "", None, Some("")),
+        (&plain, Disable, "", None, None),
+    ] {
+        let what = format!("{mode} for {name:?}, client {}", client.is_some());
+        match (with(cluster, mode, name, client), expected) {
+            (Ok(()), None) => {}
+            (Err(error), Some(part)) => {
+                println!("{what}: {error}");
+                let kinds = [ErrorKind::Tls, ErrorKind::Authentication];
+                assert!(kinds.contains(&error.kind()), "{what}: {error:?}");
+                assert_eq!(error.outcome(), Outcome::NotSent);
+                assert!(error.message().contains(part), "{what}: {error}");
+            }
+            (result, _) => panic!("{what}: {result:?}"),
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_reached_or_is_not_there() {
     let refused = Arc::new(options());
     let nobody = format!("{}:5432", loopback());
