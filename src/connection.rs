@@ -391,7 +391,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// What `body` answers; what became of the commit.
+    /// What `body` answers, with the outcome `Unknown` where something that it did may have been applied, because it has
+    /// ended the transaction itself, or an error has; what became of the commit.
     pub fn transaction<T>(
         &mut self,
         mode: TransactionMode,
@@ -490,6 +491,11 @@ impl Connection {
         }
         self.line.note_ended();
         self.in_transaction() && self.line.lost != Some(Lost::InDoubt) && !self.line.has_ended
+    }
+
+    /// Notes that a statement of a batch has succeeded.
+    pub(crate) fn note_applied(&mut self) {
+        self.line.note_applied();
     }
 
     /// Notes that a transaction was begun, which [`can_be_undone`](Connection::can_be_undone) is asked of later.

@@ -329,7 +329,7 @@ fn attempt<T>(
     body: &mut impl FnMut(&mut Connection) -> Result<T>,
 ) -> Result<T, Attempt> {
     begin(connection, mode).map_err(|error| match error.kind() {
-        ErrorKind::Busy => Attempt::Again(error),
+        _ if passes(&error) => Attempt::Again(error),
         ErrorKind::Timeout | ErrorKind::PoolTimeout => Attempt::Late(error),
         _ => Attempt::Final(error),
     })?;
@@ -347,8 +347,9 @@ fn attempt<T>(
             let undone = transaction.can_be_undone();
             drop(transaction);
             match error.kind() {
-                _ if undone && passes(&error) => Err(Attempt::Again(error)),
-                ErrorKind::Timeout if undone => Err(Attempt::Late(error)),
+                _ if !undone => Err(Attempt::Final(error.with_outcome(Outcome::Unknown))),
+                _ if passes(&error) => Err(Attempt::Again(error)),
+                ErrorKind::Timeout => Err(Attempt::Late(error)),
                 _ => Err(Attempt::Final(error)),
             }
         }

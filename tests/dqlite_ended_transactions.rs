@@ -155,6 +155,33 @@ fn a_body_is_not_repeated_after_something_of_it_was_applied() {
 }
 
 #[test]
+fn nothing_is_applied_behind_a_batch_whose_answers_nobody_has_read() {
+    let db = database();
+    let mut batch = Batch::new();
+    batch.queue("INSERT INTO t VALUES (1)", ()).unwrap();
+    batch
+        .queue("INSERT OR ROLLBACK INTO t VALUES (1)", ())
+        .unwrap();
+    for and_more in [false, true] {
+        if and_more {
+            batch.queue("INSERT INTO log VALUES (1)", ()).unwrap();
+        }
+        let mut transaction = db.begin(TransactionMode::Immediate).unwrap();
+        drop(transaction.send_batch(&batch).unwrap());
+        let insert = "INSERT INTO log VALUES (2)";
+        let error = transaction.exec(insert, ()).unwrap_err();
+        let text = if and_more {
+            "something of it may have been applied"
+        } else {
+            "nothing of it was applied"
+        };
+        assert_error(&error, ErrorKind::Database, Outcome::NotSent, text);
+        drop(transaction);
+        assert_eq!(count(&db), i64::from(and_more));
+    }
+}
+
+#[test]
 fn a_body_is_not_repeated_after_it_has_begun_a_transaction_of_its_own() {
     let db = database();
     let bodies: [&[&str]; 3] = [
