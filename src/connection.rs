@@ -355,10 +355,10 @@ impl Connection {
         let in_transaction = self.is_open_on_server();
         self.start_reading(|session, call| session.start_batch(batch.items(), call))?;
         self.line.batch = in_transaction.then(|| BatchInTransaction {
-            may_end: batch
-                .items()
-                .iter()
-                .any(|item| sql::transaction_effect(&item.sql, self.dialect()) != Effect::None),
+            may_end: batch.items().iter().any(|item| {
+                sql::transaction_effect(&item.sql, self.dialect()) != Effect::None
+                    || self.dialect() == Dialect::Sqlite && names_rollback(&item.sql)
+            }),
         });
         Ok(())
     }
@@ -579,6 +579,14 @@ fn within(deadline: Deadline, cancel: Option<&CancelHandle>) -> Call<'_> {
         cancel,
         closing: None,
     }
+}
+
+/// Whether ROLLBACK stands anywhere in a text: INSERT OR ROLLBACK ends the transaction where it fails, and what is
+/// behind it in a batch is then applied at once.
+fn names_rollback(sql: &str) -> bool {
+    const WORD: &[u8] = b"rollback";
+    let mut parts = sql.as_bytes().windows(WORD.len());
+    parts.any(|part| part.eq_ignore_ascii_case(WORD))
 }
 
 /// Marks the calling thread as inside a call that `cancel` cancels.

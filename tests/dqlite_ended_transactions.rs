@@ -205,6 +205,9 @@ fn a_body_is_not_repeated_after_it_has_begun_a_transaction_of_its_own() {
     assert_eq!(count(&db), 2);
 }
 
+const COLLIDE: &str = "INSERT OR ROLLBACK INTO t VALUES (1)";
+const LOG: &str = "INSERT INTO log VALUES (1)";
+
 /// Runs `body` in a transaction whose COMMIT, which the body sends itself, reaches the server, but whose answer
 /// does not come back.
 fn with_lost_commit(commit: impl Fn(&mut Connection) -> Result<()>) {
@@ -212,6 +215,10 @@ fn with_lost_commit(commit: impl Fn(&mut Connection) -> Result<()>) {
     let proxy = Proxy::start(cluster.address(0));
     let direct = Pool::open(&format!("dqlite://{}/app", cluster.address(0))).unwrap();
     direct.exec("CREATE TABLE log (n INTEGER)", ()).unwrap();
+    direct
+        .exec("CREATE TABLE t (id INTEGER PRIMARY KEY)", ())
+        .unwrap();
+    direct.exec("INSERT INTO t VALUES (1)", ()).unwrap();
     let mut config =
         quorate::Config::parse(&format!("dqlite://{}/app", cluster.address(0))).unwrap();
     let through = proxy.address().to_owned();
@@ -228,8 +235,9 @@ fn with_lost_commit(commit: impl Fn(&mut Connection) -> Result<()>) {
                     return Ok(());
                 }
                 // Else the answer to its preparation would be lost.
-                connection.prepare("COMMIT")?;
-                connection.prepare("END")?;
+                for sql in ["COMMIT", "END", COLLIDE, LOG] {
+                    connection.prepare(sql)?;
+                }
                 proxy.delay(Direction::ToClient, Duration::from_secs(60));
                 thread::scope(|scope| {
                     scope.spawn(|| {
@@ -260,5 +268,15 @@ fn a_body_whose_own_commit_was_not_answered_is_not_repeated() {
     with_lost_commit(|connection| {
         connection.exec("COMMIT", ()).unwrap_err();
         Ok(())
+    });
+}
+
+#[test]
+fn a_batch_that_may_have_rolled_back_and_was_not_answered_is_not_repeated() {
+    with_lost_commit(|connection| {
+        let mut batch = Batch::new();
+        batch.queue(COLLIDE, ()).unwrap();
+        batch.queue(LOG, ()).unwrap();
+        connection.send_batch(&batch)?.close()
     });
 }
