@@ -117,6 +117,7 @@ impl Progress {
                 ))
             })
         })?;
+        connection.note_applied();
         self.in_rows = matches!(step, BatchStep::Rows);
         Ok(step)
     }
@@ -180,21 +181,7 @@ impl Progress {
         }
         self.left = 0;
         let in_rows = std::mem::take(&mut self.in_rows);
-        connection.clean_up(|session, call| {
-            if in_rows {
-                session.close_rows(call)?;
-            }
-            while let Some(step) = session.next_step(call) {
-                match step {
-                    Ok(BatchStep::Rows) => session.close_rows(call)?,
-                    Ok(BatchStep::Done(_)) => {}
-                    Err(error) if session.is_broken() => return Err(error),
-                    // The statement's own error, which nobody asked for.
-                    Err(_) => {}
-                }
-            }
-            Ok(())
-        });
+        connection.abandon_batch(in_rows);
     }
 }
 

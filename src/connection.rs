@@ -355,10 +355,10 @@ impl Connection {
         let in_transaction = self.is_open_on_server();
         self.start_reading(|session, call| session.start_batch(batch.items(), call))?;
         self.line.batch = in_transaction.then(|| BatchInTransaction {
-            may_end: batch
-                .items()
-                .iter()
-                .any(|item| sql::transaction_effect(&item.sql, self.dialect()) != Effect::None),
+            may_end: batch.items().iter().any(|item| {
+                sql::transaction_effect(&item.sql, self.dialect()) != Effect::None
+                    || self.dialect() == Dialect::Sqlite && names_rollback(&item.sql)
+            }),
         });
         Ok(())
     }
@@ -407,8 +407,9 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// What `body` answers; what became of the commit. An error from before the commit, with nothing applied, does not have
-    /// the outcome `Unknown`, whatever the statement that failed in `body` had.
+    /// What `body` answers: with the outcome `Unknown` where something that it did may have been applied, because it has
+    /// ended the transaction itself, or an error has, and never so otherwise, whatever the statement that failed in it had;
+    /// what became of the commit.
     pub fn transaction<T>(
         &mut self,
         mode: TransactionMode,
@@ -509,6 +510,11 @@ impl Connection {
         self.in_transaction() && self.line.lost != Some(Lost::InDoubt) && !self.line.has_ended
     }
 
+    /// Notes that a statement of a batch has succeeded.
+    pub(crate) fn note_applied(&mut self) {
+        self.line.note_applied();
+    }
+
     /// Notes that a transaction was begun, which [`can_be_undone`](Connection::can_be_undone) is asked of later.
     pub(crate) fn note_begun(&mut self) {
         self.line.note_begun();
@@ -590,6 +596,14 @@ fn within(deadline: Deadline, cancel: Option<&CancelHandle>) -> Call<'_> {
         cancel,
         closing: None,
     }
+}
+
+/// Whether ROLLBACK stands anywhere in a text: INSERT OR ROLLBACK ends the transaction where it fails, and what is
+/// behind it in a batch is then applied at once.
+fn names_rollback(sql: &str) -> bool {
+    const WORD: &[u8] = b"rollback";
+    let mut parts = sql.as_bytes().windows(WORD.len());
+    parts.any(|part| part.eq_ignore_ascii_case(WORD))
 }
 
 /// Marks the calling thread as inside a call that `cancel` cancels.

@@ -359,8 +359,9 @@ fn attempt<T>(
                 false => error,
             };
             match error.kind() {
-                _ if undone && passes(&error) => Err(Attempt::Again(error)),
-                ErrorKind::Timeout if undone => Err(Attempt::Late(error)),
+                _ if !undone => Err(Attempt::Final(error.with_outcome(Outcome::Unknown))),
+                _ if passes(&error) => Err(Attempt::Again(error)),
+                ErrorKind::Timeout => Err(Attempt::Late(error)),
                 _ => Err(Attempt::Final(error)),
             }
         }

@@ -155,6 +155,33 @@ fn a_body_is_not_repeated_after_something_of_it_was_applied() {
 }
 
 #[test]
+fn nothing_is_applied_behind_a_batch_whose_answers_nobody_has_read() {
+    let db = database();
+    let mut batch = Batch::new();
+    batch.queue("INSERT INTO t VALUES (1)", ()).unwrap();
+    batch
+        .queue("INSERT OR ROLLBACK INTO t VALUES (1)", ())
+        .unwrap();
+    for and_more in [false, true] {
+        if and_more {
+            batch.queue("INSERT INTO log VALUES (1)", ()).unwrap();
+        }
+        let mut transaction = db.begin(TransactionMode::Immediate).unwrap();
+        drop(transaction.send_batch(&batch).unwrap());
+        let insert = "INSERT INTO log VALUES (2)";
+        let error = transaction.exec(insert, ()).unwrap_err();
+        let text = if and_more {
+            "something of it may have been applied"
+        } else {
+            "nothing of it was applied"
+        };
+        assert_error(&error, ErrorKind::Database, Outcome::NotSent, text);
+        drop(transaction);
+        assert_eq!(count(&db), i64::from(and_more));
+    }
+}
+
+#[test]
 fn a_body_is_not_repeated_after_it_has_begun_a_transaction_of_its_own() {
     let db = database();
     let bodies: [&[&str]; 3] = [
@@ -178,6 +205,9 @@ fn a_body_is_not_repeated_after_it_has_begun_a_transaction_of_its_own() {
     assert_eq!(count(&db), 2);
 }
 
+const COLLIDE: &str = "INSERT OR ROLLBACK INTO t VALUES (1)";
+const LOG: &str = "INSERT INTO log VALUES (1)";
+
 /// Runs `body` in a transaction whose COMMIT, which the body sends itself, reaches the server, but whose answer
 /// does not come back.
 fn with_lost_commit(commit: impl Fn(&mut Connection) -> Result<()>) {
@@ -185,6 +215,10 @@ fn with_lost_commit(commit: impl Fn(&mut Connection) -> Result<()>) {
     let proxy = Proxy::start(cluster.address(0));
     let direct = Pool::open(&format!("dqlite://{}/app", cluster.address(0))).unwrap();
     direct.exec("CREATE TABLE log (n INTEGER)", ()).unwrap();
+    direct
+        .exec("CREATE TABLE t (id INTEGER PRIMARY KEY)", ())
+        .unwrap();
+    direct.exec("INSERT INTO t VALUES (1)", ()).unwrap();
     let mut config =
         quorate::Config::parse(&format!("dqlite://{}/app", cluster.address(0))).unwrap();
     let through = proxy.address().to_owned();
@@ -201,8 +235,9 @@ fn with_lost_commit(commit: impl Fn(&mut Connection) -> Result<()>) {
                     return Ok(());
                 }
                 // Else the answer to its preparation would be lost.
-                connection.prepare("COMMIT")?;
-                connection.prepare("END")?;
+                for sql in ["COMMIT", "END", COLLIDE, LOG] {
+                    connection.prepare(sql)?;
+                }
                 proxy.delay(Direction::ToClient, Duration::from_secs(60));
                 thread::scope(|scope| {
                     scope.spawn(|| {
@@ -233,5 +268,15 @@ fn a_body_whose_own_commit_was_not_answered_is_not_repeated() {
     with_lost_commit(|connection| {
         connection.exec("COMMIT", ()).unwrap_err();
         Ok(())
+    });
+}
+
+#[test]
+fn a_batch_that_may_have_rolled_back_and_was_not_answered_is_not_repeated() {
+    with_lost_commit(|connection| {
+        let mut batch = Batch::new();
+        batch.queue(COLLIDE, ()).unwrap();
+        batch.queue(LOG, ()).unwrap();
+        connection.send_batch(&batch)?.close()
     });
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::Connection;
-use crate::backend::Session;
+use super::line::Line;
+use crate::backend::{BatchStep, Session};
 use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::net::wait::Call;
@@ -53,13 +54,35 @@ impl Connection {
         clean_up: impl FnOnce(&mut dyn Session, &Call<'_>) -> Result<()>,
     ) {
         let deadline = clean_up_deadline(DROP_TIMEOUT, self.reading.or(self.deadline));
-        self.clean_up_until(deadline, clean_up);
+        self.clean_up_until(deadline, |session, call, _| clean_up(session, call));
+    }
+
+    /// Reads past the answers that are left of a batch, as [`clean_up`](Connection::clean_up).
+    pub(crate) fn abandon_batch(&mut self, in_rows: bool) {
+        let deadline = clean_up_deadline(DROP_TIMEOUT, self.reading.or(self.deadline));
+        self.clean_up_until(deadline, |session, call, line| {
+            let mut answer = if in_rows {
+                Some(session.close_rows(call))
+            } else {
+                next_answer(session, call)
+            };
+            while let Some(taken) = answer {
+                let broken = session.is_broken();
+                line.note_unasked(&taken, broken);
+                if broken {
+                    return taken;
+                }
+                // An error is the statement's own, which nobody asked for.
+                answer = next_answer(session, call);
+            }
+            Ok(())
+        });
     }
 
     fn clean_up_until(
         &mut self,
         deadline: Deadline,
-        clean_up: impl FnOnce(&mut dyn Session, &Call<'_>) -> Result<()>,
+        clean_up: impl FnOnce(&mut dyn Session, &Call<'_>, &mut Line) -> Result<()>,
     ) {
         if self.line.core.is_forked() {
             return;
@@ -68,7 +91,10 @@ impl Connection {
             return;
         };
         let call = Call::until(deadline);
-        match lease.session().and_then(|session| clean_up(session, &call)) {
+        let cleaned = lease
+            .session()
+            .and_then(|session| clean_up(session, &call, &mut self.line));
+        match cleaned {
             Ok(()) => self.line.lease = Some(lease),
             Err(error) => {
                 self.line.core.config.logger.debug(format_args!(
@@ -87,7 +113,7 @@ impl Connection {
     pub(crate) fn roll_back(&mut self) {
         if self.is_open_on_server() {
             let deadline = clean_up_deadline(DROP_TIMEOUT, self.deadline);
-            self.clean_up_until(deadline, |session, call| {
+            self.clean_up_until(deadline, |session, call, _| {
                 session
                     .exec("ROLLBACK", ParamsRef::Positional(&[]), call)
                     .map(|_| ())
@@ -102,13 +128,22 @@ impl Connection {
     /// cannot be brought back to where the savepoint was, and is lost with its connection.
     pub(crate) fn drop_savepoint(&mut self, depth: u32) {
         let deadline = clean_up_deadline(DROP_TIMEOUT, self.deadline);
-        self.clean_up_until(deadline, |session, call| {
+        self.clean_up_until(deadline, |session, call, _| {
             for statement in undo_statements(depth) {
                 session.exec(&statement, ParamsRef::Positional(&[]), call)?;
             }
             Ok(())
         });
     }
+}
+
+/// The answer to the next statement of a batch, past its rows; `None` after the last one.
+fn next_answer(session: &mut dyn Session, call: &Call<'_>) -> Option<Result<()>> {
+    let step = session.next_step(call)?;
+    Some(step.and_then(|step| match step {
+        BatchStep::Rows => session.close_rows(call),
+        BatchStep::Done(_) => Ok(()),
+    }))
 }
 
 /// The moment by which a clean-up ends that has `timeout` and belongs to a call that ends at `deadline`.

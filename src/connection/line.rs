@@ -57,8 +57,9 @@ pub(super) enum Lost {
 /// RAISE, a full disk). The next statement would be applied at once, so the server is asked before it is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Suspect {
+    /// A statement behind which nothing was applied: it was the last, or all behind it were refused.
     Statement,
-    /// A statement of a batch: those behind it have run already.
+    /// A statement of a batch, of which one behind it may have been applied.
     Batch,
 }
 
@@ -214,13 +215,40 @@ impl Line {
 
     /// Notes what an error of a statement has done to the transaction; `gone` says that the connection is.
     fn failed_in_transaction(&mut self, error: &Error, gone: bool) {
+        if error.outcome() == Outcome::Unknown {
+            self.note_applied();
+        }
         if gone {
             self.lose_transaction();
-        } else if error.code().is_some() && self.core.config.dialect() == Dialect::Sqlite {
-            self.suspect = match (self.batch, self.suspect) {
-                (None, None) => Some(Suspect::Statement),
-                _ => Some(Suspect::Batch),
-            };
+        } else if self.suspect.is_none() && self.may_have_rolled_back(error) {
+            self.suspect = Some(Suspect::Statement);
+        }
+    }
+
+    /// Whether SQLite may have rolled the transaction back with an error. A statement that was refused for want of
+    /// the leadership was not begun: the transaction is as it was, or has gone with the database of the connection.
+    fn may_have_rolled_back(&self, error: &Error) -> bool {
+        let not_begun =
+            error.kind() == ErrorKind::NotLeader && error.outcome() == Outcome::Rejected;
+        error.code().is_some() && !not_begun && self.core.config.dialect() == Dialect::Sqlite
+    }
+
+    /// Notes that a statement of a batch was applied, or may have been: at once, if one before it has ended the
+    /// transaction.
+    pub(super) fn note_applied(&mut self) {
+        if self.suspect.is_some() {
+            self.suspect = Some(Suspect::Batch);
+        }
+    }
+
+    /// Notes the answer to a statement of a batch that nobody asks for.
+    pub(super) fn note_unasked(&mut self, answer: &Result<()>, broken: bool) {
+        if self.batch.is_none() {
+            return;
+        }
+        match answer {
+            Ok(()) => self.note_applied(),
+            Err(error) => self.failed_in_transaction(error, broken),
         }
     }
 

@@ -17,6 +17,9 @@ const SQLITE_ROW: u64 = 100;
 /// raft's code for "not leader", which 1.11 passes on as it is while the leadership is being transferred, with
 /// SQLite's text for a statement that has ended well. To SQLite it is "out of memory".
 const RAFT_NOT_LEADER: (u64, &str) = (7, "no more rows available");
+/// What 1.18 says of a statement that was to run on a connection whose database is being closed, which is what the
+/// loss of the leadership does: of the later ones of several statements in one text.
+const CLOSING: (u64, &str) = (SQLITE_IOERR, "leader exec failed");
 /// The server's text for a statement without content, which it sends with code 0.
 const EMPTY_STATEMENT: &str = "empty statement";
 
@@ -38,6 +41,7 @@ pub(crate) fn statement_error(code: u64, message: &str) -> Error {
         ERROR_PROTOCOL | ERROR_PARSE => (ErrorKind::Protocol, Outcome::Rejected),
         SQLITE_ROW => (ErrorKind::Database, Outcome::Unknown),
         code if (code, message) == RAFT_NOT_LEADER => (ErrorKind::NotLeader, Outcome::Rejected),
+        code if (code, message) == CLOSING => (ErrorKind::NotLeader, Outcome::Unknown),
         0 if message == EMPTY_STATEMENT => (ErrorKind::Misuse, Outcome::Rejected),
         0 => (ErrorKind::Database, Outcome::Unknown),
         code => match code & 0xff {
@@ -72,7 +76,7 @@ mod tests {
             (5 | 2 << 8, "database is locked", Busy, Rejected),
             (1555, "UNIQUE constraint failed: t.id", Constraint, Rejected),
             (2067, "UNIQUE constraint failed: t.n", Constraint, Rejected),
-            (10, "leader exec failed", Database, Unknown),
+            (10, "leader exec failed", NotLeader, Unknown),
             (10 | 3 << 8, "disk I/O error", Database, Unknown),
             (4, "abort", Database, Unknown),
             (9, "interrupted", NotLeader, Unknown),

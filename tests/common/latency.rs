@@ -1,5 +1,6 @@
 //! How late the machine wakes sleeping threads: what of a call's delay is not the call's.
 
+use std::fs;
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -63,6 +64,17 @@ impl Delays {
         };
         self.0.iter().map(sum).max().unwrap_or_default()
     }
+}
+
+/// For how long the calling thread has been ready to run and had no processor, since it was made; nothing where the
+/// kernel does not tell (Linux, Documentation/scheduler/sched-stats.rst: the second number, in nanoseconds).
+pub fn waited_for_processor() -> Duration {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let waited = text
+        .split(' ')
+        .nth(1)
+        .and_then(|number| number.parse().ok());
+    Duration::from_nanos(waited.unwrap_or_default())
 }
 
 /// Keeps the calling thread on one processor; where that is refused, it stays wherever it is.
