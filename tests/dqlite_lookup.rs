@@ -6,7 +6,6 @@ use std::io;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
@@ -15,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use common::cluster::{Cluster, DEADLINE};
 use common::fake::{ANSWER, FakeLeader};
+use common::passing::passing_leadership;
 use common::proxy::Proxy;
 use common::scripted::{ScriptedServer, Step};
 use common::{TempDir, loopback, wait_for};
@@ -294,42 +294,6 @@ fn threads_that_ask_at_once_share_one_lookup() {
     let made = connections() - before;
     assert!(made <= 32 + 3 + 3 + 2, "{made} connections");
     assert_eq!(pool.stats().leader_changes, 0);
-}
-
-/// Runs a test that passes the leadership on, on a fresh cluster of three, and again, twice at most, where the server
-/// has failed at that: libraft 0.15 may end a node, or pass it on no more (docs/dqlite.md).
-fn passing_leadership(options: &str, test: impl Fn(&Cluster, &Pool, &ClusterClient)) {
-    for attempt in 1.. {
-        let (cluster, pool, client) = three_nodes(options);
-        let run = AssertUnwindSafe(|| test(&cluster, &pool, &client));
-        let Err(panic) = catch_unwind(run) else {
-            return;
-        };
-        if attempt == 3 || !(cluster.is_old() && has_failed(&cluster, &client)) {
-            resume_unwind(panic);
-        }
-        eprintln!("the server has failed; once more");
-    }
-}
-
-/// Whether a node has ended by itself, or the leader does not give the leadership away.
-fn has_failed(cluster: &Cluster, client: &ClusterClient) -> bool {
-    cluster.has_lost_a_node() || {
-        let next = (cluster.leader() + 1) % 3;
-        (0..3).all(|_| client.within(SOON / 5).transfer(cluster.id(next)).is_err())
-            || cluster.has_lost_a_node()
-    }
-}
-
-/// A cluster with a table `t (n)`, a pool of it and a client that moves its leadership.
-fn three_nodes(options: &str) -> (Cluster, Pool, ClusterClient) {
-    let cluster = Cluster::start(3);
-    let all = cluster.addresses();
-    let all: Vec<_> = all.iter().map(String::as_str).collect();
-    let pool = Pool::open(&url(&all, options)).unwrap();
-    let client = ClusterClient::open(&url(&all, "")).unwrap();
-    pool.exec("CREATE TABLE t (n INTEGER)", ()).unwrap();
-    (cluster, pool, client)
 }
 
 #[test]

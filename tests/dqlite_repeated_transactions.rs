@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use common::cluster::{Cluster, DEADLINE};
+use common::cluster::DEADLINE;
 use common::fake::{FakeLeader, failure, result};
+use common::passing::passing_leadership;
 use common::scripted::Step;
 use common::wait_for;
-use quorate::dqlite::ClusterClient;
 use quorate::{Batch, Connection, ErrorKind, Outcome, Pool, Result, TransactionMode};
 
 const SOON: Duration = Duration::from_secs(15);
@@ -235,63 +235,58 @@ fn a_begin_that_was_not_answered_well_is_repeated() {
 #[test]
 fn what_transactions_write_while_the_leadership_passes_is_written_once() {
     const EACH: usize = 40;
-    let cluster = Cluster::start(3);
-    let url = format!("dqlite://{}/test", cluster.addresses().join(","));
-    let (pool, client) = (
-        Pool::open(&url).unwrap(),
-        ClusterClient::open(&url).unwrap(),
-    );
-    pool.exec("CREATE TABLE t (n INTEGER)", ()).unwrap();
-    let batch = batch(EACH);
-    let text = "INSERT INTO t VALUES (1);".repeat(EACH);
-    let (end, acknowledged, unknown) =
-        (AtomicBool::new(false), AtomicI64::new(0), AtomicI64::new(0));
-    thread::scope(|scope| {
-        for writer in 0..4 {
-            let (pool, batch, text, cluster) = (&pool, &batch, &text, &cluster);
-            let (end, acknowledged, unknown) = (&end, &acknowledged, &unknown);
-            scope.spawn(move || {
-                while !end.load(Ordering::Relaxed) {
-                    let written = pool.within(2 * SOON).transaction(
-                        TransactionMode::Immediate,
-                        |connection| match writer % 2 {
-                            // 1.11 ends where its leadership is taken while it runs such a text.
-                            0 if !cluster.is_old() => connection.exec(text, ()).map(drop),
-                            _ => connection.send_batch(batch)?.close(),
-                        },
-                    );
-                    match written {
-                        Ok(()) => acknowledged.fetch_add(1, Ordering::Relaxed),
-                        // The commit was under way.
-                        Err(error) => {
-                            assert_eq!(
-                                (error.kind(), error.outcome()),
-                                (ErrorKind::NotLeader, Outcome::Unknown),
-                                "{error}"
-                            );
-                            assert!(!error.message().contains("several"), "{error}");
-                            unknown.fetch_add(1, Ordering::Relaxed)
-                        }
-                    };
-                }
-            });
-        }
-        let _end = EndOnDrop(&end);
-        for _ in 0..15 {
-            let next = (cluster.leader() + 1) % 3;
-            // A node that has not caught up refuses it.
-            let _ = client.within(DEADLINE).transfer(cluster.id(next));
-            thread::sleep(Duration::from_millis(200));
-        }
+    passing_leadership("", |cluster, pool, client| {
+        let batch = batch(EACH);
+        let text = "INSERT INTO t VALUES (1);".repeat(EACH);
+        let (end, acknowledged, unknown) =
+            (AtomicBool::new(false), AtomicI64::new(0), AtomicI64::new(0));
+        thread::scope(|scope| {
+            for writer in 0..4 {
+                let (batch, text) = (&batch, &text);
+                let (end, acknowledged, unknown) = (&end, &acknowledged, &unknown);
+                scope.spawn(move || {
+                    while !end.load(Ordering::Relaxed) {
+                        let written = pool.within(2 * SOON).transaction(
+                            TransactionMode::Immediate,
+                            |connection| match writer % 2 {
+                                // 1.11 ends where its leadership is taken while it runs such a text.
+                                0 if !cluster.is_old() => connection.exec(text, ()).map(drop),
+                                _ => connection.send_batch(batch)?.close(),
+                            },
+                        );
+                        match written {
+                            Ok(()) => acknowledged.fetch_add(1, Ordering::Relaxed),
+                            // The commit was under way.
+                            Err(error) => {
+                                assert_eq!(
+                                    (error.kind(), error.outcome()),
+                                    (ErrorKind::NotLeader, Outcome::Unknown),
+                                    "{error}"
+                                );
+                                assert!(!error.message().contains("several"), "{error}");
+                                unknown.fetch_add(1, Ordering::Relaxed)
+                            }
+                        };
+                    }
+                });
+            }
+            let _end = EndOnDrop(&end);
+            for _ in 0..15 {
+                let next = (cluster.leader() + 1) % 3;
+                // A node that has not caught up refuses it.
+                let _ = client.within(DEADLINE).transfer(cluster.id(next));
+                thread::sleep(Duration::from_millis(200));
+            }
+        });
+        let (count,): (i64,) = pool.query_row("SELECT count(*) FROM t", ()).unwrap();
+        let (acknowledged, unknown) = (acknowledged.into_inner(), unknown.into_inner());
+        println!("{acknowledged} acknowledged, {unknown} unknown");
+        let each = EACH as i64;
+        assert!(
+            count % each == 0 && (acknowledged..=acknowledged + unknown).contains(&(count / each)),
+            "{count} of {acknowledged} and {unknown} times {each}"
+        );
     });
-    let (count,): (i64,) = pool.query_row("SELECT count(*) FROM t", ()).unwrap();
-    let (acknowledged, unknown) = (acknowledged.into_inner(), unknown.into_inner());
-    println!("{acknowledged} acknowledged, {unknown} unknown");
-    let each = EACH as i64;
-    assert!(
-        count % each == 0 && (acknowledged..=acknowledged + unknown).contains(&(count / each)),
-        "{count} of {acknowledged} and {unknown} times {each}"
-    );
 }
 
 /// Ends the writers also where the test fails, so that the scope ends.

@@ -10,6 +10,7 @@ pub mod database;
 pub mod fake;
 pub mod fake_postgres;
 pub mod latency;
+pub mod passing;
 pub mod pg_raw;
 pub mod pico_on_postgres;
 pub mod pico_servers;
