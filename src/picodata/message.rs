@@ -198,7 +198,7 @@ fn begin(tag: u8, out: &mut Vec<u8>) {
 
 /// Sets the length of the last message, which begins at `start` with its tag. It counts itself and not the tag.
 #[inline]
-fn set_length(start: usize, out: &mut Vec<u8>) -> Result<()> {
+fn set_length(start: usize, out: &mut [u8]) -> Result<()> {
     let at = start + 1;
     let len = i32::try_from(out.len() - at).map_err(|_| too_long())?;
     if let Some(place) = out.get_mut(at..at + size_of::<i32>()) {

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::backend::{Aim, Backend, Target};
 use crate::cancel::CancelHandle;
-use crate::clock;
+use crate::clock::Moment;
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, NodeCause, Outcome, Result};
@@ -95,7 +95,7 @@ impl Core {
     /// What fails for a passing reason is tried again, on another endpoint if there is one, until the call
     /// ends or the pool closes. The outcome of an error is always `NotSent`. The caller has checked that the
     /// pool is open. `now` is now, to within a tick of the kernel.
-    pub(crate) fn lease(&self, aim: Aim<'_>, call: &Call<'_>, now: Instant) -> Result<Lease> {
+    pub(crate) fn lease(&self, aim: Aim<'_>, call: &Call<'_>, now: Moment) -> Result<Lease> {
         let own = Deadline::begin_at(now, self.config.pool.acquire_timeout);
         let call = Call {
             closing: Some(&self.closing),
@@ -105,7 +105,7 @@ impl Core {
             .map_err(|error| error.with_outcome(Outcome::NotSent))
     }
 
-    fn lease_within(&self, aim: Aim<'_>, call: Call<'_>, now: Instant) -> Result<Lease> {
+    fn lease_within(&self, aim: Aim<'_>, call: Call<'_>, now: Moment) -> Result<Lease> {
         let mut backoff = None;
         // Those that have failed, and those of which all connections are in use, the last `full` ones.
         let mut avoid: Vec<Arc<str>> = Vec::new();
@@ -309,7 +309,7 @@ impl Core {
     fn ping_one(&self, address: &Arc<str>, call: &Call<'_>) -> Result<()> {
         let endpoint = self.endpoint(address, false)?;
         let permit = endpoint.try_enter();
-        let now = clock::recent();
+        let now = Moment::recent();
         match endpoint.checkout(&*self.backend, None, permit, call, &|| None, now) {
             Ok(permit) => Lease::new(endpoint, permit).session()?.ping(call),
             Err(Unavailable::Failed(error)) => Err(error),
