@@ -12,7 +12,7 @@ use chrono::{DateTime, Datelike, FixedOffset, NaiveDate};
 use uuid::Uuid;
 
 use super::status::{Answer, Failure};
-use super::view::{QUORATE_NUL_TERMINATED, is_ascii, slice, text, utf8};
+use super::view::{QUORATE_NUL_TERMINATED, SHORT, is_ascii, is_short_ascii, slice, text, utf8};
 use crate::params::ParamsRef;
 use crate::row::{Cell, Row};
 use crate::value::ValueRef;
@@ -384,7 +384,7 @@ pub(super) unsafe fn with_params<R>(
     run(params)
 }
 
-/// Reads parameters that are few, have no names and need no conversion into `few`; false where one is another.
+/// Reads parameters that are few, short, have no names and need no conversion into `few`; false where one is another.
 ///
 /// # Safety
 ///
@@ -411,11 +411,11 @@ unsafe fn read_plain<'a>(params: *const quorate_value, len: usize, few: &mut Few
                 DOUBLE => place.write(ValueRef::Float(value.data.real)),
                 TEXT => {
                     let quorate_bytes { pointer, length } = value.data.bytes;
-                    if pointer.is_null() || length > isize::MAX as usize {
+                    if pointer.is_null() || length > SHORT {
                         return false;
                     }
                     let text = std::slice::from_raw_parts(pointer.cast(), length);
-                    if !is_ascii(text) {
+                    if !is_short_ascii(text) {
                         return false;
                     }
                     // ASCII is UTF-8.
