@@ -5,13 +5,14 @@ mod line;
 mod reading;
 
 use std::cell::OnceCell;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::backend::{Aim, ExecResult, Session, TableSharding};
 use crate::batch::{Batch, BatchResults};
 use crate::cancel::{CancelHandle, Running};
-use crate::clock;
+use crate::clock::Moment;
 use crate::convert::FromRow;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Outcome, Result};
@@ -272,34 +273,37 @@ impl Connection {
     where
         T: for<'r> FromRow<'r>,
     {
-        self.query_first(sql.as_ref(), params, |row| row.read(), Error::after_run)
+        let sql = sql.as_ref();
+        params.with_values(|params| {
+            let first = self.query_first(sql, params)?;
+            let row = first.row().read();
+            first.end(row, Error::after_run)
+        })
     }
 
-    /// Runs one statement and gives its first row to `take`, all within one deadline; further rows are dropped.
-    ///
-    /// An error of `take` goes through `ran` with the outcome of the statement, which has run.
+    /// Runs one statement and gives its first row, all within one deadline; further rows are dropped.
     #[inline(always)]
-    pub(crate) fn query_first<R, E: From<Error>>(
-        &mut self,
-        sql: &str,
-        params: impl Params,
-        take: impl FnOnce(&Row<'_>) -> Result<R, E>,
-        ran: impl FnOnce(E, Outcome) -> E,
-    ) -> Result<R, E> {
-        if self.begun.is_none() {
-            self.line.core.check_open()?;
-            let (core, cancel) = (&self.line.core, self.cancel.get());
-            let (call, now) = begin(core, self.deadline, self.timeout, cancel);
-            call.check_at(now)?;
-            self.begun = Some(call.deadline);
-        }
+    pub(crate) fn query_first(&mut self, sql: &str, params: ParamsRef<'_>) -> Result<First<'_>> {
+        self.start_first(sql, params)?;
+        Ok(First(self))
+    }
+
+    /// Runs one statement and goes to its first row.
+    ///
+    /// It takes no type of a caller's, so that it is compiled once: all ways to a row of one run the same code.
+    #[inline(never)]
+    fn start_first(&mut self, sql: &str, params: ParamsRef<'_>) -> Result<()> {
+        let (deadline, now) = self.begin_run()?;
         // One call, whatever it takes: the row and the rest of the answer have no timeouts of their own.
-        let outer = std::mem::replace(&mut self.deadline, self.begun);
-        let rows = self.query(sql, params);
-        let taken = rows.map_err(E::from).and_then(|rows| rows.first(take, ran));
-        self.deadline = outer;
-        self.begun = None;
-        taken
+        self.reading = Some(deadline);
+        self.run_until(deadline, now, |session, call| {
+            session.query(sql, params, call)
+        })
+        .map_err(|error| self.may_have_ended(sql, error))?;
+        if self.advance()? {
+            return Ok(());
+        }
+        Err(self.no_row())
     }
 
     /// The error of a query that has run and answered no row.
@@ -432,24 +436,39 @@ impl Connection {
         &mut self,
         operation: impl FnMut(&mut dyn Session, &Call<'_>) -> Result<R>,
     ) -> Result<R> {
-        let begun = self.begun.take();
-        if begun.is_none() {
-            self.line.core.check_open()?;
+        let (deadline, now) = self.begin_run()?;
+        self.run_until(deadline, now, operation)
+    }
+
+    /// The deadline of the call that runs a statement now, and the present moment.
+    #[inline]
+    fn begin_run(&mut self) -> Result<(Deadline, Moment)> {
+        // Taking the connection out may have used the time up; who began has looked at the exact clock.
+        if let Some(deadline) = self.begun.take() {
+            return Ok((deadline, Moment::recent()));
         }
+        self.line.core.check_open()?;
+        let core = &self.line.core;
+        Ok(begin_at(core, self.deadline, self.timeout))
+    }
+
+    /// Makes one call on the session, which ends at `deadline`; on another one if the first cannot have applied it.
+    #[inline]
+    fn run_until<R>(
+        &mut self,
+        deadline: Deadline,
+        now: Moment,
+        operation: impl FnMut(&mut dyn Session, &Call<'_>) -> Result<R>,
+    ) -> Result<R> {
         if self.line.suspect.is_some() {
-            self.settle_suspicion()?;
+            self.settle_suspicion_until(deadline)?;
         }
         if let Some(lost) = self.line.lost {
             return Err(lost.error());
         }
         self.line.batch = None;
         let _running = enter(self.cancel.get())?;
-        let (core, cancel) = (&self.line.core, self.cancel.get());
-        let (call, now) = match begun {
-            // Taking the connection out may have used the time up; who began has looked at the exact clock.
-            Some(deadline) => (within(deadline, cancel), clock::recent()),
-            None => begin(core, self.deadline, self.timeout, cancel),
-        };
+        let call = within(deadline, self.cancel.get());
         call.check_at(now)?;
         self.line.attempt(&call, operation)
     }
@@ -495,9 +514,13 @@ impl Connection {
 
     /// Asks the server whether the transaction is still open; see [`Line::settle_suspicion`].
     fn settle_suspicion(&mut self) -> Result<()> {
+        self.settle_suspicion_until(self.begin_call().deadline)
+    }
+
+    #[cold]
+    fn settle_suspicion_until(&mut self, deadline: Deadline) -> Result<()> {
         let _running = enter(self.cancel.get())?;
-        let (core, cancel) = (&self.line.core, self.cancel.get());
-        let (call, _) = begin(core, self.deadline, self.timeout, cancel);
+        let call = within(deadline, self.cancel.get());
         self.line.settle_suspicion(&call)
     }
 
@@ -582,12 +605,52 @@ fn begin<'a>(
     deadline: Option<Deadline>,
     timeout: Option<Option<Duration>>,
     cancel: Option<&'a CancelHandle>,
-) -> (Call<'a>, Instant) {
-    let (deadline, now) = match deadline {
-        Some(deadline) => (deadline, Instant::now()),
-        None => Deadline::begin(timeout.unwrap_or(core.config.timeout)),
-    };
+) -> (Call<'a>, Moment) {
+    let (deadline, now) = begin_at(core, deadline, timeout);
     (within(deadline, cancel), now)
+}
+
+fn begin_at(
+    core: &Core,
+    deadline: Option<Deadline>,
+    timeout: Option<Option<Duration>>,
+) -> (Deadline, Moment) {
+    match deadline {
+        Some(deadline) => (deadline, Moment::now()),
+        None => Deadline::begin(timeout.unwrap_or(core.config.timeout)),
+    }
+}
+
+/// The first row of a query. Dropping it, as a conversion of the caller's that panics does, closes the rows.
+pub(crate) struct First<'c>(&'c mut Connection);
+
+impl First<'_> {
+    #[inline(always)]
+    pub(crate) fn row(&self) -> Row<'_> {
+        self.0.row()
+    }
+
+    /// Closes the rows, and gives what was made of the first one. If that is an error, it goes through `ran` with the
+    /// outcome of the statement, which has run.
+    #[inline(always)]
+    pub(crate) fn end<R, E: From<Error>>(
+        self,
+        taken: Result<R, E>,
+        ran: impl FnOnce(E, Outcome) -> E,
+    ) -> Result<R, E> {
+        let mut first = ManuallyDrop::new(self);
+        let connection = &mut *first.0;
+        // Before the rows are closed: what they were is forgotten then.
+        let taken = taken.map_err(|error| ran(error, connection.outcome_after_run()));
+        connection.close_rows()?;
+        taken
+    }
+}
+
+impl Drop for First<'_> {
+    fn drop(&mut self) {
+        self.0.clean_up(|session, call| session.close_rows(call));
+    }
 }
 
 fn within(deadline: Deadline, cancel: Option<&CancelHandle>) -> Call<'_> {

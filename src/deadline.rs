@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::clock;
+use crate::clock::Moment;
 
 /// A timeout of at least this is counted from the kernel's last tick: half a percent of it at most.
 const LONG: Duration = Duration::from_secs(2);
@@ -12,35 +12,43 @@ const LONG: Duration = Duration::from_secs(2);
 /// A deadline covers all phases of the call it is given to: waiting for a connection, looking up the
 /// leader, dialling, TLS, writing, every read. It is monotonic: a change of the system's clock does not
 /// move it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Deadline(Option<Instant>);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadline(Moment);
+
+impl Default for Deadline {
+    fn default() -> Self {
+        Deadline::NONE
+    }
+}
 
 impl Deadline {
     /// No deadline: the call may take as long as it takes.
-    pub const NONE: Deadline = Deadline(None);
+    pub const NONE: Deadline = Deadline(Moment::NEVER);
 
     /// The deadline `duration` from now. A duration too long to be represented is no deadline.
     pub fn after(duration: Duration) -> Self {
-        Deadline::at(Instant::now(), duration)
+        Deadline::at(Moment::now(), duration)
     }
 
     /// The deadline `duration` after `start`.
-    pub(crate) fn at(start: Instant, duration: Duration) -> Self {
-        Deadline(start.checked_add(duration))
+    #[inline]
+    pub(crate) fn at(start: Moment, duration: Duration) -> Self {
+        Deadline(start.after(duration))
     }
 
     /// The deadline of a call that begins now and may take `timeout`, and the moment at which it begins.
-    pub(crate) fn begin(timeout: Option<Duration>) -> (Self, Instant) {
+    #[inline]
+    pub(crate) fn begin(timeout: Option<Duration>) -> (Self, Moment) {
         let now = match timeout {
-            Some(timeout) if timeout < LONG => Instant::now(),
-            _ => clock::recent(),
+            Some(timeout) if timeout < LONG => Moment::now(),
+            _ => Moment::recent(),
         };
         let deadline = timeout.map_or(Deadline::NONE, |timeout| Deadline::at(now, timeout));
         (deadline, now)
     }
 
     /// The deadline of a part of a call that begins at `now`, to within a tick of the kernel, and may take `timeout`.
-    pub(crate) fn begin_at(now: Instant, timeout: Option<Duration>) -> Self {
+    pub(crate) fn begin_at(now: Moment, timeout: Option<Duration>) -> Self {
         match timeout {
             Some(timeout) if timeout < LONG => Deadline::after(timeout),
             Some(timeout) => Deadline::at(now, timeout),
@@ -49,39 +57,42 @@ impl Deadline {
     }
 
     /// Whether `time` or more is left, to within a tick of the kernel (10 ms).
+    #[inline]
     pub(crate) fn leaves(self, time: Duration) -> bool {
-        self.0
-            .is_none_or(|instant| instant.saturating_duration_since(clock::recent()) >= time)
+        self.0 >= Moment::recent().after(time)
+    }
+
+    /// Whether it has passed at `now`.
+    #[inline]
+    pub(crate) fn has_passed_at(self, now: Moment) -> bool {
+        self != Deadline::NONE && now >= self.0
     }
 
     /// The moment itself; `None` where there is no deadline.
     pub fn instant(self) -> Option<Instant> {
-        self.0
+        self.0.instant()
     }
 
     /// The time that is left: zero once the deadline has passed, `None` where there is no deadline.
     pub fn remaining(self) -> Option<Duration> {
-        self.0
-            .map(|instant| instant.saturating_duration_since(Instant::now()))
+        (self != Deadline::NONE).then(|| self.0.since(Moment::now()))
     }
 
     /// Whether the deadline has passed.
     pub fn has_passed(self) -> bool {
-        self.0.is_some_and(|instant| Instant::now() >= instant)
+        self != Deadline::NONE && self.has_passed_at(Moment::now())
     }
 
     /// The earlier of two deadlines.
+    #[inline]
     pub fn min(self, other: Deadline) -> Deadline {
-        match (self.0, other.0) {
-            (Some(a), Some(b)) => Deadline(Some(a.min(b))),
-            (a, b) => Deadline(a.or(b)),
-        }
+        Deadline(self.0.min(other.0))
     }
 }
 
 impl From<Instant> for Deadline {
     fn from(instant: Instant) -> Self {
-        Deadline(Some(instant))
+        Deadline(instant.into())
     }
 }
 

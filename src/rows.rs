@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use crate::backend::ExecResult;
 use crate::connection::Connection;
 use crate::convert::FromRow;
-use crate::error::{Error, ErrorKind, Outcome, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::row::{Columns, Row};
 
 /// A connection that a guard has borrowed or owns.
@@ -126,23 +126,6 @@ impl<'c> Rows<'c> {
             failed: false,
             types: PhantomData,
         }
-    }
-
-    /// Gives the first row to `take` and drops those behind it; see
-    /// [`query_first`](Connection::query_first).
-    pub(crate) fn first<R, E: From<Error>>(
-        mut self,
-        take: impl FnOnce(&Row<'_>) -> Result<R, E>,
-        ran: impl FnOnce(E, Outcome) -> E,
-    ) -> Result<R, E> {
-        let taken = match self.next()? {
-            Some(row) => take(&row),
-            None => return Err(self.connection.no_row().into()),
-        };
-        // Before the rows are closed: what they were is forgotten then.
-        let taken = taken.map_err(|error| ran(error, self.connection.outcome_after_run()));
-        self.finish()?;
-        taken
     }
 
     /// Ends the reading, whether all rows were read or not.

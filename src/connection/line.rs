@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::backend::{Aim, NextRow, Session};
-use crate::clock;
+use crate::clock::Moment;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::net::backoff::Backoff;
@@ -115,14 +115,13 @@ impl Line {
         call: &Call<'_>,
         mut operation: impl FnMut(&mut dyn Session, &Call<'_>) -> Result<R>,
     ) -> Result<R> {
-        let mut backoff = None;
-        let mut busy = None;
+        let mut repetition = Repetition::default();
         self.note_ended();
         loop {
             self.let_broken_go();
             let lease = match &mut self.lease {
                 Some(lease) => lease,
-                none => none.insert(self.core.lease(Aim::Any, call, clock::recent())?),
+                none => none.insert(self.core.lease(Aim::Any, call, Moment::recent())?),
             };
             let was_in_transaction = lease.session()?.in_transaction();
             let began = self.core.backend.measures().then(Instant::now);
@@ -134,34 +133,51 @@ impl Line {
                     }
                     return Ok(result);
                 }
-                Err(error) => error.with_node(&**lease.endpoint()),
+                Err(error) => error,
             };
-            self.core.report(lease.endpoint(), &error);
-            let gone = lease.session()?.is_broken() || error.kind() == ErrorKind::NotLeader;
-            if gone && let Some(lease) = self.lease.take() {
-                lease.discard();
-            }
-            if was_in_transaction {
-                self.failed_in_transaction(&error, gone);
-                return Err(error);
-            }
-            if error.kind() == ErrorKind::Busy && error.outcome() == Outcome::Rejected && !gone {
-                if busy
-                    .get_or_insert_with(|| Busy::new(&self.core, call))
-                    .pause()
-                {
-                    continue;
-                }
-                return Err(error);
-            }
-            let backoff = backoff.get_or_insert_with(retry_backoff);
-            if !gone || !is_passing(&error) || backoff.pause(call).is_err() {
-                return Err(error);
-            }
-            self.core.config.logger.debug(format_args!(
-                "{error}; repeating the statement, which was not applied"
-            ));
+            self.failed(error, was_in_transaction, call, &mut repetition)?;
         }
+    }
+
+    /// Takes in that a call has failed, and pauses if it is to be repeated.
+    ///
+    /// # Errors
+    ///
+    /// It is not: the error of the call.
+    #[cold]
+    fn failed<'c>(
+        &mut self,
+        error: Error,
+        was_in_transaction: bool,
+        call: &Call<'c>,
+        repetition: &mut Repetition<'c>,
+    ) -> Result<()> {
+        let Some(lease) = &mut self.lease else {
+            return Err(error);
+        };
+        let error = error.with_node(&**lease.endpoint());
+        self.core.report(lease.endpoint(), &error);
+        let gone = lease.session()?.is_broken() || error.kind() == ErrorKind::NotLeader;
+        if gone && let Some(lease) = self.lease.take() {
+            lease.discard();
+        }
+        if was_in_transaction {
+            self.failed_in_transaction(&error, gone);
+            return Err(error);
+        }
+        if error.kind() == ErrorKind::Busy && error.outcome() == Outcome::Rejected && !gone {
+            let busy = &mut repetition.busy;
+            let busy = busy.get_or_insert_with(|| Busy::new(&self.core, call));
+            return if busy.pause() { Ok(()) } else { Err(error) };
+        }
+        let backoff = repetition.backoff.get_or_insert_with(retry_backoff);
+        if !gone || !is_passing(&error) || backoff.pause(call).is_err() {
+            return Err(error);
+        }
+        self.core.config.logger.debug(format_args!(
+            "{error}; repeating the statement, which was not applied"
+        ));
+        Ok(())
     }
 
     /// Gives the session up if it is broken. It has been kept for as long as it could tell something.
@@ -299,6 +315,13 @@ impl Line {
         }
         Err(error)
     }
+}
+
+/// The pauses of a statement that is repeated: on a new session, and after it has met a lock.
+#[derive(Default)]
+struct Repetition<'a> {
+    backoff: Option<Backoff>,
+    busy: Option<Busy<'a>>,
 }
 
 /// The repetition of a statement that met the lock of another connection. Servers refuse it at once.

@@ -80,6 +80,7 @@ impl Connection {
         }
     }
 
+    #[inline(never)]
     pub(crate) fn close_rows(&mut self) -> Result<()> {
         if self.line.read(|session| Ok(session.try_close_rows()))? {
             return Ok(());

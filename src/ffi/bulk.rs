@@ -210,7 +210,7 @@ pub unsafe extern "C" fn quorate_rows_fetch_values(
                     inside.take_rows(|row, number| {
                         let mut end = used;
                         let places = &mut values[count * width..][..width];
-                        if let Err(error) = put_row(row, places, bytes, &mut end) {
+                        if let Err(error) = put_row(*row, places, bytes, &mut end) {
                             let error = error.context(format_args!("row {number}"));
                             stopped = Some(Stopped::Failed(error));
                             return Taken::No;
@@ -244,7 +244,8 @@ pub unsafe extern "C" fn quorate_rows_fetch_values(
 fn copy<'b>(from: &[u8], buffer: &'b mut [u8], end: &mut usize) -> &'b [u8] {
     let start = *end;
     *end = start.saturating_add(from.len());
-    match buffer.get_mut(start..*end) {
+    let room = buffer.get_mut(start..);
+    match room.and_then(|room| room.get_mut(..from.len())) {
         Some(room) => {
             room.copy_from_slice(from);
             room
@@ -256,26 +257,37 @@ fn copy<'b>(from: &[u8], buffer: &'b mut [u8], end: &mut usize) -> &'b [u8] {
 /// Puts the values of a row to `places`, and its bytes to `end` of the buffer as far as there is room.
 #[inline(always)]
 fn put_row(
-    row: &Row<'_>,
+    row: Row<'_>,
     places: &mut [quorate_value],
     bytes: &mut [u8],
     end: &mut usize,
 ) -> Result<()> {
     for (column, place) in places.iter_mut().enumerate() {
-        if let Some(value) = quorate_value::of_plain(row, column, |from| copy(from, bytes, end)) {
-            *place = value;
-            continue;
+        if !quorate_value::put_plain(row, column, place, |from| copy(from, bytes, end)) {
+            *place = converted(row, column, bytes, end)?;
         }
-        let value = match row.value(column) {
-            Ok(value) => value,
-            Err(error) => match row.get::<&[u8]>(column) {
-                Ok(bytes) => ValueRef::Blob(bytes),
-                Err(_) => return Err(error),
-            },
-        };
-        *place = quorate_value::of_bytes_at(value, |from| copy(from, bytes, end));
     }
     Ok(())
+}
+
+/// The value of a column that needs a conversion.
+#[inline(never)]
+fn converted(
+    row: Row<'_>,
+    column: usize,
+    bytes: &mut [u8],
+    end: &mut usize,
+) -> Result<quorate_value> {
+    let value = match row.value(column) {
+        Ok(value) => value,
+        Err(error) => match row.get::<&[u8]>(column) {
+            Ok(bytes) => ValueRef::Blob(bytes),
+            Err(_) => return Err(error),
+        },
+    };
+    Ok(quorate_value::of_bytes_at(value, |from| {
+        copy(from, bytes, end)
+    }))
 }
 
 /// Runs a query and puts its first row into `buffer`, which has room for `values_len` values.
@@ -299,27 +311,42 @@ unsafe fn first_row(
             slice_mut(buffer.bytes, buffer.bytes_capacity, "bytes")?,
         )
     };
+    let first = connection.query_first(sql, params)?;
     let mut end = 0;
-    let fill = |row: &Row<'_>| {
-        let width = row.columns().len();
-        let Some(places) = values.get_mut(..width) else {
-            return Err(Failure::misuse(format!(
-                "the row has {width} columns, and there is room for {values_len} values"
-            )));
-        };
-        put_row(row, places, bytes, &mut end)?;
-        if end > bytes.len() {
-            return Err(too_small());
-        }
-        Ok(width)
-    };
-    let filled = connection.query_first(sql, params, fill, Failure::with_outcome);
+    let filled = fill(first.row(), values, bytes, &mut end);
+    let filled = first.end(filled, Failure::with_outcome);
     if filled.is_ok() {
         buffer.bytes_used = end;
     } else if end > buffer.bytes_capacity {
         buffer.bytes_needed = end;
     }
     filled
+}
+
+/// Puts a row into `values` and `bytes`, and says how many values it has.
+#[inline(always)]
+fn fill(
+    row: Row<'_>,
+    values: &mut [quorate_value],
+    bytes: &mut [u8],
+    end: &mut usize,
+) -> Answer<usize> {
+    let (width, room) = (row.columns().len(), values.len());
+    let Some(places) = values.get_mut(..width) else {
+        return Err(no_room(width, room));
+    };
+    put_row(row, places, bytes, end)?;
+    if *end > bytes.len() {
+        return Err(too_small());
+    }
+    Ok(width)
+}
+
+#[cold]
+fn no_room(width: usize, room: usize) -> Failure {
+    Failure::misuse(format!(
+        "the row has {width} columns, and there is room for {room} values"
+    ))
 }
 
 /// Runs one statement and puts its first row into `buffer`, which has room for `values_len` values: a query of one
@@ -385,9 +412,11 @@ pub unsafe extern "C" fn quorate_connection_query_row(
             let sql = text(sql, sql_len, "sql")?;
             let buffer = buffer.as_mut().ok_or_else(|| Failure::null("buffer"))?;
             let bounds = bounds(timeout_ms, cancel)?;
-            with_params(params, params_len, |params| {
+            let row = with_params(params, params_len, |params| {
                 first_row(inside.begin(&bounds)?, sql, params, buffer, values_len)
-            })
+            });
+            inside.leave();
+            row
         })
     }
 }

@@ -4,6 +4,7 @@
 //! call takes the seat's lock without waiting, so a second thread gets an answer instead of a turn, and every
 //! handle has a token, so rows whose connection has moved on get an answer instead of another's row.
 
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -111,6 +112,13 @@ impl Seat {
         }
     }
 
+    /// Whether something was freed that nobody has cleaned up behind. Asked after the lock is free: who frees while it
+    /// is not leaves a note before trying it.
+    #[inline(always)]
+    fn is_to_clean_up(&self) -> bool {
+        self.has_abandoned.load(Ordering::SeqCst)
+    }
+
     /// Fails in a child of the process that opened the pool.
     pub(super) fn check_process(&self) -> Answer<()> {
         Ok(self.pool.check_process()?)
@@ -137,11 +145,9 @@ impl Seat {
 }
 
 impl Drop for Inside<'_> {
-    #[inline(always)]
     fn drop(&mut self) {
         self.state = None;
-        // Looked at after the lock is free: who abandons while it is not leaves a note before trying it.
-        if self.seat.has_abandoned.load(Ordering::SeqCst) {
+        if self.seat.is_to_clean_up() {
             self.clean_up();
         }
     }
@@ -168,6 +174,17 @@ impl std::ops::DerefMut for Inside<'_> {
 impl<'a> Inside<'a> {
     pub(super) fn seat(&self) -> &'a Arc<Seat> {
         self.seat
+    }
+
+    /// Does what a drop does, within the code of a function that is called for every query.
+    #[inline(always)]
+    pub(super) fn leave(self) {
+        let mut inside = ManuallyDrop::new(self);
+        let (seat, state) = (inside.seat, inside.state.take());
+        drop(state);
+        if seat.is_to_clean_up() {
+            Inside { seat, state: None }.clean_up();
+        }
     }
 
     /// Does for handles that were freed meanwhile what they could not do, until no note is left.

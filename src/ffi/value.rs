@@ -12,7 +12,7 @@ use chrono::{DateTime, Datelike, FixedOffset, NaiveDate};
 use uuid::Uuid;
 
 use super::status::{Answer, Failure};
-use super::view::{QUORATE_NUL_TERMINATED, is_ascii, slice, text, utf8};
+use super::view::{QUORATE_NUL_TERMINATED, SHORT, is_ascii, is_short_ascii, slice, text, utf8};
 use crate::params::ParamsRef;
 use crate::row::{Cell, Row};
 use crate::value::ValueRef;
@@ -212,32 +212,37 @@ impl quorate_value {
         }
     }
 
-    /// The value of a column that needs no conversion, with its text or bytes where `place` has put them.
+    /// Puts the value of a column that needs no conversion to `place`, with its text or bytes where `keep` has put
+    /// them; false if it needs one.
     #[inline(always)]
-    pub(super) fn of_plain<'v, 'b>(
-        row: &Row<'v>,
+    pub(super) fn put_plain<'v, 'b>(
+        row: Row<'v>,
         column: usize,
-        place: impl FnOnce(&'v [u8]) -> &'b [u8],
-    ) -> Option<Self> {
-        let (kind, data) = match row.cell(column)? {
-            Cell::Null => (quorate_type::Null, quorate_value_data { integer: 0 }),
-            Cell::Int(integer) => (quorate_type::Int64, quorate_value_data { integer }),
-            Cell::Float(real) => (quorate_type::Double, quorate_value_data { real }),
-            Cell::Text(span) => {
+        place: &mut Self,
+        keep: impl FnOnce(&'v [u8]) -> &'b [u8],
+    ) -> bool {
+        let mut put = |kind, data| {
+            *place = quorate_value {
+                kind,
+                data,
+                ..quorate_value::default()
+            };
+        };
+        match row.cell(column) {
+            Some(Cell::Null) => put(NULL, quorate_value_data { integer: 0 }),
+            Some(Cell::Int(integer)) => put(INT64, quorate_value_data { integer }),
+            Some(Cell::Float(real)) => put(DOUBLE, quorate_value_data { real }),
+            Some(Cell::Text(span)) => {
                 let text = row.span(span);
                 if !is_ascii(text) {
-                    return None;
+                    return false;
                 }
-                let bytes = quorate_bytes::of_bytes(place(text));
-                (quorate_type::Text, quorate_value_data { bytes })
+                let bytes = quorate_bytes::of_bytes(keep(text));
+                put(TEXT, quorate_value_data { bytes });
             }
-            _ => return None,
-        };
-        Some(quorate_value {
-            kind: kind as i32,
-            data,
-            ..quorate_value::default()
-        })
+            _ => return false,
+        }
+        true
     }
 
     /// The value as the library takes it.
@@ -266,6 +271,17 @@ impl quorate_value {
                 quorate_type::Json => ValueRef::Json(self.text()?),
             })
         }
+    }
+
+    /// The value of parameter `index`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`read`](quorate_value::read).
+    #[inline(always)]
+    unsafe fn read_at<'a>(&self, index: usize) -> Answer<ValueRef<'a>> {
+        // SAFETY: the caller's.
+        unsafe { self.read() }.map_err(|failure| failure.of_parameter(index))
     }
 
     /// # Safety
@@ -334,58 +350,162 @@ fn time(time: quorate_timestamp) -> Answer<DateTime<FixedOffset>> {
 /// Parameters up to this number are passed on without an allocation.
 const FEW: usize = 8;
 
+/// Places for parameters, which are filled one by one: to fill all of them with NULL first would cost more than that.
+type Few<'a> = [MaybeUninit<ValueRef<'a>>; FEW];
+
 /// Gives the parameters at `params` to `run`.
 ///
 /// # Safety
 ///
 /// `params` is NULL or points to `len` values, as the header wants them.
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn with_params<R>(
     params: *const quorate_value,
     len: usize,
     run: impl FnOnce(ParamsRef<'_>) -> Answer<R>,
 ) -> Answer<R> {
+    let mut few: Few<'_> = [const { MaybeUninit::uninit() }; FEW];
+    let mut other = None;
     // SAFETY: the caller's.
-    let values = unsafe { slice(params, len, "params") }?;
-    let read = |index: usize, value: &quorate_value| {
+    let params = if unsafe { read_plain(params, len, &mut few) } {
+        // SAFETY: so many were written, and a `MaybeUninit` lies in memory as what it holds.
+        ParamsRef::Positional(unsafe { std::slice::from_raw_parts(few.as_ptr().cast(), len) })
+    } else {
         // SAFETY: the caller's.
-        unsafe { value.read() }.map_err(|failure| failure.of_parameter(index))
+        let values = unsafe { slice(params, len, "params") }?;
+        // SAFETY: the caller's.
+        match unsafe { read_few(values, &mut few) } {
+            Some(few) => ParamsRef::Positional(few),
+            // SAFETY: the caller's.
+            None => other.insert(unsafe { Other::read(values) }?).as_params(),
+        }
     };
-    let named = values.iter().filter(|value| !value.name.is_null()).count();
-    if named == 0 {
-        // The places are filled one by one: to fill all of them with NULL first would cost more than that.
-        let mut few = [const { MaybeUninit::uninit() }; FEW];
-        if let Some(few) = few.get_mut(..len) {
-            for (index, (place, value)) in few.iter_mut().zip(values).enumerate() {
-                place.write(read(index, value)?);
+    // In one place, so that what is run becomes a part of the caller's code.
+    run(params)
+}
+
+/// Reads parameters that are few, short, have no names and need no conversion into `few`; false where one is another.
+///
+/// # Safety
+///
+/// `params` is NULL or points to `len` values, as the header wants them.
+// It calls nothing, so it has no registers to save: the caller has not got any left.
+#[inline(never)]
+unsafe fn read_plain<'a>(params: *const quorate_value, len: usize, few: &mut Few<'a>) -> bool {
+    // SAFETY: the caller's.
+    let Ok(values) = (unsafe { slice::<quorate_value>(params, len, "params") }) else {
+        return false;
+    };
+    let Some(few) = few.get_mut(..len) else {
+        return false;
+    };
+    for (place, value) in few.iter_mut().zip(values) {
+        if !value.name.is_null() {
+            return false;
+        }
+        // SAFETY: the caller's; all members are plain numbers, of which any bits are valid.
+        unsafe {
+            match value.kind {
+                NULL => place.write(ValueRef::Null),
+                INT64 => place.write(ValueRef::Int(value.data.integer)),
+                DOUBLE => place.write(ValueRef::Float(value.data.real)),
+                TEXT => {
+                    let quorate_bytes { pointer, length } = value.data.bytes;
+                    if pointer.is_null() || length > SHORT {
+                        return false;
+                    }
+                    let text = std::slice::from_raw_parts(pointer.cast(), length);
+                    if !is_short_ascii(text) {
+                        return false;
+                    }
+                    // ASCII is UTF-8.
+                    place.write(ValueRef::Text(std::str::from_utf8_unchecked(text)))
+                }
+                _ => return false,
+            };
+        }
+    }
+    true
+}
+
+const NULL: i32 = quorate_type::Null as i32;
+const INT64: i32 = quorate_type::Int64 as i32;
+const DOUBLE: i32 = quorate_type::Double as i32;
+const TEXT: i32 = quorate_type::Text as i32;
+
+/// Reads parameters that are few and have no names into `few`; `None` where they are others, or one cannot be read.
+///
+/// # Safety
+///
+/// `values` are as the header wants them.
+#[inline(never)]
+unsafe fn read_few<'a, 'f>(
+    values: &'a [quorate_value],
+    few: &'f mut Few<'a>,
+) -> Option<&'f [ValueRef<'a>]> {
+    let few = few.get_mut(..values.len())?;
+    for (place, value) in few.iter_mut().zip(values) {
+        if !value.name.is_null() {
+            return None;
+        }
+        // SAFETY: the caller's.
+        place.write(unsafe { value.read() }.ok()?);
+    }
+    // SAFETY: the loop has written all of them, and a `MaybeUninit` lies in memory as what it holds.
+    Some(unsafe { &*(std::ptr::from_ref(few) as *const [ValueRef<'_>]) })
+}
+
+/// Parameters that are many, have names, or cannot be read.
+enum Other<'a> {
+    Positional(Vec<ValueRef<'a>>),
+    Named(Vec<(&'a str, ValueRef<'a>)>),
+}
+
+impl<'a> Other<'a> {
+    /// # Safety
+    ///
+    /// `values` are as the header wants them.
+    #[cold]
+    unsafe fn read(values: &'a [quorate_value]) -> Answer<Box<Self>> {
+        let (named, len) = (
+            values.iter().filter(|value| !value.name.is_null()),
+            values.len(),
+        );
+        let named = named.count();
+        if named == 0 {
+            let mut all = Vec::with_capacity(len);
+            for (index, value) in values.iter().enumerate() {
+                // SAFETY: the caller's.
+                all.push(unsafe { value.read_at(index) }?);
             }
-            // SAFETY: the loop has written all of them, and a `MaybeUninit` lies in memory as what it holds.
-            let few = unsafe { &*(std::ptr::from_ref(few) as *const [ValueRef<'_>]) };
-            return run(ParamsRef::Positional(few));
+            return Ok(Box::new(Other::Positional(all)));
+        }
+        if named != len {
+            return Err(Failure::misuse(format!(
+                "{named} of {len} parameters have names; give one to all or to none"
+            )));
         }
         let mut all = Vec::with_capacity(len);
         for (index, value) in values.iter().enumerate() {
-            all.push(read(index, value)?);
+            let length = match value.name_length {
+                u32::MAX => QUORATE_NUL_TERMINATED,
+                length => length as usize,
+            };
+            // SAFETY: the caller's.
+            let name = unsafe { text(value.name, length, "the name") }
+                .map_err(|failure| failure.of_parameter(index))?;
+            // SAFETY: the caller's.
+            all.push((name, unsafe { value.read_at(index) }?));
         }
-        return run(ParamsRef::Positional(&all));
+        Ok(Box::new(Other::Named(all)))
     }
-    if named != len {
-        return Err(Failure::misuse(format!(
-            "{named} of {len} parameters have names; give one to all or to none"
-        )));
+
+    fn as_params(&self) -> ParamsRef<'_> {
+        match self {
+            Other::Positional(all) => ParamsRef::Positional(all),
+            Other::Named(all) => ParamsRef::Named(all),
+        }
     }
-    let mut all = Vec::with_capacity(len);
-    for (index, value) in values.iter().enumerate() {
-        let length = match value.name_length {
-            u32::MAX => QUORATE_NUL_TERMINATED,
-            length => length as usize,
-        };
-        // SAFETY: the caller's.
-        let name = unsafe { text(value.name, length, "the name") }
-            .map_err(|failure| failure.of_parameter(index))?;
-        all.push((name, read(index, value)?));
-    }
-    run(ParamsRef::Named(&all))
 }
 
 #[cfg(test)]

@@ -63,54 +63,83 @@ pub(super) unsafe fn slice_mut<'a, T>(
 ///
 /// As for [`slice`]; where `len` is [`QUORATE_NUL_TERMINATED`], a NUL ends the text.
 #[inline(always)]
-pub(super) unsafe fn text<'a>(pointer: *const c_char, len: usize, name: &str) -> Answer<&'a str> {
+pub(super) unsafe fn text<'a>(
+    pointer: *const c_char,
+    mut len: usize,
+    name: &str,
+) -> Answer<&'a str> {
     if pointer.is_null() {
         return Err(Failure::null(name));
     }
-    let bytes = if len == QUORATE_NUL_TERMINATED {
+    if len == QUORATE_NUL_TERMINATED {
         // SAFETY: the caller's.
-        unsafe { CStr::from_ptr(pointer) }.to_bytes()
-    } else {
-        // SAFETY: the caller's.
-        unsafe { slice(pointer.cast::<u8>(), len, name) }?
-    };
-    utf8(bytes, name)
+        len = unsafe { CStr::from_ptr(pointer) }.count_bytes();
+    }
+    if len > isize::MAX as usize {
+        return Err(too_long(len, name));
+    }
+    // SAFETY: the caller's, and the length is one that a slice can have.
+    utf8(
+        unsafe { std::slice::from_raw_parts(pointer.cast(), len) },
+        name,
+    )
 }
 
 #[inline(always)]
 pub(super) fn utf8<'a>(bytes: &'a [u8], name: &str) -> Answer<&'a str> {
-    if is_ascii(bytes) {
-        // SAFETY: ASCII is UTF-8.
-        return Ok(unsafe { std::str::from_utf8_unchecked(bytes) });
+    if !is_ascii(bytes) {
+        check_utf8(bytes, name)?;
     }
-    checked_utf8(bytes, name)
+    // SAFETY: it was checked, and ASCII is UTF-8.
+    Ok(unsafe { std::str::from_utf8_unchecked(bytes) })
 }
 
 #[cold]
-fn checked_utf8<'a>(bytes: &'a [u8], name: &str) -> Answer<&'a str> {
-    std::str::from_utf8(bytes).map_err(|error| {
-        Failure::misuse(format!(
+fn check_utf8(bytes: &[u8], name: &str) -> Answer<()> {
+    match std::str::from_utf8(bytes) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure::misuse(format!(
             "{name} is not UTF-8 at byte {}",
             error.valid_up_to()
-        ))
-    })
+        ))),
+    }
 }
 
-/// Whether all bytes are ASCII. For the length of a statement this takes a quarter of the instructions of the
+/// Whether all bytes are ASCII. For the length of a statement this takes a tenth of the instructions of the
 /// standard library's check for UTF-8, which was 3.5 % of a point query.
 #[inline(always)]
 pub(super) fn is_ascii(bytes: &[u8]) -> bool {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let mut seen = 0;
-    for word in words {
-        seen |= u64::from_ne_bytes(*word);
+    if bytes.len() > SHORT {
+        return bytes.is_ascii();
     }
-    // The last word, part of which was looked at already, in place of the rest byte by byte.
-    match bytes.last_chunk::<8>() {
-        Some(last) => seen |= u64::from_ne_bytes(*last),
-        None => seen |= rest.iter().fold(0, |seen, byte| seen | u64::from(*byte)),
+    is_short_ascii(bytes)
+}
+
+/// The length up to which [`is_short_ascii`] looks at all bytes.
+pub(super) const SHORT: usize = 64;
+
+/// The same for up to [`SHORT`] bytes, without a call: they are looked at as two parts that overlap.
+#[inline(always)]
+pub(super) fn is_short_ascii(bytes: &[u8]) -> bool {
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        ors::<32>(first) | ors::<32>(last) == 0
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        ors::<16>(first) | ors::<16>(last) == 0
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        ors::<8>(first) | ors::<8>(last) == 0
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let seen = u32::from_ne_bytes(*first) | u32::from_ne_bytes(*last);
+        seen & 0x8080_8080 == 0
+    } else {
+        bytes.iter().fold(0, |seen, byte| seen | byte) & 0x80 == 0
     }
-    seen & 0x8080_8080_8080_8080 == 0
+}
+
+/// The high bits of some words, together.
+#[inline(always)]
+fn ors<const N: usize>(bytes: &[u8; N]) -> u64 {
+    let words = bytes.as_chunks::<8>().0.iter();
+    words.fold(0, |seen, word| seen | u64::from_ne_bytes(*word)) & 0x8080_8080_8080_8080
 }
 
 /// A text with a NUL behind it, which its length does not count.
@@ -159,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_byte_that_is_not_ascii_is_seen_wherever_it_is() {
-        for len in 0..40 {
+        for len in 0..140 {
             let mut bytes = vec![b'a'; len];
             assert!(is_ascii(&bytes));
             assert!(utf8(&bytes, "x").is_ok_and(|text| text.len() == len));

@@ -39,6 +39,7 @@ impl Backoff {
 
     /// Delays that begin at `factor`, double, and stay at `cap`. A cap below the factor holds from the first
     /// delay. A factor of zero means no delay at all; it is for tests and with a retry limit.
+    #[cold]
     pub(crate) fn new(factor: Duration, cap: Duration) -> Self {
         Backoff {
             factor,

@@ -317,7 +317,7 @@ mod tests {
     fn a_deadline_is_kept_after_a_sleep_in_a_read() {
         let (mut stream, _peer) = pair();
         let start = Instant::now();
-        let deadline = Deadline::at(start, PATIENCE + Duration::from_millis(30));
+        let deadline = Deadline::at(start.into(), PATIENCE + Duration::from_millis(30));
         let call = Call::until(deadline);
         assert!(call.has_time(PATIENCE) && stream.socket.can_wait());
         let error = stream.fill(1, &call).unwrap_err();
@@ -361,7 +361,7 @@ mod tests {
         }
         let _peer = writer.join().unwrap();
         let start = Instant::now();
-        let call = Call::until(Deadline::at(start, Duration::from_millis(30)));
+        let call = Call::until(Deadline::at(start.into(), Duration::from_millis(30)));
         let error = stream.fill(1, &call).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout);
         assert!(start.elapsed() < Duration::from_millis(80));

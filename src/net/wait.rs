@@ -3,12 +3,13 @@
 use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 
 use crate::cancel::CancelHandle;
+use crate::clock::Moment;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -64,6 +65,8 @@ impl Waker {
     }
 
     /// The waker of the calling thread, made when it is first asked for.
+    // Within a caller, its look at the thread's storage comes before everything else there: a call in a shared library.
+    #[inline(never)]
     pub(crate) fn current() -> Result<Arc<Waker>> {
         CURRENT
             .try_with(|current| {
@@ -129,13 +132,13 @@ impl<'a> Call<'a> {
 
     /// Fails if the call was cancelled, the pool closed or the deadline has passed.
     pub(crate) fn check(&self) -> Result<()> {
-        self.check_at(Instant::now())
+        self.check_at(Moment::now())
     }
 
     /// The same, for one who has just read the clock.
-    pub(crate) fn check_at(&self, now: Instant) -> Result<()> {
+    pub(crate) fn check_at(&self, now: Moment) -> Result<()> {
         self.check_cancelled()?;
-        if self.deadline.instant().is_some_and(|end| now >= end) {
+        if self.deadline.has_passed_at(now) {
             return Err(timeout());
         }
         Ok(())
@@ -284,6 +287,7 @@ pub(crate) fn closed() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Instant;
 
     #[test]
     fn a_wait_ends_at_its_deadline() {

@@ -6,7 +6,6 @@
 
 use std::fmt;
 
-use bytes::{BufMut, BytesMut};
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveTime, TimeZone, Utc};
 use tokio_postgres::types::{Kind, Type};
 use uuid::Uuid;
@@ -37,7 +36,7 @@ pub(crate) fn numbered<'a>(
 
 impl Param<'_> {
     /// Appends the value as a parameter of type `kind` takes it; false for NULL.
-    pub(crate) fn encode(&self, kind: &Type, server: Server, out: &mut BytesMut) -> Result<bool> {
+    pub(crate) fn encode(&self, kind: &Type, server: Server, out: &mut Vec<u8>) -> Result<bool> {
         write_value(self.value, base(kind), server, out)
             .map_err(|error| error.context(format_args!("parameter {}", self.number)))
     }
@@ -138,33 +137,35 @@ fn write_value(
     value: ValueRef<'_>,
     kind: &Type,
     server: Server,
-    out: &mut BytesMut,
+    out: &mut Vec<u8>,
 ) -> Result<bool> {
     if value.is_null() {
         return Ok(false);
     }
     match *kind {
-        Type::BOOL => out.put_u8(u8::from(to_bool(value, kind)?)),
-        Type::INT2 => out.put_i16(to_int(value, kind)?),
-        Type::INT4 => out.put_i32(to_int(value, kind)?),
-        Type::INT8 => out.put_i64(to_int(value, kind)?),
-        Type::OID => out.put_u32(to_int(value, kind)?),
-        Type::FLOAT4 => out.put_f32(to_float4(value, kind)?),
-        Type::FLOAT8 => out.put_f64(to_float(value, kind)?),
+        Type::BOOL => out.push(u8::from(to_bool(value, kind)?)),
+        Type::INT2 => out.extend_from_slice(&to_int::<i16>(value, kind)?.to_be_bytes()),
+        Type::INT4 => out.extend_from_slice(&to_int::<i32>(value, kind)?.to_be_bytes()),
+        Type::INT8 => out.extend_from_slice(&to_int::<i64>(value, kind)?.to_be_bytes()),
+        Type::OID => out.extend_from_slice(&to_int::<u32>(value, kind)?.to_be_bytes()),
+        Type::FLOAT4 => out.extend_from_slice(&to_float4(value, kind)?.to_be_bytes()),
+        Type::FLOAT8 => out.extend_from_slice(&to_float(value, kind)?.to_be_bytes()),
         Type::NUMERIC => write_numeric(value, kind, server, out)?,
         Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME => write_text(value, kind, out)?,
         Type::BYTEA => match value {
-            ValueRef::Blob(bytes) => out.put_slice(bytes),
+            ValueRef::Blob(bytes) => out.extend_from_slice(bytes),
             other => return mismatch(other, kind),
         },
-        Type::TIMESTAMP | Type::TIMESTAMPTZ => out.put_i64(to_micros(value, kind)?),
-        Type::DATE => out.put_i32(to_days(value, kind)?),
-        Type::UUID => out.put_slice(to_uuid(value, kind)?.as_bytes()),
-        Type::JSON => out.put_slice(to_json(value, kind)?.as_bytes()),
+        Type::TIMESTAMP | Type::TIMESTAMPTZ => {
+            out.extend_from_slice(&to_micros(value, kind)?.to_be_bytes())
+        }
+        Type::DATE => out.extend_from_slice(&to_days(value, kind)?.to_be_bytes()),
+        Type::UUID => out.extend_from_slice(to_uuid(value, kind)?.as_bytes()),
+        Type::JSON => out.extend_from_slice(to_json(value, kind)?.as_bytes()),
         Type::JSONB => {
             // The version of the form, the only one there is.
-            out.put_u8(1);
-            out.put_slice(to_json(value, kind)?.as_bytes());
+            out.push(1);
+            out.extend_from_slice(to_json(value, kind)?.as_bytes());
         }
         _ => write_as_text(value, out),
     }
@@ -240,9 +241,9 @@ fn write_numeric(
     value: ValueRef<'_>,
     kind: &Type,
     server: Server,
-    out: &mut BytesMut,
+    out: &mut Vec<u8>,
 ) -> Result<()> {
-    let encode = |text: &str, out: &mut BytesMut| {
+    let encode = |text: &str, out: &mut Vec<u8>| {
         let encoded = if is_decimal_text(kind, server) {
             // The digits are hashed as they come: 1E+3 would have another bucket than 1000, and be a second row.
             numeric::check_for_picodata(text).and_then(|()| numeric::plain(text, out))
@@ -266,7 +267,7 @@ fn write_numeric(
     }
 }
 
-fn write_text(value: ValueRef<'_>, kind: &Type, out: &mut BytesMut) -> Result<()> {
+fn write_text(value: ValueRef<'_>, kind: &Type, out: &mut Vec<u8>) -> Result<()> {
     let value = match value {
         ValueRef::Int(_) | ValueRef::Float(_) | ValueRef::Bool(_) => return mismatch(value, kind),
         ValueRef::Blob(bytes) => ValueRef::Text(utf8(bytes, kind)?),
@@ -357,11 +358,11 @@ fn midnight(date: NaiveDate) -> DateTime<FixedOffset> {
 }
 
 /// Appends the text that the server reads as the same value.
-fn write_as_text(value: ValueRef<'_>, out: &mut BytesMut) {
+fn write_as_text(value: ValueRef<'_>, out: &mut Vec<u8>) {
     match value {
         ValueRef::Null => {}
-        ValueRef::Bool(value) => out.put_slice(if value { b"true" } else { b"false" }),
-        ValueRef::Int(value) => out.put_slice(value.to_string().as_bytes()),
+        ValueRef::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
+        ValueRef::Int(value) => out.extend_from_slice(value.to_string().as_bytes()),
         ValueRef::Float(value) => {
             let text = match value {
                 f64::INFINITY => "Infinity".to_owned(),
@@ -369,21 +370,21 @@ fn write_as_text(value: ValueRef<'_>, out: &mut BytesMut) {
                 // Picodata tells a float from an integer by its point.
                 value => format!("{value:?}"),
             };
-            out.put_slice(text.as_bytes());
+            out.extend_from_slice(text.as_bytes());
         }
         ValueRef::Decimal(text) if numeric::plain(text, out).is_ok() => {}
         ValueRef::Text(text) | ValueRef::Decimal(text) | ValueRef::Json(text) => {
-            out.put_slice(text.as_bytes());
+            out.extend_from_slice(text.as_bytes());
         }
         ValueRef::Blob(bytes) => {
-            out.put_slice(b"\\x");
+            out.extend_from_slice(b"\\x");
             for byte in bytes {
-                out.put_slice(format!("{byte:02x}").as_bytes());
+                out.extend_from_slice(format!("{byte:02x}").as_bytes());
             }
         }
-        ValueRef::Timestamp(time) => out.put_slice(time.to_rfc3339().as_bytes()),
-        ValueRef::Date(date) => out.put_slice(date.to_string().as_bytes()),
-        ValueRef::Uuid(uuid) => out.put_slice(uuid.to_string().as_bytes()),
+        ValueRef::Timestamp(time) => out.extend_from_slice(time.to_rfc3339().as_bytes()),
+        ValueRef::Date(date) => out.extend_from_slice(date.to_string().as_bytes()),
+        ValueRef::Uuid(uuid) => out.extend_from_slice(uuid.to_string().as_bytes()),
     }
 }
 
@@ -392,10 +393,10 @@ mod tests {
     use super::*;
 
     fn encode(value: ValueRef<'_>, kind: &Type) -> Result<Option<Vec<u8>>> {
-        let mut out = BytesMut::new();
+        let mut out = Vec::new();
         let param = Param { number: 3, value };
         let is_some = param.encode(kind, Server::Postgres, &mut out)?;
-        Ok(is_some.then(|| out.to_vec()))
+        Ok(is_some.then_some(out))
     }
 
     #[test]
@@ -526,7 +527,7 @@ mod tests {
             ("-0", "0"),
         ] {
             for kind in [Type::NUMERIC, Type::UNKNOWN] {
-                let (mut out, value) = (BytesMut::new(), ValueRef::Decimal(text));
+                let (mut out, value) = (Vec::new(), ValueRef::Decimal(text));
                 let param = Param { number: 1, value };
                 assert!(param.encode(&kind, Server::Picodata, &mut out).unwrap());
                 assert_eq!(out, plain.as_bytes(), "{text} as {kind}");

@@ -5,8 +5,6 @@
 
 use std::collections::VecDeque;
 
-use bytes::BytesMut;
-
 use crate::error::{Error, ErrorKind, Result};
 use crate::logging::Logger;
 use crate::net::socket::Socket;
@@ -32,8 +30,6 @@ const READY_FOR_QUERY: u8 = b'Z';
 const HEADER: usize = 5;
 /// The length of a Sync, in bytes.
 const SYNC_LEN: u64 = HEADER as u64;
-/// A buffer that grew past this is given back, in bytes.
-const KEEP_SIZE: usize = 256 * 1024;
 /// What the server says of the transaction where none is open, where one is, and where it has failed.
 const IDLE: u8 = b'I';
 const OPEN: u8 = b'T';
@@ -85,8 +81,6 @@ pub(crate) struct Line {
     /// How many types tokio-postgres has looked up meanwhile.
     look_ups: usize,
     logger: Logger,
-    /// Where runs are written.
-    runs: Runs,
     /// Until the server is ready for the first time.
     starting: Option<Starting>,
 }
@@ -106,17 +100,19 @@ impl Aside {
     }
 }
 
-/// The messages that run statements, each run ended by a Sync of its own.
-#[derive(Default)]
-pub(crate) struct Runs {
-    pub(crate) messages: BytesMut,
-    ends: Vec<u64>,
+/// The messages that run statements, each run ended by a Sync of its own, as they are queued.
+pub(crate) struct Runs<'a> {
+    pub(crate) messages: &'a mut Vec<u8>,
+    /// The position of the first byte of `messages`.
+    base: u64,
+    ends: &'a mut VecDeque<u64>,
 }
 
-impl Runs {
+impl Runs<'_> {
     /// Marks the end of a run, behind its Sync.
     pub(crate) fn end(&mut self) {
-        self.ends.push(self.messages.len() as u64);
+        let end = self.base + self.messages.len() as u64;
+        self.ends.push_back(end - SYNC_LEN);
     }
 }
 
@@ -140,7 +136,6 @@ impl Line {
             names: Vec::new(),
             look_ups: 0,
             logger: options.logger.clone(),
-            runs: Runs::default(),
             starting: Some(starting),
         }
     }
@@ -246,22 +241,24 @@ impl Line {
     /// Queues runs, as `write` writes them. Nothing is queued if it fails.
     pub(crate) fn queue_runs<E>(
         &mut self,
-        write: impl FnOnce(&mut Runs) -> Result<(), E>,
+        write: impl FnOnce(&mut Runs<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.runs.messages.clear();
-        self.runs.ends.clear();
-        write(&mut self.runs)?;
+        let (asked, start, unsent) = (self.asked(), self.stream.queued(), self.unsent.len());
+        let messages = self.stream.output();
+        let mut runs = Runs {
+            base: start - messages.len() as u64,
+            messages,
+            ends: &mut self.unsent,
+        };
+        if let Err(error) = write(&mut runs) {
+            self.unsent.truncate(unsent);
+            self.stream.unqueue(start);
+            return Err(error);
+        }
         if self.owed_here == 0 {
-            self.answering = self.asked() + 1;
+            self.answering = asked + 1;
         }
-        let base = self.stream.queued();
-        self.stream.output().extend_from_slice(&self.runs.messages);
-        let executes = self.runs.ends.iter().map(|end| base + end - SYNC_LEN);
-        self.unsent.extend(executes);
-        self.owed_here += self.runs.ends.len() as u64;
-        if self.runs.messages.capacity() > KEEP_SIZE {
-            self.runs = Runs::default();
-        }
+        self.owed_here += (self.unsent.len() - unsent) as u64;
         Ok(())
     }
 

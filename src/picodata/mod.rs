@@ -17,7 +17,7 @@
 //! | `line` | the socket, and what has passed over it; `startup`: what is looked after while a conversation begins |
 //! | `pipe` | what tokio-postgres reads and writes: two queues in memory |
 //! | `drive` | polling tokio-postgres on the caller's thread, and waiting for the socket between |
-//! | `portal` | the run of a prepared statement, and of a text in a batch, without tokio-postgres |
+//! | `portal` | the run of a prepared statement, and of a text in a batch, without tokio-postgres; `message`: what is sent for it |
 //! | `session` | the conversation; `answer`: the rows of a statement; `batch`: many statements at once |
 //! | `preparing` | having a text prepared, and forgetting one that is out of date |
 //! | `statements` | what is known of a text, and what the server said when it prepared it |
@@ -42,6 +42,7 @@ pub(crate) mod frames;
 pub(crate) mod json;
 mod line;
 mod members;
+mod message;
 pub(crate) mod numeric;
 pub(crate) mod options;
 mod pipe;

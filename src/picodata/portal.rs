@@ -3,19 +3,12 @@
 //! tokio-postgres prepares the statement and is idle while it runs (ARCHITECTURE.md, decision 22, has the figures). A
 //! text of a batch that was not prepared is parsed and described on the way.
 
-use std::io;
-
-use postgres_protocol::IsNull;
-use postgres_protocol::message::frontend::{self, BindError};
-use tokio_postgres::types::Type;
-
 use crate::error::{Error, ErrorKind};
 use crate::net::wait::Call;
 use crate::picodata::description::{self, Described};
-use crate::picodata::encode::{format_of, numbered};
 use crate::picodata::failure::{Cause, Failure};
 use crate::picodata::line::{Head, Line, Runs};
-use crate::picodata::options::Server;
+use crate::picodata::message;
 use crate::picodata::server_error::ServerError;
 use crate::picodata::statements::{BINARY, Prepared};
 use crate::value::ValueRef;
@@ -31,10 +24,6 @@ const ERROR_RESPONSE: u8 = b'E';
 const NO_DATA: u8 = b'n';
 const ROW_DESCRIPTION: u8 = b'T';
 const READY_FOR_QUERY: u8 = b'Z';
-
-/// What a statement is called where it is to be described. Describing it, not the portal, is what is known to work on
-/// Picodata.
-const STATEMENT: u8 = b'S';
 
 /// The answer to one run.
 #[derive(Default)]
@@ -82,19 +71,13 @@ pub(crate) enum Progress {
 pub(crate) fn write(
     prepared: &Prepared,
     values: &[ValueRef<'_>],
-    runs: &mut Runs,
+    runs: &mut Runs<'_>,
 ) -> Result<(), Failure> {
     let types = prepared.statement.params().iter();
-    let formats = &prepared.formats;
-    bind(
-        &prepared.name,
-        prepared.server,
-        types,
-        values,
-        formats,
-        runs,
-    )?;
-    run(runs)
+    let written = (prepared.template).write(prepared.server, types, values, runs.messages);
+    written.map_err(Failure::unsendable)?;
+    runs.end();
+    Ok(())
 }
 
 /// Writes the messages that run a text: the server finds out the types of its parameters, and says which columns it has.
@@ -105,58 +88,11 @@ pub(crate) fn write(
 pub(crate) fn write_text(
     text: &str,
     values: &[ValueRef<'_>],
-    runs: &mut Runs,
+    runs: &mut Runs<'_>,
 ) -> Result<(), Failure> {
-    let types = || std::iter::repeat_n(&Type::UNKNOWN, values.len());
-    frontend::parse("", text, types().map(Type::oid), &mut runs.messages).map_err(unsendable)?;
-    // Values go as text, whatever the server.
-    bind("", Server::Postgres, types(), values, &[BINARY], runs)?;
-    frontend::describe(STATEMENT, "", &mut runs.messages).map_err(unsendable)?;
-    run(runs)
-}
-
-fn bind<'t>(
-    statement: &str,
-    server: Server,
-    types: impl ExactSizeIterator<Item = &'t Type> + Clone,
-    values: &[ValueRef<'_>],
-    formats: &[i16],
-    runs: &mut Runs,
-) -> Result<(), Failure> {
-    let params = || numbered(values).zip(types.clone());
-    frontend::bind(
-        "",
-        statement,
-        types.clone().map(|kind| format_of(kind, server)),
-        params(),
-        |(param, kind), out| match param.encode(kind, server, out) {
-            Ok(true) => Ok(IsNull::No),
-            Ok(false) => Ok(IsNull::Yes),
-            Err(error) => Err(error.into()),
-        },
-        formats.iter().copied(),
-        &mut runs.messages,
-    )
-    .map_err(|error| match error {
-        BindError::Conversion(source) => Failure::unsendable(match source.downcast::<Error>() {
-            Ok(own) => *own,
-            Err(other) => Error::new(ErrorKind::Misuse, other.to_string()),
-        }),
-        BindError::Serialization(source) => unsendable(source),
-    })
-}
-
-/// Writes what runs the portal that was bound: for all rows.
-fn run(runs: &mut Runs) -> Result<(), Failure> {
-    frontend::execute("", 0, &mut runs.messages).map_err(unsendable)?;
-    frontend::sync(&mut runs.messages);
+    message::write_text(text, values, &[BINARY], runs.messages).map_err(Failure::unsendable)?;
     runs.end();
     Ok(())
-}
-
-/// A message that cannot be made: something is too long, or has a NUL in it.
-fn unsendable(error: io::Error) -> Failure {
-    Failure::unsendable(Error::new(ErrorKind::Misuse, error.to_string()).with_source(error))
 }
 
 /// Waits for the next message of an answer that nobody wants, and skips what has been received of it.
@@ -306,7 +242,7 @@ mod tests {
         line.pass(&mut Vec::new()).unwrap();
         line.started();
         let queued: Result<(), Failure> = line.queue_runs(|runs| {
-            frontend::sync(&mut runs.messages);
+            message::sync(runs.messages).unwrap();
             runs.end();
             Ok(())
         });

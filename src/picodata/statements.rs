@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::params::{ParamsRef, by_position, check_count};
 use crate::picodata::decode::Form;
 use crate::picodata::encode::{check_doubles, is_decimal_text};
+use crate::picodata::message::Template;
 use crate::picodata::options::Server;
 use crate::row::Columns;
 use crate::sql::{
@@ -96,14 +97,12 @@ pub(crate) const BINARY: i16 = 1;
 /// A statement that the server holds for this session. It is dropped there when its last copy is dropped here.
 pub(crate) struct Prepared {
     pub(crate) statement: Statement,
-    /// What the server knows it as, which tokio-postgres keeps to itself.
-    pub(crate) name: String,
+    /// What runs it, under the name that the server knows it as, which tokio-postgres keeps to itself.
+    pub(crate) template: Template,
     pub(crate) shape: RowShape,
     pub(crate) kind: Kind,
     /// The server that has prepared it.
     pub(crate) server: Server,
-    /// The codes of the formats in which the columns are asked for: one for each, or one for all.
-    pub(crate) formats: Box<[i16]>,
     /// The names of the parameters, where the text has them.
     names: Option<ParameterList>,
 }
@@ -178,7 +177,7 @@ impl Prepared {
             };
             (column.name().to_owned(), kind, form)
         }))?;
-        let formats = if columns.iter().any(|column| is_text(column.type_())) {
+        let formats: Vec<i16> = if columns.iter().any(|column| is_text(column.type_())) {
             let format = |column: &Column| {
                 if is_text(column.type_()) {
                     TEXT
@@ -188,14 +187,13 @@ impl Prepared {
             };
             columns.iter().map(format).collect()
         } else {
-            [BINARY].into()
+            vec![BINARY]
         };
         Ok(Prepared {
             shape,
             server,
-            formats,
+            template: Template::new(&name, server, statement.params().iter(), &formats)?,
             statement,
-            name,
             kind,
             names,
         })

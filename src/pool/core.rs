@@ -9,7 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::backend::{Aim, Backend, Target};
 use crate::cancel::CancelHandle;
-use crate::clock;
+use crate::clock::Moment;
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, NodeCause, Outcome, Result};
@@ -202,7 +202,7 @@ impl Core {
     fn ping_one(&self, address: &Arc<str>, call: &Call<'_>) -> Result<()> {
         let endpoint = self.endpoint(address, false)?;
         let permit = endpoint.try_enter();
-        let now = clock::recent();
+        let now = Moment::recent();
         match endpoint.checkout(&*self.backend, None, permit, call, &|| None, now) {
             Ok(slot) => Lease::new(endpoint, slot).session()?.ping(call),
             Err(Unavailable::Failed(error)) => Err(error),

@@ -18,6 +18,7 @@ use r2d2::ManageConnection;
 use scheduled_thread_pool::{OnPoolDropBehavior, ScheduledThreadPool};
 
 use crate::backend::{Backend, Session};
+use crate::clock::Moment;
 use crate::config::PoolConfig;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
@@ -35,7 +36,7 @@ const SLOT_LOOKS: u32 = 5;
 /// A place for a connection.
 pub(crate) struct Slot {
     pub(super) session: Option<Box<dyn Session>>,
-    expires: Option<Instant>,
+    expires: Option<Moment>,
     generation: u64,
     turnover: Arc<Turnover>,
 }
@@ -196,7 +197,7 @@ impl Endpoint {
         permit: Option<Permit<'e>>,
         call: &Call<'_>,
         patience: &dyn Fn() -> Option<Duration>,
-        now: Instant,
+        now: Moment,
     ) -> Result<Taken, Unavailable> {
         let mut permit = match permit {
             Some(permit) => permit,
@@ -231,7 +232,7 @@ impl Endpoint {
         ready: Option<Box<dyn Session>>,
         patience: &dyn Fn() -> Option<Duration>,
         call: &Call<'_>,
-        now: Instant,
+        now: Moment,
     ) -> Result<Taken> {
         if let Some(slot) = &mut vacant {
             slot.session = None;
@@ -302,7 +303,7 @@ impl Endpoint {
         }
     }
 
-    fn is_usable(&self, slot: &mut Slot, now: Instant) -> bool {
+    fn is_usable(&self, slot: &mut Slot, now: Moment) -> bool {
         let fresh = slot.generation == self.generation.load(Ordering::Acquire)
             && slot.expires.is_none_or(|expires| now < expires);
         let Some(session) = &mut slot.session else {
@@ -340,7 +341,7 @@ impl Endpoint {
                 .config
                 .max_conn_lifetime_jitter
                 .mul_f64(fastrand::f64());
-            Instant::now() + lifetime + jitter
+            Moment::now().after(lifetime + jitter)
         });
         Ok(())
     }
@@ -440,7 +441,7 @@ impl Endpoint {
                 .config
                 .max_conn_idle_time
                 .is_some_and(|limit| now - since >= limit);
-            is_idle_for_long || slot.expires.is_some_and(|expires| expires <= now)
+            is_idle_for_long || slot.expires.is_some_and(|expires| expires <= now.into())
         });
         if let Some(mut slot) = over {
             slot.session = None;

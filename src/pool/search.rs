@@ -1,9 +1,10 @@
 //! How a call finds the endpoint that it gets a connection to.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::backend::{Aim, Target};
+use crate::clock::Moment;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, NodeCause, Outcome, Result};
 use crate::net::backoff::Backoff;
@@ -68,7 +69,7 @@ impl Core {
     /// What fails for a passing reason is tried again, on another endpoint if there is one, until the call
     /// ends or the pool closes. The outcome of an error is always `NotSent`. The caller has checked that the
     /// pool is open. `now` is now, to within a tick of the kernel.
-    pub(crate) fn lease(&self, aim: Aim<'_>, call: &Call<'_>, now: Instant) -> Result<Lease> {
+    pub(crate) fn lease(&self, aim: Aim<'_>, call: &Call<'_>, now: Moment) -> Result<Lease> {
         let own = Deadline::begin_at(now, self.config.pool.acquire_timeout);
         let call = Call {
             closing: Some(self.closing()),
@@ -78,7 +79,7 @@ impl Core {
             .map_err(|error| error.with_outcome(Outcome::NotSent))
     }
 
-    fn search(&self, aim: Aim<'_>, call: &Call<'_>, now: Instant) -> Result<Lease> {
+    fn search(&self, aim: Aim<'_>, call: &Call<'_>, now: Moment) -> Result<Lease> {
         let mut search = Search::default();
         loop {
             let target = Target {

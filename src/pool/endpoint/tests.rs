@@ -198,7 +198,7 @@ impl Setup {
 
     fn checkout(&self, call: &Call<'_>) -> Result<Lease, Unavailable> {
         let permit = self.endpoint.try_enter();
-        let now = Instant::now();
+        let now = Moment::now();
         self.endpoint
             .checkout(&self.server, None, permit, call, &|| None, now)
             .map(|slot| Lease::new(Arc::clone(&self.endpoint), slot))
