@@ -102,7 +102,21 @@ int main(void)
     OK(quorate_pool_stat(pool, QUORATE_STAT_IN_USE, &in_use, &error));
     CHECK(in_use == 0);
 
+    /* Without rows, the types are those that the server says. */
+    export_rows("SELECT 1 AS a, CAST(1.5 AS DOUBLE PRECISION) AS b WHERE 1 = 0", 0, NULL, 0, &stream);
+    CHECK(stream.get_schema(&stream, &schema) == 0);
+    CHECK(strcmp(schema.children[0]->format, EITHER("U", "l")) == 0 && strcmp(schema.children[1]->format, EITHER("U", "g")) == 0);
+    schema.release(&schema);
+    stream.release(&stream);
+
     quorate_rows *rows = NULL;
+    quorate_type type = QUORATE_TYPE_JSON;
+    OK(quorate_pool_query(pool, TEXT("SELECT 1 WHERE 1 = 0"), NULL, 0, DEFAULT, &rows, &error));
+    OK(quorate_rows_column_type(rows, 0, &type, &error));
+    CHECK(type == EITHER(QUORATE_TYPE_NULL, QUORATE_TYPE_INT64));
+    EXPECT(CONVERSION, quorate_rows_column_type(rows, 1, &type, &error));
+    quorate_rows_free(rows);
+
     OK(quorate_pool_query(pool, TEXT("SELECT 1, 2"), NULL, 0, DEFAULT, &rows, &error));
     EXPECT(MISUSE, quorate_rows_export_arrow(rows, 0, types, 1, &stream, &error));
     CHECK(stream.release == NULL);

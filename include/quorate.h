@@ -2296,6 +2296,16 @@ quorate_status quorate_rows_column_index(const struct quorate_rows *rows,
                                          struct quorate_error **out_error);
 
 /**
+ * The type of the values of a column, where the server says it before there are any: PostgreSQL and Picodata do, and
+ * `QUORATE_TYPE_NULL` stands for what is not known, as with dqlite, where each value has a type of its own; see
+ * `quorate_rows_get_type`. A timestamp or a date of PostgreSQL's that is infinite comes as text all the same.
+ */
+quorate_status quorate_rows_column_type(const struct quorate_rows *rows,
+                                        size_t column,
+                                        quorate_type *out_type,
+                                        struct quorate_error **out_error);
+
+/**
  * Goes to the next row, and says in `out_row` whether there is one. Blocks until it is there.
  *
  * After an error there are no more rows.
@@ -2544,7 +2554,8 @@ quorate_status quorate_transaction_query_row(const struct quorate_transaction *t
  * for each, `QUORATE_TYPE_NULL` where the library is to choose; it may be NULL where `types_len` is 0, and the
  * library then chooses all. It chooses by the values of the first batch: a column whose values are all of one
  * type has that type; int64 and double together are double where that loses nothing; blob and text together
- * are blob; any other mixture, and a column of NULLs, is text. The Arrow types are bool, int64, float64,
+ * are blob; any other mixture is text. A column without values has the type that the server says it has
+ * (`quorate_rows_column_type`), and is text where that is not known. The Arrow types are bool, int64, float64,
  * large_utf8 (for text, decimal and json), large_binary, timestamp in microseconds UTC (rounded down), date32
  * and fixed_size_binary(16) for uuid.
  *

@@ -95,4 +95,4 @@ pub use topology::{
     RoundRobin,
 };
 pub use transaction::{Savepoint, Transaction, TransactionMode};
-pub use value::{Value, ValueRef};
+pub use value::{Value, ValueRef, ValueType};

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::convert::{FromRow, FromValue};
 use crate::error::{Error, ErrorKind, Result};
 use crate::time;
-use crate::value::ValueRef;
+use crate::value::{ValueRef, ValueType};
 
 /// A place in the receive buffer, in bytes from the start of the message body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,47 +46,65 @@ pub(crate) enum Cell {
 /// The columns of a result.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Columns {
-    names: Arc<[String]>,
+    columns: Arc<[Column]>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Column {
+    name: String,
+    value_type: Option<ValueType>,
 }
 
 impl Columns {
-    pub(crate) fn new(names: Vec<String>) -> Self {
+    /// Columns, each with its name and the type of its values where that is known.
+    pub(crate) fn new(columns: impl IntoIterator<Item = (String, Option<ValueType>)>) -> Self {
+        let columns = columns.into_iter();
         Columns {
-            names: names.into(),
+            columns: columns
+                .map(|(name, value_type)| Column { name, value_type })
+                .collect(),
         }
     }
 
     /// How many columns there are.
     #[inline]
     pub fn len(&self) -> usize {
-        self.names.len()
+        self.columns.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
+        self.columns.is_empty()
     }
 
     /// The name of the column at `index`, which counts from 0.
     pub fn name(&self, index: usize) -> Option<&str> {
-        self.names.get(index).map(String::as_str)
+        self.columns.get(index).map(|column| column.name.as_str())
     }
 
     /// All names in their order.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.names.iter().map(String::as_str)
+        self.columns.iter().map(|column| column.name.as_str())
+    }
+
+    /// The type of the values of the column at `index`, where the server says it before there are any: PostgreSQL and
+    /// Picodata do. `None` with dqlite, where each value has a type of its own ([`Row::type_name`]).
+    ///
+    /// A timestamp or a date of PostgreSQL's that is infinite comes as text all the same.
+    pub fn value_type(&self, index: usize) -> Option<ValueType> {
+        self.columns.get(index)?.value_type
     }
 
     /// The index of the first column called `name`; upper and lower case are the same if no name is equal
     /// to the letter.
     pub fn index_of(&self, name: &str) -> Option<usize> {
-        self.names
+        self.columns
             .iter()
-            .position(|column| column == name)
+            .position(|column| column.name == name)
             .or_else(|| {
-                self.names
+                self.columns
                     .iter()
-                    .position(|column| column.eq_ignore_ascii_case(name))
+                    .position(|column| column.name.eq_ignore_ascii_case(name))
             })
     }
 }

@@ -65,6 +65,32 @@ pub enum Value {
     Json(String),
 }
 
+/// The type of a value that is not NULL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ValueType {
+    /// [`Value::Bool`]
+    Bool,
+    /// [`Value::Int`]
+    Int,
+    /// [`Value::Float`]
+    Float,
+    /// [`Value::Text`]
+    Text,
+    /// [`Value::Blob`]
+    Blob,
+    /// [`Value::Timestamp`]
+    Timestamp,
+    /// [`Value::Date`]
+    Date,
+    /// [`Value::Uuid`]
+    Uuid,
+    /// [`Value::Decimal`]
+    Decimal,
+    /// [`Value::Json`]
+    Json,
+}
+
 impl ValueRef<'_> {
     /// The name of the value's type, as error messages use it.
     pub fn type_name(&self) -> &'static str {

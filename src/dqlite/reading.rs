@@ -31,7 +31,7 @@ impl Reading {
         statement: Option<u32>,
     ) -> Result<(), WireError> {
         let (names, cursor) = (part.columns()?, part.cursor());
-        self.columns = Columns::new(names.into_iter().map(str::to_owned).collect());
+        self.columns = Columns::new(names.into_iter().map(|name| (name.to_owned(), None)));
         self.head.clear();
         let head = part.body().get(..cursor.offset).unwrap_or_default();
         self.head.extend_from_slice(head);

@@ -72,7 +72,8 @@ pub struct ArrowArrayStream {
 /// for each, `QUORATE_TYPE_NULL` where the library is to choose; it may be NULL where `types_len` is 0, and the
 /// library then chooses all. It chooses by the values of the first batch: a column whose values are all of one
 /// type has that type; int64 and double together are double where that loses nothing; blob and text together
-/// are blob; any other mixture, and a column of NULLs, is text. The Arrow types are bool, int64, float64,
+/// are blob; any other mixture is text. A column without values has the type that the server says it has
+/// (`quorate_rows_column_type`), and is text where that is not known. The Arrow types are bool, int64, float64,
 /// large_utf8 (for text, decimal and json), large_binary, timestamp in microseconds UTC (rounded down), date32
 /// and fixed_size_binary(16) for uuid.
 ///
@@ -193,7 +194,16 @@ impl Stream {
         })?;
         let mut builders = Vec::with_capacity(values.len());
         for (column, (declared, values)) in self.declared.iter().zip(&values).enumerate() {
-            let mut builder = Builder::new(declared.unwrap_or_else(|| Kind::of_values(values)));
+            let known = || {
+                Kind::of_type(quorate_type::of_column(
+                    self.rows.columns().value_type(column),
+                ))
+            };
+            let kind = declared
+                .or_else(|| Kind::of_values(values))
+                .or_else(known)
+                .unwrap_or(Kind::Text);
+            let mut builder = Builder::new(kind);
             for (index, value) in values.iter().enumerate() {
                 builder
                     .append(value.as_ref())

@@ -171,6 +171,26 @@ pub unsafe extern "C" fn quorate_rows_column_index(
     }
 }
 
+/// The type of the values of a column, where the server says it before there are any: PostgreSQL and Picodata do, and
+/// `QUORATE_TYPE_NULL` stands for what is not known, as with dqlite, where each value has a type of its own; see
+/// `quorate_rows_get_type`. A timestamp or a date of PostgreSQL's that is infinite comes as text all the same.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_rows_column_type(
+    rows: *const quorate_rows,
+    column: usize,
+    out_type: *mut quorate_type,
+    out_error: *mut *mut quorate_error,
+) -> quorate_status {
+    // SAFETY: the header's rules.
+    unsafe {
+        boundary(out_error, Out(out_type, "out_type"), || {
+            let columns = &borrow(rows, "rows")?.columns;
+            column.index(columns)?;
+            Ok(quorate_type::of_column(columns.value_type(column)))
+        })
+    }
+}
+
 /// Goes to the next row, and says in `out_row` whether there is one. Blocks until it is there.
 ///
 /// After an error there are no more rows.

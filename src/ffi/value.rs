@@ -15,7 +15,7 @@ use super::status::{Answer, Failure};
 use super::view::{QUORATE_NUL_TERMINATED, SHORT, is_ascii, is_short_ascii, slice, text, utf8};
 use crate::params::ParamsRef;
 use crate::row::{Cell, Row};
-use crate::value::ValueRef;
+use crate::value::{ValueRef, ValueType};
 
 /// The type of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,6 +62,25 @@ impl quorate_type {
             10 => quorate_type::Json,
             _ => return None,
         })
+    }
+
+    /// That of a column; `Null` where it is not known.
+    pub(super) fn of_column(value_type: Option<ValueType>) -> Self {
+        let Some(value_type) = value_type else {
+            return quorate_type::Null;
+        };
+        match value_type {
+            ValueType::Bool => quorate_type::Bool,
+            ValueType::Int => quorate_type::Int64,
+            ValueType::Float => quorate_type::Double,
+            ValueType::Text => quorate_type::Text,
+            ValueType::Blob => quorate_type::Blob,
+            ValueType::Timestamp => quorate_type::Timestamp,
+            ValueType::Date => quorate_type::Date,
+            ValueType::Uuid => quorate_type::Uuid,
+            ValueType::Decimal => quorate_type::Decimal,
+            ValueType::Json => quorate_type::Json,
+        }
     }
 
     pub(super) fn of_value(value: &ValueRef<'_>) -> Self {

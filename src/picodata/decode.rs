@@ -8,6 +8,7 @@ use tokio_postgres::types::{Kind, Type};
 use crate::error::{Error, ErrorKind, Result};
 use crate::picodata::numeric;
 use crate::row::{Cell, Span};
+use crate::value::ValueType;
 
 /// From 1970-01-01 to PostgreSQL's 2000-01-01, in days and in microseconds.
 pub(crate) const EPOCH_DAYS: i32 = 10_957;
@@ -48,6 +49,22 @@ pub(crate) enum Form {
 }
 
 impl Form {
+    /// The type of the values, where they are not NULL.
+    pub(crate) fn value_type(self) -> ValueType {
+        match self {
+            Form::Bool => ValueType::Bool,
+            Form::Int2 | Form::Int4 | Form::Int8 | Form::Oid => ValueType::Int,
+            Form::Float4 | Form::Float8 => ValueType::Float,
+            Form::Text | Form::Time | Form::Void => ValueType::Text,
+            Form::Blob => ValueType::Blob,
+            Form::Numeric | Form::DecimalText => ValueType::Decimal,
+            Form::Timestamp => ValueType::Timestamp,
+            Form::Date => ValueType::Date,
+            Form::Uuid => ValueType::Uuid,
+            Form::Json | Form::Jsonb => ValueType::Json,
+        }
+    }
+
     /// The form of a type's values; `None` for a type that this library does not read.
     pub(crate) fn of(kind: &Type) -> Option<Form> {
         Some(match *kind {

@@ -129,7 +129,7 @@ impl RowShape {
     pub(crate) fn new<T: Display>(
         columns: impl IntoIterator<Item = (String, T, Option<Form>)>,
     ) -> Result<Self> {
-        let mut names = Vec::new();
+        let mut named = Vec::new();
         let mut forms = Vec::new();
         for (index, (name, kind, form)) in columns.into_iter().enumerate() {
             let form = form.ok_or_else(|| {
@@ -140,11 +140,11 @@ impl RowShape {
                     ),
                 )
             })?;
-            names.push(name);
+            named.push((name, Some(form.value_type())));
             forms.push(form);
         }
         Ok(RowShape {
-            columns: Columns::new(names),
+            columns: Columns::new(named),
             forms: forms.into(),
         })
     }

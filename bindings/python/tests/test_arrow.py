@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
 import gc
 import sys
+import uuid
 
 import polars
 import pyarrow
@@ -62,6 +65,23 @@ def test_types_can_be_declared(filled: str) -> None:
         cursor.execute("SELECT 1 AS a")
         with pytest.raises(quorate.ProgrammingError, match="no such column"):
             cursor.fetch_arrow_table()
+
+
+EVERY_TYPE = """SELECT true AS a, 1 AS b, 1::double precision AS c, 'x'::text AS d, ''::bytea AS e, now() AS f,
+    current_date AS g, gen_random_uuid() AS h, 1.5 AS i, '{}'::json AS j"""
+
+
+def test_without_values_the_types_are_the_servers(picodata: str) -> None:
+    expected = ["bool", "int64", "double", "large_string", "large_binary", "timestamp[us, tz=UTC]", "date32[day]"]
+    expected += ["fixed_size_binary[16]", "large_string", "large_string"]
+    with quorate.connect(picodata) as connection:
+        for rows in (f"{EVERY_TYPE} WHERE false", f"SELECT t.* FROM (SELECT 1) AS one LEFT JOIN ({EVERY_TYPE}) AS t ON false"):
+            table = connection.execute(rows).fetch_arrow_table()
+            assert [str(kind) for kind in table.schema.types] == expected
+        cursor = connection.execute(f"{EVERY_TYPE} WHERE false")
+        assert cursor.description is not None
+        kinds = [bool, int, float, str, bytes, datetime.datetime, datetime.date, uuid.UUID, decimal.Decimal, dict]
+        assert [column[1] for column in cursor.description] == kinds
 
 
 def test_rows_are_given_once(filled: str) -> None:

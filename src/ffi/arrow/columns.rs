@@ -39,19 +39,17 @@ impl Kind {
     }
 
     /// The type that holds all of `values`: their own where they have one, else the one that loses nothing,
-    /// else text.
-    pub(super) fn of_values(values: &[Value]) -> Kind {
+    /// else text. `None` where there is none.
+    pub(super) fn of_values(values: &[Value]) -> Option<Kind> {
         let kind = |value: &Value| Kind::of_type(quorate_type::of_value(&value.as_ref()));
         let mut kinds = values.iter().filter_map(kind);
-        let Some(first) = kinds.next() else {
-            return Kind::Text;
-        };
+        let first = kinds.next()?;
         let all = |allowed: &[Kind]| {
             let kinds = values.iter().filter_map(kind);
             kinds.into_iter().all(|kind| allowed.contains(&kind))
         };
         let exact = |value: &Value| f64::from_value(value.as_ref()).is_ok();
-        if all(&[first]) {
+        Some(if all(&[first]) {
             first
         } else if all(&[Kind::Int64, Kind::Double])
             && values
@@ -63,7 +61,7 @@ impl Kind {
             Kind::Binary
         } else {
             Kind::Text
-        }
+        })
     }
 
     /// The format string (Arrow C data interface, "Data type description").
@@ -252,14 +250,17 @@ mod tests {
     fn a_column_has_the_type_that_loses_nothing() {
         let text = || Value::Text("a".into());
         for (values, kind) in [
-            (vec![], Kind::Text),
-            (vec![Value::Null], Kind::Text),
-            (vec![Value::Null, Value::Int(1)], Kind::Int64),
-            (vec![Value::Int(1), Value::Float(0.5)], Kind::Double),
-            (vec![Value::Int(i64::MAX), Value::Float(0.5)], Kind::Text),
-            (vec![text(), Value::Blob(vec![0])], Kind::Binary),
-            (vec![text(), Value::Int(1)], Kind::Text),
-            (vec![Value::Bool(true)], Kind::Bool),
+            (vec![], None),
+            (vec![Value::Null], None),
+            (vec![Value::Null, Value::Int(1)], Some(Kind::Int64)),
+            (vec![Value::Int(1), Value::Float(0.5)], Some(Kind::Double)),
+            (
+                vec![Value::Int(i64::MAX), Value::Float(0.5)],
+                Some(Kind::Text),
+            ),
+            (vec![text(), Value::Blob(vec![0])], Some(Kind::Binary)),
+            (vec![text(), Value::Int(1)], Some(Kind::Text)),
+            (vec![Value::Bool(true)], Some(Kind::Bool)),
         ] {
             assert_eq!(Kind::of_values(&values), kind, "{values:?}");
         }

@@ -3,6 +3,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::error::{ErrorKind, Outcome};
+use crate::value::ValueType;
 
 fn time(text: &str) -> DateTime<FixedOffset> {
     DateTime::parse_from_rfc3339(text).unwrap()
@@ -150,6 +151,23 @@ fn types_have_names_and_what_is_not_read_is_told() {
         .unwrap();
     assert!(session.advance(&seconds(20)).unwrap());
     let row = session.row();
+    let types = (0..=row.len()).map(|index| row.columns().value_type(index));
+    // NULL of no type is text to PostgreSQL; there is no column behind the last.
+    let expected = [
+        Some(ValueType::Int),
+        Some(ValueType::Float),
+        Some(ValueType::Text),
+        Some(ValueType::Blob),
+        Some(ValueType::Text),
+        Some(ValueType::Bool),
+        Some(ValueType::Timestamp),
+        Some(ValueType::Date),
+        Some(ValueType::Uuid),
+        Some(ValueType::Decimal),
+        Some(ValueType::Json),
+        None,
+    ];
+    assert!(types.eq(expected));
     let names: Vec<_> = (0..row.len())
         .map(|index| row.type_name(index).unwrap())
         .collect();

@@ -40,7 +40,9 @@ type Rows struct {
 	handle  *C.quorate_rows
 	memory  *C.qg_rows_buffer
 	columns []string
-	values  []value.Value
+	// declared are the types of the columns, where the server says them before there are rows.
+	declared []value.Kind
+	values   []value.Value
 	row     int
 	wanted  int
 	done    bool
@@ -110,10 +112,12 @@ func startRows(b bounds, mu *sync.Mutex, left func(), warn func(string),
 func (r *Rows) readNames() {
 	names := goBytes(unsafe.Pointer(r.memory.names), r.memory.names_len)
 	r.columns = make([]string, 0, int(r.memory.columns))
-	for len(names) >= 4 {
-		length := *(*uint32)(unsafe.Pointer(&names[0]))
-		r.columns = append(r.columns, string(names[4:4+length]))
-		names = names[4+length:]
+	r.declared = make([]value.Kind, 0, int(r.memory.columns))
+	for len(names) >= 8 {
+		head := *(*[2]uint32)(unsafe.Pointer(&names[0]))
+		r.declared = append(r.declared, value.Kind(head[1]))
+		r.columns = append(r.columns, string(names[8:8+head[0]]))
+		names = names[8+head[0]:]
 	}
 }
 
@@ -214,6 +218,9 @@ func goTime(timestamp *C.quorate_timestamp) time.Time {
 
 // Values are the current row. They, and the bytes in them, are valid until the next call of Next or Close.
 func (r *Rows) Values() []value.Value { return r.values }
+
+// Declared are the types of the columns, where the server says them before there are rows, and else Null.
+func (r *Rows) Declared() []value.Kind { return r.declared }
 
 // Kinds are the types of the row that is next, or of the current one; nil where neither has been received.
 func (r *Rows) Kinds() []value.Kind {

@@ -199,7 +199,8 @@ static inline bool qg_make_room(qg_rows_buffer *memory, size_t columns, size_t b
     return true;
 }
 
-// Notes the names of the columns, each with its length before it. False where there is no memory.
+// Notes the columns: of each the length of its name, its type where the server says it, and the name. False where there
+// is no memory.
 static inline bool qg_take_names(const quorate_rows *rows, qg_rows_buffer *memory)
 {
     memory->columns = quorate_rows_columns(rows);
@@ -209,7 +210,9 @@ static inline bool qg_take_names(const quorate_rows *rows, qg_rows_buffer *memor
     for (size_t column = 0; column < memory->columns; column++) {
         size_t len = 0;
         const char *name = quorate_rows_column_name(rows, column, &len);
-        uint32_t head = (uint32_t)len;
+        quorate_type type = QUORATE_TYPE_NULL;
+        quorate_rows_column_type(rows, column, &type, NULL);
+        uint32_t head[2] = {(uint32_t)len, (uint32_t)type};
         size_t needed = memory->names_len + sizeof head + len;
         if (needed > memory->names_capacity) {
             char *names = (char *)realloc(memory->names, 2 * needed);
@@ -217,7 +220,7 @@ static inline bool qg_take_names(const quorate_rows *rows, qg_rows_buffer *memor
             memory->names = names;
             memory->names_capacity = 2 * needed;
         }
-        memcpy(memory->names + memory->names_len, &head, sizeof head);
+        memcpy(memory->names + memory->names_len, head, sizeof head);
         if (len > 0) memcpy(memory->names + memory->names_len + sizeof head, name, len);
         memory->names_len = needed;
     }

@@ -265,25 +265,34 @@ func (r *Rows) Next(dest []driver.Value) error {
 // Close ends the reading, whether all rows were read or not.
 func (r *Rows) Close() error { return r.rows.Close() }
 
-func (r *Rows) kind(index int) value.Kind {
-	if kinds := r.rows.Kinds(); index >= 0 && index < len(kinds) {
-		return kinds[index]
+// kind is the type of a column: that of its value in the row that is next, or was read last, or else that which the
+// server declares; false where nothing is known.
+func (r *Rows) kind(index int) (value.Kind, bool) {
+	kinds, declared := r.rows.Kinds(), r.rows.Declared()
+	if index < 0 || index >= len(declared) {
+		return value.Null, false
 	}
-	return value.Null
+	if index < len(kinds) && kinds[index] != value.Null {
+		return kinds[index], true
+	}
+	return declared[index], index < len(kinds) || declared[index] != value.Null
 }
 
-// ColumnTypeDatabaseTypeName is the type that the column has in the row that is next, or was read last: nothing else
-// is known of it, and SQLite gives each value a type of its own. Empty where no row has come.
+// ColumnTypeDatabaseTypeName is the type that the column has in the row that is next, or was read last; where it is NULL
+// there, or no row has come, the type that PostgreSQL declares. SQLite gives each value a type of its own. Empty where
+// nothing is known.
 func (r *Rows) ColumnTypeDatabaseTypeName(index int) string {
-	if r.rows.Kinds() == nil {
+	kind, known := r.kind(index)
+	if !known {
 		return ""
 	}
-	return r.kind(index).String()
+	return kind.String()
 }
 
 // ColumnTypeScanType is the type that a value of the column is scanned into best; see ColumnTypeDatabaseTypeName.
 func (r *Rows) ColumnTypeScanType(index int) reflect.Type {
-	switch r.kind(index) {
+	kind, _ := r.kind(index)
+	switch kind {
 	case value.Bool:
 		return reflect.TypeOf(false)
 	case value.Int:

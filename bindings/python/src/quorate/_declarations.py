@@ -335,6 +335,7 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "quorate_rows_result": (c_int32, [c_void_p, POINTER(Result), POINTER(c_void_p)]),
     "quorate_rows_column_name": (c_void_p, [c_void_p, c_size_t, POINTER(c_size_t)]),
     "quorate_rows_column_index": (c_int32, [c_void_p, c_char_p, c_size_t, POINTER(c_size_t), POINTER(c_void_p)]),
+    "quorate_rows_column_type": (c_int32, [c_void_p, c_size_t, POINTER(c_int32), POINTER(c_void_p)]),
     "quorate_rows_next": (c_int32, [c_void_p, POINTER(c_bool), POINTER(c_void_p)]),
     "quorate_rows_get_type": (c_int32, [c_void_p, c_size_t, POINTER(c_int32), POINTER(c_void_p)]),
     "quorate_rows_get_type_name": (c_int32, [c_void_p, c_size_t, POINTER(c_void_p), POINTER(c_size_t), POINTER(c_void_p)]),

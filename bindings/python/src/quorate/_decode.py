@@ -117,6 +117,20 @@ def _real(word: int, _: int, __: _Texts) -> float:
     return real
 
 
+# The types of Python for those of the library, where there is no value to tell them.
+TYPES: dict[int, type] = {
+    c.TYPE_BOOL: bool,
+    c.TYPE_INT64: int,
+    c.TYPE_DOUBLE: float,
+    c.TYPE_TEXT: str,
+    c.TYPE_BLOB: bytes,
+    c.TYPE_TIMESTAMP: datetime.datetime,
+    c.TYPE_DATE: datetime.date,
+    c.TYPE_UUID: uuid.UUID,
+    c.TYPE_DECIMAL: decimal.Decimal,
+    c.TYPE_JSON: dict,
+}
+
 _VALUE: dict[int, Callable[[int, int, _Texts], Any]] = {
     c.TYPE_NULL: lambda word, more, texts: None,
     c.TYPE_BOOL: lambda word, more, texts: word != 0,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctypes import byref, c_bool, c_size_t, c_void_p
+from ctypes import byref, c_bool, c_int32, c_size_t, c_void_p
 from typing import Any
 
 from quorate import _declarations as c
@@ -24,6 +24,9 @@ class Reader:
         self._buffer = buffer
         self.columns: int = library.quorate_rows_columns(handle)
         self._names: tuple[str, ...] | None = None
+        self._is_empty = True
+        # The numbers of the columns' types, where there is no value to tell them.
+        self.declared: tuple[int, ...] | None = None
         self.done = False
         self.result = c.Result()
         if self.columns == 0:
@@ -66,6 +69,8 @@ class Reader:
                 check_call(status, error)
             break
         found = buffer.rows(fetched.value, self.columns)
+        if found:
+            self._is_empty = False
         if done.value:
             self.end()
         elif rows >= MAX_ROWS // 4 and len(found) < rows:
@@ -77,7 +82,17 @@ class Reader:
         """Lets go of rows that were read to their end."""
         self.done = True
         self.names  # noqa: B018 (the names are in the handle)
+        if self._is_empty:
+            self.declared = self._declared()
         self.free()
+
+    def _declared(self) -> tuple[int, ...]:
+        kind = c_int32()
+        found = []
+        for column in range(self.columns):
+            invoke(library.quorate_rows_column_type, self._handle, column, byref(kind))
+            found.append(kind.value)
+        return tuple(found)
 
     def close(self) -> None:
         """Ends the reading early, and raises what the server says about it."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from quorate import _declarations as c
 from quorate._batch import Batch
 from quorate._closing import Closing
+from quorate._decode import TYPES
 from quorate._errors import InterfaceError, ProgrammingError
 from quorate._rows import MAX_ROWS, Reader
 from quorate._statements import writes
@@ -55,14 +56,15 @@ class Cursor(ArrowRows, Closing):
         last statement answers no rows.
 
         dqlite declares no types, each value has its own: the first rows are fetched to look at them, and the type is
-        `str` where there is no value. Read it behind `fetch_arrow_table`, not before.
+        `str` where there is no value. Where PostgreSQL or Picodata answers no rows at all, it is the type that they
+        declare. Read it behind `fetch_arrow_table`, not before.
         """
         reader = self._reader
         if self._description is None and reader is not None and reader.columns:
             if not self._rows:
                 self._fetch_more(self._step)
             types = [next((type(one) for one in column if one is not None), str) for column in zip(*self._rows)]
-            types = types or [str] * reader.columns
+            types = types or [TYPES.get(number, str) for number in reader.declared or (0,) * reader.columns]
             self._description = tuple(
                 (name, kind, None, None, None, None, None) for name, kind in zip(reader.names, types)
             )
