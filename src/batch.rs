@@ -6,7 +6,7 @@ use crate::convert::FromRow;
 use crate::error::{Error, ErrorKind, Result};
 use crate::params::{OwnedParams, Params};
 use crate::row::{Columns, Row};
-use crate::rows::Held;
+use crate::rows::{self, Held};
 
 /// Statements that are sent together.
 ///
@@ -276,7 +276,23 @@ pub struct BatchRows<'r, 'c> {
     results: &'r mut BatchResults<'c>,
 }
 
-impl BatchRows<'_, '_> {
+impl<'r, 'c> BatchRows<'r, 'c> {
+    /// The rows from here on as an iterator of `T`: `rows.typed::<(i64, String)>()`. It ends with the first error.
+    pub fn typed<T>(mut self) -> impl Iterator<Item = Result<T>> + use<'r, 'c, T>
+    where
+        T: for<'a> FromRow<'a>,
+    {
+        let mut failed = false;
+        std::iter::from_fn(move || {
+            if failed {
+                return None;
+            }
+            let row = rows::typed(self.next())?;
+            failed = row.is_err();
+            Some(row)
+        })
+    }
+
     /// The columns.
     pub fn columns(&self) -> &Columns {
         self.results.connection.columns()

@@ -170,6 +170,17 @@ pub struct TypedRows<'c, T> {
     types: PhantomData<fn() -> T>,
 }
 
+/// A row as a `T`, or what has kept it from being one; `None` behind the last.
+pub(crate) fn typed<T>(row: Result<Option<Row<'_>>>) -> Option<Result<T>>
+where
+    T: for<'r> FromRow<'r>,
+{
+    match row {
+        Ok(row) => Some(row?.read()),
+        Err(error) => Some(Err(error)),
+    }
+}
+
 impl<T> Iterator for TypedRows<'_, T>
 where
     T: for<'r> FromRow<'r>,
@@ -180,10 +191,7 @@ where
         if self.failed {
             return None;
         }
-        let row = match self.rows.next() {
-            Ok(row) => row?.read(),
-            Err(error) => Err(error),
-        };
+        let row = typed(self.rows.next())?;
         self.failed = row.is_err();
         Some(row)
     }

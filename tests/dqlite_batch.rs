@@ -45,7 +45,13 @@ fn results_come_in_the_order_of_the_statements() {
     batch.queue("DELETE FROM t", ()).unwrap();
     batch.queue("SELECT n FROM t", ()).unwrap();
     batch.queue("PRAGMA user_version", ()).unwrap();
-    assert_eq!(batch.len(), 7);
+    batch
+        .queue(
+            "SELECT 1, 'a' UNION ALL SELECT 2, 3 UNION ALL SELECT 4, 'c'",
+            (),
+        )
+        .unwrap();
+    assert_eq!(batch.len(), 8);
     // A batch may be sent again.
     for _ in 0..3 {
         let mut results = db.send_batch(&batch).unwrap();
@@ -58,11 +64,16 @@ fn results_come_in_the_order_of_the_statements() {
         assert_eq!(rows.next().unwrap().unwrap().get::<i64>("n").unwrap(), 2);
         assert!(rows.next().unwrap().is_none());
         assert!(rows.next().unwrap().is_none());
-        assert_eq!(results.left(), 3);
+        assert_eq!(results.left(), 4);
         assert_eq!(results.exec().unwrap().rows_affected, 2);
         let error = results.query_row::<(i64,)>().unwrap_err();
         assert_error(&error, ErrorKind::NoRows, Outcome::Rejected, "no row");
         assert_eq!(results.query_row::<(i64,)>().unwrap(), (0,));
+        let mut typed = results.query().unwrap().typed::<(i64, String)>();
+        assert_eq!(typed.next().unwrap().unwrap(), (1, "a".into()));
+        assert!(typed.next().unwrap().is_err(), "3 is no text");
+        assert!(typed.next().is_none());
+        drop(typed);
         let error = results.exec().unwrap_err();
         assert_error(&error, ErrorKind::Misuse, Outcome::NotSent, "all results");
         results.close().unwrap();
