@@ -284,4 +284,8 @@ pub(crate) trait Session: Send {
 
     /// Asks the server whether it answers.
     fn ping(&mut self, call: &Call<'_>) -> Result<()>;
+
+    /// Closes the connection. One whose server has to be heard out before is left to a thread that does so. Never
+    /// blocks.
+    fn part(self: Box<Self>) {}
 }

@@ -73,6 +73,40 @@ fn a_transaction_that_was_lost_while_its_rows_were_read_is_over_when_it_is_rolle
 }
 
 #[test]
+fn rows_that_end_early_in_a_transaction_leave_no_lock_behind() -> Result<()> {
+    let cluster = Cluster::start(1);
+    let pool = Pool::open(&format!("dqlite://{}/app", cluster.address(0)))?;
+    pool.exec("CREATE TABLE item (id INTEGER)", ())?;
+    for reads_on in [false, true] {
+        let mut transaction = pool.begin(TransactionMode::Immediate)?;
+        transaction.exec("INSERT INTO item VALUES (1)", ())?;
+        transaction.set_timeout(Some(Duration::from_millis(100)));
+        let mut rows = transaction.query(MANY, ())?;
+        assert!(rows.next()?.is_some());
+        cluster.stop(0);
+        if reads_on {
+            let error = loop {
+                match rows.next() {
+                    Ok(row) => assert!(row.is_some()),
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        }
+        drop(rows);
+        drop(transaction);
+        cluster.cont(0);
+        // The server keeps the lock for as long as it sends rows.
+        pool.within(Duration::from_secs(20))
+            .exec("INSERT INTO item VALUES (2)", ())?;
+    }
+    let (lost, written): (i64, i64) =
+        pool.query_row("SELECT sum(id = 1), sum(id = 2) FROM item", ())?;
+    assert_eq!((lost, written), (0, 2));
+    Ok(())
+}
+
+#[test]
 fn a_begin_that_was_not_answered_has_applied_nothing() -> Result<()> {
     let mut cluster = Cluster::start(1);
     let pool = Pool::open(&format!("dqlite://{}/app", cluster.address(0)))?;

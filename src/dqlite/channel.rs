@@ -1,6 +1,7 @@
 //! The conversation with one dqlite node: requests out, responses in, one after the other.
 
 use crate::dqlite::failure::statement_error;
+use crate::dqlite::reading::is_last_part;
 use crate::dqlite::wire::RESPONSE_ROWS;
 use crate::dqlite::wire::error::WireError;
 use crate::dqlite::wire::frame::Header;
@@ -25,6 +26,8 @@ pub(crate) struct Channel {
     max_message: u32,
     header: Header,
     body_len: usize,
+    /// Whether the server is sending rows, of which the last part has not come.
+    amid_rows: bool,
     broken: bool,
 }
 
@@ -47,6 +50,7 @@ impl Channel {
                 extra: 0,
             },
             body_len: 0,
+            amid_rows: false,
             broken: false,
         }
     }
@@ -152,6 +156,21 @@ impl Channel {
         self.stream.consume(Header::SIZE + body_len);
         self.header = header;
         self.body_len = body_len;
+        self.amid_rows = self.is_rows() && !is_last_part(self.body());
+        Ok(())
+    }
+
+    /// Whether the server is sending rows, of which the last part has not come.
+    pub(crate) fn is_amid_rows(&self) -> bool {
+        self.amid_rows
+    }
+
+    /// Receives the rows that the server is sending, and keeps nothing of them.
+    pub(crate) fn hear_out(&mut self, call: &Call<'_>) -> Result<()> {
+        while self.amid_rows {
+            call.check()?;
+            self.receive_frame(call)?;
+        }
         Ok(())
     }
 

@@ -6,6 +6,7 @@ mod cluster;
 mod failure;
 mod lookup;
 pub mod node;
+mod parting;
 mod probe;
 mod reading;
 pub(crate) mod session;

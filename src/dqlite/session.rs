@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use crate::backend::{BatchStep, Description, ExecResult, NextRow, Session};
 use crate::batch::BatchItem;
 use crate::dqlite::channel::{Channel, harmless};
+use crate::dqlite::parting;
 use crate::dqlite::reading::Reading;
 use crate::dqlite::statements::{Kind, Prepared, bind};
 use crate::dqlite::wire::request::Request;
@@ -397,6 +398,13 @@ impl Session for DqliteSession {
 
     fn close_rows(&mut self, call: &Call<'_>) -> Result<()> {
         self.abandon_rows(call)
+    }
+
+    fn part(self: Box<Self>) {
+        let holds_lock = self.in_transaction || self.reading.writes();
+        if holds_lock && self.since_1_15 == Some(true) && self.channel.is_amid_rows() {
+            parting::hear_out(self.channel);
+        }
     }
 
     fn start_batch(&mut self, items: &[BatchItem], call: &Call<'_>) -> Result<()> {

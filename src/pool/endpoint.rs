@@ -50,6 +50,7 @@ struct Turnover {
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        self.part();
         self.turnover.dropped.fetch_add(1, Ordering::Release);
     }
 }
@@ -67,6 +68,13 @@ pub(crate) struct Manager {
 }
 
 impl Slot {
+    /// Closes its connection.
+    pub(super) fn part(&mut self) {
+        if let Some(session) = self.session.take() {
+            session.part();
+        }
+    }
+
     /// Whether it has a connection that others may use.
     fn is_current(&self, generation: &AtomicU64) -> bool {
         self.generation == generation.load(Ordering::Acquire)
@@ -235,13 +243,13 @@ impl Endpoint {
         now: Moment,
     ) -> Result<Taken> {
         if let Some(slot) = &mut vacant {
-            slot.session = None;
+            slot.part();
         }
         while let Some(mut slot) = self.slots.try_get() {
             if self.is_usable(&mut slot, now) {
                 return Ok(Box::new(slot));
             }
-            slot.session = None;
+            slot.part();
             vacant = Some(Box::new(slot));
         }
         let mut slot = match vacant {
@@ -321,7 +329,7 @@ impl Endpoint {
         patience: Option<Duration>,
         call: &Call<'_>,
     ) -> Result<()> {
-        slot.session = None;
+        slot.part();
         let generation = self.generation.load(Ordering::Acquire);
         let session = match ready {
             Some(session) => session,
@@ -428,7 +436,7 @@ impl Endpoint {
         // All are taken before one goes back, and r2d2 drops an empty slot outside its lock.
         let mut idle: Vec<_> = left.into_iter().chain(others).collect();
         for slot in &mut idle {
-            slot.session = None;
+            slot.part();
         }
     }
 
@@ -444,7 +452,7 @@ impl Endpoint {
             is_idle_for_long || slot.expires.is_some_and(|expires| expires <= now.into())
         });
         if let Some(mut slot) = over {
-            slot.session = None;
+            slot.part();
         }
     }
 

@@ -51,7 +51,7 @@ impl Lease {
     /// Closes the connection instead of giving it back.
     pub(crate) fn discard(mut self) {
         if let Some(slot) = &mut self.slot {
-            slot.session = None;
+            slot.part();
         }
     }
 }
