@@ -61,7 +61,7 @@ fn a_begin_whose_answer_comes_late_leaves_no_transaction_open() {
     connection.set_timeout(Some(late - Duration::from_millis(10)));
     let mode = TransactionMode::Deferred;
     let error = connection.begin(mode).map(drop).unwrap_err();
-    assert_error(&error, ErrorKind::Timeout, Outcome::Unknown, "deadline");
+    assert_error(&error, ErrorKind::Timeout, Outcome::NotSent, "deadline");
     setup.proxy.delay(Direction::ToClient, Duration::ZERO);
     connection.set_timeout(Some(Duration::from_secs(10)));
     assert!(!connection.in_transaction());
