@@ -129,7 +129,7 @@ fn a_constraint_that_fails_at_commit_is_the_error_of_the_commit() {
             "duplicate key",
         );
         assert_eq!(error.sqlstate(), Some("23505"));
-        assert_eq!(error.detail(), Some("Key (id)=(1) already exists."));
+        assert_eq!(error.detail(), Some("Key (n)=(1) already exists."));
         assert_eq!(error.hint(), None);
     };
     let twice = "INSERT INTO late VALUES (1), (1)";
