@@ -67,15 +67,15 @@ func TestAnInstanceIsKilledInTheMiddleOfTheWork(t *testing.T) {
 		return atomic.LoadInt64(&met.done) > after+500
 	})
 	testcluster.Eventually(t, "the instance to be left out", func() bool { return len(ports(t, pool, 12)) == 2 })
+	testcluster.Eventually(t, "the logger to be told of the instance", func() bool {
+		told.mu.Lock()
+		defer told.mu.Unlock()
+		return strings.Contains(strings.Join(told.messages, "\n"), "default_2_1")
+	})
 	cluster.Order(t, "restart 1")
 	testcluster.Eventually(t, "the instance to be used again", func() bool { return len(ports(t, pool, 12)) == 3 })
 	close(stop)
 	done.Wait()
-	told.mu.Lock()
-	if !strings.Contains(strings.Join(told.messages, "\n"), "default_2_1") {
-		t.Errorf("the logger was not told of the instance: %q", told.messages)
-	}
-	told.mu.Unlock()
 
 	var rows, different int64
 	for _, instance := range instances(cluster.URL) {

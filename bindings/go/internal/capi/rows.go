@@ -43,12 +43,12 @@ type Rows struct {
 	// declared are the types of the columns, where the server says them before there are rows.
 	declared []value.Kind
 	values   []value.Value
-	row     int
-	wanted  int
-	done    bool
-	result  Result
-	err     error
-	bounds  bounds
+	row      int
+	wanted   int
+	done     bool
+	result   Result
+	err      error
+	bounds   bounds
 	// left is called once, when the rows have let go of their connection.
 	left   func()
 	warn   func(string)
