@@ -41,8 +41,13 @@ const AFTER: Duration = Duration::from_millis(1500);
 /// The name of the database.
 const DATABASE: &str = "demo";
 
-/// The pause between two looks at the copy of a node that lags behind.
+/// How long a node may take to give its copy, and the pause between two looks at that of a node that lags behind.
+const COPY: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// How often a node may give no answer in time before it is killed and started once more: now and then libdqlite 1.11
+/// answers nothing any more when it was killed under load and started again (docs/dqlite.md).
+const SILENCES: usize = 3;
 
 pub(crate) fn run(words: Vec<OsString>) -> Result<(), Stop> {
     let mut parser = lexopt::Parser::from_args(words);
@@ -221,13 +226,23 @@ impl<'n> Demo<'n> {
     /// Waits until a node has the same in its own copy: one that was started again has to catch up.
     fn wait_for_copy(&self, number: usize, table: &Table) -> Result<(), Stop> {
         let address = &self.nodes.addresses()[number - 1];
+        let mut silences = 0;
         loop {
-            let copy = copies::read(&self.cluster, address, DATABASE, self.nodes.directory());
+            let cluster = self.cluster.within(self.limit.min(COPY.into()));
+            let copy = copies::read(&cluster, address, DATABASE, self.nodes.directory());
             if copy.as_ref().is_ok_and(|copy| copy == table) {
                 return Ok(());
             }
             let ended = self.nodes.ended(number);
             if ended.is_none() && !self.limit.has_passed() {
+                silences += usize::from(is_silence(&copy));
+                if silences == SILENCES && is_silence(&copy) {
+                    self.nodes.kill(number)?;
+                    self.nodes.start(&[number], self.limit)?;
+                    self.note(&format!(
+                        "node {number} does not answer; it is killed and started once more"
+                    ))?;
+                }
                 thread::sleep(PAUSE);
                 continue;
             }
@@ -262,6 +277,12 @@ impl<'n> Demo<'n> {
         let seconds = at.saturating_duration_since(self.begin).as_secs_f64();
         say(&format!("{seconds:7.3}  {text}"))
     }
+}
+
+/// Whether a node has not answered in time.
+fn is_silence(copy: &quorate::Result<Table>) -> bool {
+    copy.as_ref()
+        .is_err_and(|error| error.kind() == ErrorKind::Timeout)
 }
 
 fn rows(table: &Table) -> usize {
