@@ -107,6 +107,25 @@ fn rows_that_end_early_in_a_transaction_leave_no_lock_behind() -> Result<()> {
 }
 
 #[test]
+fn a_query_that_ends_before_its_first_row_in_a_transaction_leaves_no_lock_behind() -> Result<()> {
+    let cluster = Cluster::start(1);
+    let pool = Pool::open(&format!("dqlite://{}/app", cluster.address(0)))?;
+    pool.exec("CREATE TABLE item (id INTEGER)", ())?;
+    let mut transaction = pool.begin(TransactionMode::Immediate)?;
+    transaction.exec("INSERT INTO item VALUES (1)", ())?;
+    transaction.set_timeout(Some(Duration::from_millis(100)));
+    // All rows are sorted before the first one is sent.
+    let error = transaction
+        .query(format!("{MANY} ORDER BY n DESC"), ())
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    drop(transaction);
+    pool.within(Duration::from_secs(20))
+        .exec("INSERT INTO item VALUES (2)", ())?;
+    Ok(())
+}
+
+#[test]
 fn a_begin_that_was_not_answered_has_applied_nothing() -> Result<()> {
     let mut cluster = Cluster::start(1);
     let pool = Pool::open(&format!("dqlite://{}/app", cluster.address(0)))?;

@@ -1,5 +1,7 @@
 //! The conversation with one dqlite node: requests out, responses in, one after the other.
 
+use std::collections::VecDeque;
+
 use crate::dqlite::failure::statement_error;
 use crate::dqlite::reading::is_last_part;
 use crate::dqlite::wire::RESPONSE_ROWS;
@@ -26,8 +28,8 @@ pub(crate) struct Channel {
     max_message: u32,
     header: Header,
     body_len: usize,
-    /// Whether the server is sending rows, of which the last part has not come.
-    amid_rows: bool,
+    /// Where each request ends that was not answered to its end: all parts of rows are one answer.
+    unanswered: VecDeque<u64>,
     broken: bool,
 }
 
@@ -50,7 +52,7 @@ impl Channel {
                 extra: 0,
             },
             body_len: 0,
-            amid_rows: false,
+            unanswered: VecDeque::new(),
             broken: false,
         }
     }
@@ -88,7 +90,9 @@ impl Channel {
         request
             .encode(self.stream.output())
             .map_err(|error| Error::new(ErrorKind::Misuse, error.to_string()).with_source(error))?;
-        Ok(self.stream.queued())
+        let end = self.stream.queued();
+        self.unanswered.push_back(end);
+        Ok(end)
     }
 
     /// The position of the end of the queue.
@@ -99,6 +103,9 @@ impl Channel {
     /// Forgets what was queued after `position`; nothing of it may have been sent.
     pub(crate) fn unqueue(&mut self, position: u64) {
         self.stream.unqueue(position);
+        while self.unanswered.back().is_some_and(|end| *end > position) {
+            self.unanswered.pop_back();
+        }
     }
 
     /// Sends all that is queued.
@@ -156,18 +163,20 @@ impl Channel {
         self.stream.consume(Header::SIZE + body_len);
         self.header = header;
         self.body_len = body_len;
-        self.amid_rows = self.is_rows() && !is_last_part(self.body());
+        if !self.is_rows() || is_last_part(self.body()) {
+            self.unanswered.pop_front();
+        }
         Ok(())
     }
 
-    /// Whether the server is sending rows, of which the last part has not come.
-    pub(crate) fn is_amid_rows(&self) -> bool {
-        self.amid_rows
+    /// Whether the server has still to answer, or to answer to the end.
+    pub(crate) fn is_owed(&self) -> bool {
+        !self.unanswered.is_empty()
     }
 
-    /// Receives the rows that the server is sending, and keeps nothing of them.
+    /// Receives what the server has still to answer, and keeps nothing of it.
     pub(crate) fn hear_out(&mut self, call: &Call<'_>) -> Result<()> {
-        while self.amid_rows {
+        while self.is_owed() {
             call.check()?;
             self.receive_frame(call)?;
         }

@@ -1,8 +1,8 @@
-//! How a connection is closed whose node is sending rows.
+//! How a connection is closed whose node has still to answer.
 //!
-//! In 1.18.6 a connection that is closed in the midst of rows, in a transaction that has written, keeps the lock of its
-//! database for good: every write is refused from then on (docs/dqlite.md). So the rows are received to their end first,
-//! on a thread of their own, where nobody waits for them.
+//! In 1.18.6 a connection that is closed before or amid the rows of a query, in a transaction that has written, keeps the
+//! lock of its database for good: every write is refused from then on (docs/dqlite.md). So the answers are received to
+//! their end first, on a thread of their own, where nobody waits for them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -36,7 +36,7 @@ impl Drop for Turn {
     }
 }
 
-/// Receives the rows that are on their way, on a thread of their own, and closes the connection then. Never blocks.
+/// Receives the answers that are on their way, on a thread of their own, and closes the connection then. Never blocks.
 pub(super) fn hear_out(mut channel: Channel) {
     let Some(turn) = Turn::take() else {
         return;
@@ -55,6 +55,7 @@ pub(super) fn hear_out(mut channel: Channel) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dqlite::wire::request::Request;
     use crate::dqlite::wire::{RESPONSE_ROWS, VERSION};
     use crate::net::socket::Socket;
     use std::io::{Read, Write};
@@ -70,10 +71,14 @@ mod tests {
         let (ours, mut node) = UnixStream::pair().unwrap();
         let mut channel = Channel::new(Socket::new(ours.into()).unwrap(), VERSION, 1 << 20);
         let soon = Call::until(Deadline::after(Duration::from_secs(10)));
+        channel.queue(&Request::Leader).unwrap();
+        channel.flush(&soon).unwrap();
+        // The version, and the request.
+        node.read_exact(&mut [0; 8 + 16]).unwrap();
+        assert!(channel.is_owed(), "before the first part");
         node.write_all(&part(0xee)).unwrap();
         channel.receive(&soon).unwrap();
-        assert!(channel.is_amid_rows());
-        node.read_exact(&mut [0; 8]).unwrap();
+        assert!(channel.is_owed(), "amid the rows");
         channel.set_broken();
         hear_out(channel);
         for _ in 0..1000 {

@@ -402,7 +402,7 @@ impl Session for DqliteSession {
 
     fn part(self: Box<Self>) {
         let holds_lock = self.in_transaction || self.reading.writes();
-        if holds_lock && self.since_1_15 == Some(true) && self.channel.is_amid_rows() {
+        if holds_lock && self.since_1_15 != Some(false) && self.channel.is_owed() {
             parting::hear_out(self.channel);
         }
     }

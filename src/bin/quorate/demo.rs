@@ -45,9 +45,9 @@ const DATABASE: &str = "demo";
 const COPY: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// How often a node may give no answer in time before it is killed and started once more: now and then libdqlite 1.11
-/// answers nothing any more when it was killed under load and started again (docs/dqlite.md).
-const SILENCES: usize = 3;
+/// How long a node may take to catch up before it is killed and started once more: now and then one of libdqlite 1.11
+/// that was killed under load and started again does not (docs/dqlite.md).
+const CATCH_UP: Duration = Duration::from_secs(6);
 
 pub(crate) fn run(words: Vec<OsString>) -> Result<(), Stop> {
     let mut parser = lexopt::Parser::from_args(words);
@@ -226,39 +226,31 @@ impl<'n> Demo<'n> {
     /// Waits until a node has the same in its own copy: one that was started again has to catch up.
     fn wait_for_copy(&self, number: usize, table: &Table) -> Result<(), Stop> {
         let address = &self.nodes.addresses()[number - 1];
-        let mut silences = 0;
+        let mut patience = Some(Deadline::after(CATCH_UP).min(self.limit));
         loop {
-            let cluster = self.cluster.within(self.limit.min(COPY.into()));
+            let cluster = self.cluster.within(Deadline::after(COPY));
             let copy = copies::read(&cluster, address, DATABASE, self.nodes.directory());
-            if copy.as_ref().is_ok_and(|copy| copy == table) {
-                return Ok(());
-            }
-            let ended = self.nodes.ended(number);
-            if ended.is_none() && !self.limit.has_passed() {
-                silences += usize::from(is_silence(&copy));
-                if silences == SILENCES && is_silence(&copy) {
-                    self.nodes.kill(number)?;
-                    self.nodes.start(&[number], self.limit)?;
-                    self.note(&format!(
-                        "node {number} does not answer; it is killed and started once more"
-                    ))?;
-                }
-                thread::sleep(PAUSE);
-                continue;
-            }
-            let why = match (ended, copy) {
-                (Some(status), _) => format!("node {number} has ended: {status}"),
-                (None, Ok(copy)) => format!(
-                    "the copy on node {number} has {} rows, and not the same as the leader's {}",
-                    rows(&copy),
-                    rows(table)
-                ),
-                (None, Err(error)) => {
-                    let text = format!("the copy on node {number}");
-                    return Err(error.context(text).into());
-                }
+            let why = match copy {
+                Ok(copy) if copy == *table => return Ok(()),
+                Ok(copy) => format!("its copy has {} rows of {}", rows(&copy), rows(table)),
+                Err(error) => error.to_string(),
             };
-            return Err(Stop::Failure(Error::new(ErrorKind::Internal, why)));
+            if let Some(status) = self.nodes.ended(number) {
+                let text = format!("node {number} has ended: {status}");
+                return Err(Stop::Failure(Error::new(ErrorKind::Internal, text)));
+            }
+            if self.limit.has_passed() {
+                let text = format!("node {number} does not catch up: {why}");
+                return Err(Stop::Failure(Error::new(ErrorKind::Internal, text)));
+            }
+            if patience.take_if(|end| end.has_passed()).is_some() {
+                self.note(&format!(
+                    "node {number} does not catch up ({why}); it is killed and started once more"
+                ))?;
+                self.nodes.kill(number)?;
+                self.nodes.start(&[number], self.limit)?;
+            }
+            thread::sleep(PAUSE);
         }
     }
 
@@ -277,12 +269,6 @@ impl<'n> Demo<'n> {
         let seconds = at.saturating_duration_since(self.begin).as_secs_f64();
         say(&format!("{seconds:7.3}  {text}"))
     }
-}
-
-/// Whether a node has not answered in time.
-fn is_silence(copy: &quorate::Result<Table>) -> bool {
-    copy.as_ref()
-        .is_err_and(|error| error.kind() == ErrorKind::Timeout)
 }
 
 fn rows(table: &Table) -> usize {
