@@ -1,17 +1,19 @@
 //! A connection: one session of a pool, in the hands of one thread.
 
+mod bounds;
 mod clean_up;
+mod first;
 mod line;
 mod reading;
 
 use std::cell::OnceCell;
-use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::bounds::{begin, begin_at, enter, within};
 use crate::backend::{Aim, ExecResult, Session, TableSharding};
 use crate::batch::{Batch, BatchResults};
-use crate::cancel::{CancelHandle, Running};
+use crate::cancel::CancelHandle;
 use crate::clock::Moment;
 use crate::convert::FromRow;
 use crate::deadline::Deadline;
@@ -23,7 +25,6 @@ use crate::net::wait::Call;
 use crate::params::{Params, ParamsRef};
 use crate::pool::core::Core;
 use crate::pool::lease::Lease;
-use crate::row::Row;
 use crate::rows::Rows;
 use crate::sql::{self, Dialect, Effect};
 use crate::statement::Statement;
@@ -279,31 +280,6 @@ impl Connection {
             let row = first.row().read();
             first.end(row, Error::after_run)
         })
-    }
-
-    /// Runs one statement and gives its first row, all within one deadline; further rows are dropped.
-    #[inline(always)]
-    pub(crate) fn query_first(&mut self, sql: &str, params: ParamsRef<'_>) -> Result<First<'_>> {
-        self.start_first(sql, params)?;
-        Ok(First(self))
-    }
-
-    /// Runs one statement and goes to its first row.
-    ///
-    /// It takes no type of a caller's, so that it is compiled once: all ways to a row of one run the same code.
-    #[inline(never)]
-    fn start_first(&mut self, sql: &str, params: ParamsRef<'_>) -> Result<()> {
-        let (deadline, now) = self.begin_run()?;
-        // One call, whatever it takes: the row and the rest of the answer have no timeouts of their own.
-        self.reading = Some(deadline);
-        self.run_until(deadline, now, |session, call| {
-            session.query(sql, params, call)
-        })
-        .map_err(|error| self.may_have_ended(sql, error))?;
-        if self.advance()? {
-            return Ok(());
-        }
-        Err(self.no_row())
     }
 
     /// The error of a query that has run and answered no row.
@@ -598,80 +574,12 @@ impl Cancel {
     }
 }
 
-/// The bounds of a call that begins now, and the moment at which it does: `deadline` if there is one, else the
-/// connection's timeout, else the configured one.
-fn begin<'a>(
-    core: &Core,
-    deadline: Option<Deadline>,
-    timeout: Option<Option<Duration>>,
-    cancel: Option<&'a CancelHandle>,
-) -> (Call<'a>, Moment) {
-    let (deadline, now) = begin_at(core, deadline, timeout);
-    (within(deadline, cancel), now)
-}
-
-fn begin_at(
-    core: &Core,
-    deadline: Option<Deadline>,
-    timeout: Option<Option<Duration>>,
-) -> (Deadline, Moment) {
-    match deadline {
-        Some(deadline) => (deadline, Moment::now()),
-        None => Deadline::begin(timeout.unwrap_or(core.config.timeout)),
-    }
-}
-
-/// The first row of a query. Dropping it, as a conversion of the caller's that panics does, closes the rows.
-pub(crate) struct First<'c>(&'c mut Connection);
-
-impl First<'_> {
-    #[inline(always)]
-    pub(crate) fn row(&self) -> Row<'_> {
-        self.0.row()
-    }
-
-    /// Closes the rows, and gives what was made of the first one. If that is an error, it goes through `ran` with the
-    /// outcome of the statement, which has run.
-    #[inline(always)]
-    pub(crate) fn end<R, E: From<Error>>(
-        self,
-        taken: Result<R, E>,
-        ran: impl FnOnce(E, Outcome) -> E,
-    ) -> Result<R, E> {
-        let mut first = ManuallyDrop::new(self);
-        let connection = &mut *first.0;
-        // Before the rows are closed: what they were is forgotten then.
-        let taken = taken.map_err(|error| ran(error, connection.outcome_after_run()));
-        connection.close_rows()?;
-        taken
-    }
-}
-
-impl Drop for First<'_> {
-    fn drop(&mut self) {
-        self.0.clean_up(|session, call| session.close_rows(call));
-    }
-}
-
-fn within(deadline: Deadline, cancel: Option<&CancelHandle>) -> Call<'_> {
-    Call {
-        deadline,
-        cancel,
-        closing: None,
-    }
-}
-
 /// Whether ROLLBACK stands anywhere in a text: INSERT OR ROLLBACK ends the transaction where it fails, and what is
 /// behind it in a batch is then applied at once.
 fn names_rollback(sql: &str) -> bool {
     const WORD: &[u8] = b"rollback";
     let mut parts = sql.as_bytes().windows(WORD.len());
     parts.any(|part| part.eq_ignore_ascii_case(WORD))
-}
-
-/// Marks the calling thread as inside a call that `cancel` cancels.
-fn enter(cancel: Option<&CancelHandle>) -> Result<Option<Running<'_>>> {
-    cancel.map_or(Ok(None), CancelHandle::enter)
 }
 
 impl std::fmt::Debug for Connection {

@@ -2,14 +2,15 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;
 
+use super::acceptor::Acceptor;
 use super::raw::{frame, text};
 use super::scripted::Step;
 
@@ -41,14 +42,13 @@ pub const ANSWER: i64 = 42;
 /// Answers LEADER with itself, opens any database, prepares one statement, and answers each other request as the next of its acts
 /// says; as a leader would, where none is left.
 pub struct FakeLeader {
-    address: String,
+    acceptor: Acceptor,
     shared: Arc<Shared>,
-    acceptor: Option<JoinHandle<()>>,
 }
 
 #[derive(Default)]
 struct Shared {
-    stop: AtomicBool,
+    stop: Arc<AtomicBool>,
     acts: Mutex<VecDeque<Vec<Step>>>,
     /// What is done with the next request of a type that is never held back else.
     others: Mutex<VecDeque<(u8, Vec<Step>)>>,
@@ -61,24 +61,28 @@ struct Shared {
 
 impl FakeLeader {
     pub fn start() -> FakeLeader {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let shared = Arc::new(Shared::default());
-        *shared.leader.lock().unwrap() = Some(address.clone());
-        let acceptor = thread::spawn({
-            let (shared, address) = (Arc::clone(&shared), address.clone());
-            move || accept(&listener, &address, &shared)
+        let mut acceptor = Acceptor::bind();
+        let address = acceptor.address().to_owned();
+        let shared = Arc::new(Shared {
+            stop: acceptor.stop(),
+            leader: Mutex::new(Some(address.clone())),
+            ..Shared::default()
         });
-        FakeLeader {
-            address,
-            shared,
-            acceptor: Some(acceptor),
-        }
+        acceptor.serve({
+            let shared = Arc::clone(&shared);
+            move |_, stream| {
+                shared.connections.fetch_add(1, Ordering::SeqCst);
+                shared.open.fetch_add(1, Ordering::SeqCst);
+                // That a peer goes away is what these tests are about.
+                let _ = serve(stream, &address, &shared);
+                shared.open.fetch_sub(1, Ordering::SeqCst);
+            }
+        });
+        FakeLeader { acceptor, shared }
     }
 
     pub fn address(&self) -> &str {
-        &self.address
+        self.acceptor.address()
     }
 
     /// How the next statement that no act is left for is answered.
@@ -126,37 +130,6 @@ impl FakeLeader {
     /// How many statements have come.
     pub fn statements(&self) -> usize {
         self.shared.statements.load(Ordering::SeqCst)
-    }
-}
-
-impl Drop for FakeLeader {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::SeqCst);
-        if let Some(acceptor) = self.acceptor.take() {
-            let _ = acceptor.join();
-        }
-    }
-}
-
-fn accept(listener: &TcpListener, address: &str, shared: &Arc<Shared>) {
-    let mut players = Vec::new();
-    while !shared.stop.load(Ordering::SeqCst) {
-        let Ok((stream, _)) = listener.accept() else {
-            thread::sleep(TICK / 5);
-            continue;
-        };
-        shared.connections.fetch_add(1, Ordering::SeqCst);
-        shared.open.fetch_add(1, Ordering::SeqCst);
-        let (shared, address) = (Arc::clone(shared), address.to_owned());
-        players.push(thread::spawn(move || {
-            // That a peer goes away is what these tests are about.
-            let _ = serve(stream, &address, &shared);
-            shared.open.fetch_sub(1, Ordering::SeqCst);
-        }));
-        players.retain(|player| !player.is_finished());
-    }
-    for player in players {
-        let _ = player.join();
     }
 }
 

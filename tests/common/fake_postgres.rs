@@ -2,11 +2,12 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+use super::acceptor::Acceptor;
 
 /// How often a thread looks whether the server is being dropped.
 const TICK: Duration = Duration::from_millis(10);
@@ -45,14 +46,13 @@ type Acts = VecDeque<(Ask, Act)>;
 
 /// Listens on a loopback port. Acts are played in their order, each for the next request of its kind.
 pub struct FakePostgres {
-    address: String,
+    acceptor: Acceptor,
     shared: Arc<Shared>,
-    acceptor: Option<JoinHandle<()>>,
 }
 
 #[derive(Default)]
 struct Shared {
-    stop: AtomicBool,
+    stop: Arc<AtomicBool>,
     acts: Mutex<Acts>,
     connections: AtomicUsize,
     runs: AtomicUsize,
@@ -60,23 +60,29 @@ struct Shared {
 
 impl FakePostgres {
     pub fn start() -> FakePostgres {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let shared = Arc::new(Shared::default());
-        let acceptor = thread::spawn({
-            let shared = Arc::clone(&shared);
-            move || accept(&listener, &shared)
+        let mut acceptor = Acceptor::bind();
+        let shared = Arc::new(Shared {
+            stop: acceptor.stop(),
+            ..Shared::default()
         });
-        FakePostgres {
-            address,
-            shared,
-            acceptor: Some(acceptor),
-        }
+        acceptor.serve({
+            let shared = Arc::clone(&shared);
+            move |_, stream| {
+                shared.connections.fetch_add(1, Ordering::SeqCst);
+                let conversation = Conversation {
+                    stream,
+                    shared: Arc::clone(&shared),
+                    proof: Vec::new(),
+                };
+                // That a peer goes away is what these tests are about.
+                let _ = conversation.serve();
+            }
+        });
+        FakePostgres { acceptor, shared }
     }
 
     pub fn address(&self) -> &str {
-        &self.address
+        self.acceptor.address()
     }
 
     /// Adds an act. One for [`Ask::Start`] or [`Ask::Password`] is played on the next connection.
@@ -98,41 +104,6 @@ impl FakePostgres {
     /// How many statements were asked to be run.
     pub fn runs(&self) -> usize {
         self.shared.runs.load(Ordering::SeqCst)
-    }
-}
-
-impl Drop for FakePostgres {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::SeqCst);
-        if let Some(acceptor) = self.acceptor.take() {
-            let _ = acceptor.join();
-        }
-    }
-}
-
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
-    let mut players = Vec::new();
-    while !shared.stop.load(Ordering::SeqCst) {
-        let Ok((stream, _)) = listener.accept() else {
-            thread::sleep(TICK / 5);
-            continue;
-        };
-        shared.connections.fetch_add(1, Ordering::SeqCst);
-        let shared = Arc::clone(shared);
-        players.push(thread::spawn(move || {
-            // That a peer goes away is what these tests are about.
-            let proof = Vec::new();
-            let _ = Conversation {
-                stream,
-                shared,
-                proof,
-            }
-            .serve();
-        }));
-        players.retain(|player| !player.is_finished());
-    }
-    for player in players {
-        let _ = player.join();
     }
 }
 

@@ -4,6 +4,7 @@
 // Each of the programs that include this module uses a part of it, and none exports it.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod acceptor;
 pub mod basic;
 pub mod cluster;
 pub mod database;

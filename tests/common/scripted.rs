@@ -1,13 +1,15 @@
 //! A server that plays a script: what a broken, slow or hostile node would send.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;
+
+use super::acceptor::Acceptor;
 
 /// How often a thread looks whether the server is being dropped.
 const TICK: Duration = Duration::from_millis(10);
@@ -41,13 +43,12 @@ pub enum Step {
 
 /// Listens on a loopback port; the connection number k gets the script number k, later ones the last.
 pub struct ScriptedServer {
-    address: String,
+    acceptor: Acceptor,
     shared: Arc<Shared>,
-    acceptor: Option<JoinHandle<()>>,
 }
 
 struct Shared {
-    stop: AtomicBool,
+    stop: Arc<AtomicBool>,
     log: Mutex<Log>,
 }
 
@@ -66,24 +67,21 @@ impl ScriptedServer {
 
     /// The same, with scripts that depend on the server's address.
     pub fn start_with(scripts: impl FnOnce(&str) -> Vec<Vec<Step>>) -> ScriptedServer {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let scripts = scripts(&address);
+        let mut acceptor = Acceptor::bind();
+        let scripts = scripts(acceptor.address());
         assert!(!scripts.is_empty());
         let shared = Arc::new(Shared {
-            stop: AtomicBool::new(false),
+            stop: acceptor.stop(),
             log: Mutex::default(),
         });
-        let acceptor = thread::spawn({
+        acceptor.serve({
             let shared = Arc::clone(&shared);
-            move || accept(&listener, &scripts, &shared)
+            move |index, stream| {
+                let player = Player::new(stream, index, Arc::clone(&shared));
+                player.play_all(&scripts[index.min(scripts.len() - 1)]);
+            }
         });
-        ScriptedServer {
-            address,
-            shared,
-            acceptor: Some(acceptor),
-        }
+        ScriptedServer { acceptor, shared }
     }
 
     /// A server that accepts, reads nothing and says nothing.
@@ -102,7 +100,7 @@ impl ScriptedServer {
     }
 
     pub fn address(&self) -> &str {
-        &self.address
+        self.acceptor.address()
     }
 
     /// How many connections there have been.
@@ -121,50 +119,6 @@ impl ScriptedServer {
     }
 }
 
-impl Drop for ScriptedServer {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
-        if let Some(acceptor) = self.acceptor.take() {
-            let _ = acceptor.join();
-        }
-    }
-}
-
-fn accept(listener: &TcpListener, scripts: &[Vec<Step>], shared: &Arc<Shared>) {
-    let mut players = Vec::new();
-    while !shared.stop.load(Ordering::Relaxed) {
-        let Ok((stream, _)) = listener.accept() else {
-            thread::sleep(TICK / 5);
-            continue;
-        };
-        let index = players.len();
-        let script = scripts[index.min(scripts.len() - 1)].clone();
-        shared.log.lock().unwrap().received.push(Vec::new());
-        let shared = Arc::clone(shared);
-        players.push(thread::spawn(move || {
-            let mut player = Player {
-                stream,
-                index,
-                shared,
-            };
-            for step in script {
-                match player.play(&step) {
-                    Ok(true) => {}
-                    Ok(false) => break,
-                    Err(error) => {
-                        let failure = format!("connection {index}: {step:?}: {error}");
-                        player.shared.log.lock().unwrap().failures.push(failure);
-                        break;
-                    }
-                }
-            }
-        }));
-    }
-    for player in players {
-        let _ = player.join();
-    }
-}
-
 struct Player {
     stream: TcpStream,
     index: usize,
@@ -172,6 +126,33 @@ struct Player {
 }
 
 impl Player {
+    fn new(stream: TcpStream, index: usize, shared: Arc<Shared>) -> Player {
+        let mut log = shared.log.lock().unwrap();
+        // An earlier one may be served later.
+        let count = log.received.len().max(index + 1);
+        log.received.resize_with(count, Vec::new);
+        drop(log);
+        Player {
+            stream,
+            index,
+            shared,
+        }
+    }
+
+    fn play_all(mut self, script: &[Step]) {
+        for step in script {
+            match self.play(step) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    let failure = format!("connection {}: {step:?}: {error}", self.index);
+                    self.shared.log.lock().unwrap().failures.push(failure);
+                    break;
+                }
+            }
+        }
+    }
+
     /// Plays one step; false where it was the last.
     fn play(&mut self, step: &Step) -> io::Result<bool> {
         match step {
