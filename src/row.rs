@@ -195,20 +195,27 @@ impl<'a> Row<'a> {
         let value = match self.cells.get(index) {
             Some(Cell::Int(value)) => T::from_value(ValueRef::Int(*value)),
             Some(Cell::Float(value)) => T::from_value(ValueRef::Float(*value)),
-            _ => match self.bytes(index).and_then(T::from_bytes) {
+            Some(Cell::Text(span)) => match T::from_bytes(self.span(*span)) {
                 Some(value) => Ok(value),
-                None => match self.cells.get(index) {
-                    Some(Cell::Text(span)) => match self.text(*span) {
-                        Ok(text) => T::from_value(ValueRef::Text(text)),
-                        Err(error) => Err(error),
-                    },
-                    _ => self.value_at(index).and_then(T::from_value),
-                },
+                None => self
+                    .text(*span)
+                    .and_then(|text| T::from_value(ValueRef::Text(text))),
             },
+            _ => self.get_uncommon(index),
         };
         match value {
             Ok(value) => Ok(value),
             Err(error) => Err(self.at(index, error)),
+        }
+    }
+
+    /// As [`get`](Row::get), for what is neither a number nor a text: apart from those, so that their conversions are
+    /// small enough to become part of the caller's code.
+    #[inline(never)]
+    fn get_uncommon<T: FromValue<'a>>(&self, index: usize) -> Result<T> {
+        match self.bytes(index).and_then(T::from_bytes) {
+            Some(value) => Ok(value),
+            None => self.value_at(index).and_then(T::from_value),
         }
     }
 

@@ -234,8 +234,18 @@ impl Stream {
             if gathers && !self.wait_first {
                 std::thread::sleep(GATHERING);
                 self.socket.acknowledge_once();
+                self.acknowledging = false;
             }
-            if !std::mem::take(&mut self.wait_first) {
+            let acknowledge = match self.answers {
+                Answers::One => false,
+                Answers::Parts => !self.acknowledging,
+                Answers::Many => true,
+                Answers::Plenty => !gathers,
+            };
+            let can_sleep = flushed && self.socket.can_wait() && call.has_time(PATIENCE);
+            // A read that may sleep finds what is there as well.
+            let wait_first = std::mem::take(&mut self.wait_first) || (can_sleep && !acknowledge);
+            if !wait_first {
                 // What comes as quickly as it is read is never waited for.
                 call.check()?;
                 let read = self.socket.try_read(&mut self.input[self.end..]);
@@ -243,16 +253,11 @@ impl Stream {
                     return Ok(());
                 }
             }
-            let acknowledge = match self.answers {
-                Answers::One => false,
-                Answers::Parts => !std::mem::replace(&mut self.acknowledging, true),
-                Answers::Many => true,
-                Answers::Plenty => !gathers,
-            };
             if acknowledge {
                 self.socket.acknowledge_at_once();
+                self.acknowledging = true;
             }
-            if flushed && self.socket.can_wait() && call.has_time(PATIENCE) {
+            if can_sleep {
                 let read = self.socket.wait_read(&mut self.input[self.end..]);
                 if self.received(read)? {
                     return Ok(());
