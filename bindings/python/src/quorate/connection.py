@@ -16,6 +16,7 @@ from quorate._batch import Batch
 from quorate._errors import InterfaceError, NotSupportedError, ProgrammingError, invoke
 from quorate._interrupt import cancel_handle, check_call, invoke_interruptible
 from quorate._library import library, milliseconds, text_at
+from quorate._owner import ConnectionHandle, Owner, ResultsHandle, RowsHandle, TransactionHandle
 from quorate._rows import Reader
 from quorate._statements import may_end_transaction, wants_transaction
 from quorate._values import Parameters
@@ -32,7 +33,7 @@ MODES = {
 }
 
 
-class Connection:
+class Connection(Owner):
     """A connection out of a pool, until it is closed.
 
     One thread at a time may use it, with its cursors; a second one that comes while a call runs gets a
@@ -65,11 +66,11 @@ class Connection:
         transaction_mode: str = "immediate",
         timeout: float | None = None,
         row_factory: RowFactory = tuple_row,
-        acquire: Callable[[int], c_void_p] | None = None,
+        acquire: Callable[[int], ConnectionHandle] | None = None,
     ) -> None:
         # `acquire` takes the library's connection out, within so many milliseconds; unless given, the pool does.
-        self._handle: c_void_p | None = None
-        self._transaction: c_void_p | None = None
+        self._handle: ConnectionHandle | None = None
+        self._transaction: TransactionHandle | None = None
         if transaction_mode not in MODES:
             raise ProgrammingError(f"transaction_mode is {transaction_mode!r}; it may be {', '.join(MODES)}")
         self.pool = pool
@@ -143,7 +144,7 @@ class Connection:
             raise NotSupportedError("Picodata has no transactions")
         number = MODES[mode or self.transaction_mode]
         self._free_transaction()
-        handle = c_void_p()
+        handle = TransactionHandle()
         with self._inside():
             self._settle()
             begin = library.quorate_connection_begin
@@ -192,13 +193,13 @@ class Connection:
 
         InterfaceError where it was closed before, as PEP 249 has it of every operation.
         """
-        self._check()
-        handle, self._handle = self._handle, None
+        handle = self._check()
+        self._handle = None
         self._reader_cursor = None
         error = c_void_p()
         status = library.quorate_connection_close(handle, byref(error))
         self._free_transaction()
-        library.quorate_connection_free(handle)
+        handle.free()
         check_call(status, error)
 
     def __enter__(self) -> Connection:
@@ -217,15 +218,10 @@ class Connection:
         finally:
             self.close()
 
-    def __del__(self) -> None:
-        handle, self._handle = self._handle, None
-        self._free_transaction()
-        if handle is not None:
-            library.quorate_connection_free(handle)
-
-    def _check(self) -> None:
+    def _check(self) -> ConnectionHandle:
         if self._handle is None:
             raise InterfaceError("the connection was closed")
+        return self._handle
 
     def _timeout(self) -> int:
         return milliseconds(self.timeout)
@@ -269,7 +265,7 @@ class Connection:
             return self._run(operation, values)
 
     def _run(self, operation: str, values: Any = ()) -> Reader:
-        handle, error = c_void_p(), c_void_p()
+        handle, error = RowsHandle(), c_void_p()
         text = operation.encode()
         status = library.quorate_connection_query(
             self._handle,
@@ -288,7 +284,7 @@ class Connection:
 
     def _send(self, batch: Batch, result: c.Result) -> int:
         """Sends a batch; gives how many rows it affected, and the last statement's counts in `result`."""
-        results = c_void_p()
+        results = ResultsHandle()
         affected = 0
         with self._inside():
             self._settle()
@@ -300,10 +296,10 @@ class Connection:
                     invoke_interruptible(library.quorate_results_exec, results, byref(result))
                     affected += result.rows_affected
             finally:
-                library.quorate_results_free(results)
+                results.free()
         return affected
 
     def _free_transaction(self) -> None:
         transaction, self._transaction = self._transaction, None
         if transaction is not None:
-            library.quorate_transaction_free(transaction)
+            transaction.free()

@@ -24,6 +24,7 @@ from quorate._decode import Buffer
 from quorate._errors import Error, invoke
 from quorate._interrupt import cancel_handle, check_call, invoke_interruptible
 from quorate._library import library, milliseconds
+from quorate._owner import ConfigHandle, ConnectionHandle, Owner, PoolHandle, ResultsHandle, RowsHandle
 from quorate._rows import Reader
 from quorate._values import Parameters, encode
 from quorate.connection import Connection
@@ -33,7 +34,7 @@ from quorate.sharding import ShardingKey
 from quorate.stats import EndpointStats, read_endpoints, read_stats
 
 
-class Pool(Closing):
+class Pool(Owner, Closing):
     """Connections to a cluster. Any thread may use it, several at once.
 
         pool = Pool("dqlite://10.0.0.1:9001,10.0.0.2:9001/app", timeout="5s", pool_max_conns=20)
@@ -65,7 +66,7 @@ class Pool(Closing):
         transactions: bool | None = None,
         **options: object,
     ) -> None:
-        self._handle: c_void_p | None = None
+        self._handle: PoolHandle | None = None
         self.url = url
         scheme = url.split("://")[0].strip().lower()
         self.has_transactions = scheme != "picodata" if transactions is None else transactions
@@ -73,7 +74,7 @@ class Pool(Closing):
         if scheme != "dqlite":
             # dqlite takes `?` as it is.
             options.setdefault("placeholders", "question")
-        config, pool = c_void_p(), c_void_p()
+        config, pool = ConfigHandle(), PoolHandle()
         text = url.encode()
         invoke(library.quorate_config_new, text, len(text), byref(config))
         try:
@@ -91,10 +92,10 @@ class Pool(Closing):
                 set_balance(config, balance)
             invoke(library.quorate_pool_open_config, config, byref(pool))
         finally:
-            library.quorate_config_free(config)
+            config.free()
         self._handle = pool
 
-    def _pointer(self) -> c_void_p | None:
+    def _pointer(self) -> PoolHandle | None:
         return self._handle
 
     def exec(self, sql: str, parameters: Parameters = (), *, timeout: float | None = None) -> Result:
@@ -126,7 +127,7 @@ class Pool(Closing):
         row_factory: RowFactory = tuple_row,
     ) -> Rows:
         """Runs a statement and gives its rows, which hold a connection until they were all read or closed."""
-        values, text, rows, error = encode(parameters), sql.encode(), c_void_p(), c_void_p()
+        values, text, rows, error = encode(parameters), sql.encode(), RowsHandle(), c_void_p()
         status = library.quorate_pool_query(
             self._handle,
             text,
@@ -161,7 +162,7 @@ class Pool(Closing):
 
         It is no transaction: a statement that fails does not stop those behind it.
         """
-        results = c_void_p()
+        results = ResultsHandle()
         with Batch() as batch:
             for sql, parameters in statements:
                 batch.queue(sql.encode(), parameters)
@@ -170,7 +171,7 @@ class Pool(Closing):
         try:
             return answers_of(results)
         finally:
-            library.quorate_results_free(results)
+            results.free()
 
     def connection(
         self,
@@ -194,8 +195,8 @@ class Pool(Closing):
 
     acquire = connection
 
-    def _acquire(self, timeout: int) -> c_void_p:
-        handle = c_void_p()
+    def _acquire(self, timeout: int) -> ConnectionHandle:
+        handle = ConnectionHandle()
         invoke_interruptible(library.quorate_pool_acquire, self._handle, timeout, cancel_handle(), byref(handle))
         return handle
 
@@ -235,11 +236,6 @@ class Pool(Closing):
     def close(self, *, timeout: float | None = None) -> None:
         """Closes the pool, and waits until the connections in use have come back. Closing again does nothing."""
         invoke_interruptible(library.quorate_pool_close, self._handle, milliseconds(timeout))
-
-    def __del__(self) -> None:
-        handle, self._handle = self._handle, None
-        if handle is not None:
-            library.quorate_pool_free(handle)
 
 
 def set_option(config: c_void_p, name: str, value: object) -> None:
