@@ -59,6 +59,26 @@ def test_what_a_call_gave_is_freed_where_a_signal_handler_raises_behind_it(
         assert pool.query_row("SELECT 1") == (1,)
 
 
+def test_a_connection_that_nobody_has_goes_back_at_once(url: str) -> None:
+    with quorate.Pool(url) as pool:
+        gc.disable()
+        try:
+            connection = pool.connection(autocommit=True)
+            connection.execute("SELECT 1 UNION ALL SELECT 2").fetchone()
+            assert pool.stats()["in_use"] == 1
+            del connection
+            assert pool.stats()["in_use"] == 0
+        finally:
+            gc.enable()
+
+
+def test_rows_of_a_cursor_that_nobody_has_are_not_read(dqlite: str) -> None:
+    endless = "WITH RECURSIVE n (a) AS (SELECT 1 UNION ALL SELECT a + 1 FROM n) SELECT a FROM n"
+    with quorate.connect(dqlite, autocommit=True, timeout=20) as connection:
+        assert connection.execute(endless).fetchone() == (1,)
+        assert connection.execute("SELECT 7").fetchall() == [(7,)]
+
+
 def test_a_sub_interpreter_is_refused_and_leaves_the_main_one_alone(dqlite: str) -> None:
     pytest.importorskip("_xxsubinterpreters")
     program = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from ctypes import byref, c_bool, c_size_t, c_void_p
@@ -81,7 +82,8 @@ class Connection(Owner):
         self._autocommit = autocommit or not pool.has_transactions
         self._buffer = Buffer()
         self._busy = threading.Lock()
-        self._reader_cursor: Cursor | None = None
+        # Not kept alive: one that nobody has any more needs no rows, and would keep the connection.
+        self._reader_cursor: weakref.ref[Cursor] | None = None
         self._handle = (acquire or pool._acquire)(self._timeout())
 
     @property
@@ -240,12 +242,13 @@ class Connection(Owner):
 
     def _settle(self) -> None:
         """Lets a cursor with rows that nobody has read keep them, before the connection does something else."""
-        cursor, self._reader_cursor = self._reader_cursor, None
+        reference, self._reader_cursor = self._reader_cursor, None
+        cursor = None if reference is None else reference()
         if cursor is not None:
             cursor._keep_rest()
 
     def _reading(self, cursor: Cursor) -> None:
-        self._reader_cursor = cursor
+        self._reader_cursor = weakref.ref(cursor)
 
     def _prepare(self, operation: str) -> None:
         """Begins a transaction where a statement wants one."""
