@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ctypes import byref, c_void_p
+from types import TracebackType
 from typing import Any
 
 from quorate import _declarations as c
@@ -21,7 +22,7 @@ from quorate._callbacks import (
 )
 from quorate._closing import Closing
 from quorate._decode import Buffer
-from quorate._errors import Error, invoke
+from quorate._errors import Error, OperationalError, invoke
 from quorate._interrupt import cancel_handle, check_call, invoke_interruptible
 from quorate._library import library, milliseconds
 from quorate._owner import ConfigHandle, ConnectionHandle, Owner, PoolHandle, ResultsHandle, RowsHandle
@@ -50,6 +51,8 @@ class Pool(Owner, Closing):
 
     `transactions` says whether the database has some: unless given, all have but those at `picodata://`. Give false for a
     Picodata at `postgres://`.
+
+    Used as a context manager, it is closed: behind the last connection in use, or at once where an error leaves the block.
 
     Every call that blocks takes `timeout` in seconds; None is the option `timeout`. A child of this process needs a pool
     of its own: calls on this one raise InterfaceError there.
@@ -236,6 +239,16 @@ class Pool(Owner, Closing):
     def close(self, *, timeout: float | None = None) -> None:
         """Closes the pool, and waits until the connections in use have come back. Closing again does nothing."""
         invoke_interruptible(library.quorate_pool_close, self._handle, milliseconds(timeout))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+            return
+        # The error's own traceback may hold connections, which would not come back before it was handled.
+        with suppress(OperationalError):
+            self.close(timeout=0)
 
 
 def set_option(config: c_void_p, name: str, value: object) -> None:
