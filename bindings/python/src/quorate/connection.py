@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ctypes import byref, c_bool, c_size_t, c_void_p
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -212,13 +212,19 @@ class Connection(Owner):
     ) -> None:
         if self.closed:
             return
-        try:
-            if kind is None:
+        if kind is None:
+            try:
                 self.commit()
-            elif self.pool.has_transactions:
-                self.rollback()
-        finally:
-            self.close()
+            finally:
+                self.close()
+            return
+        # The error goes on, and not one of the rollback: what was not committed ends with the connection.
+        with suppress(errors.Error):
+            try:
+                if self.pool.has_transactions:
+                    self.rollback()
+            finally:
+                self.close()
 
     def _check(self) -> ConnectionHandle:
         if self._handle is None:
