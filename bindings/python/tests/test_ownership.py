@@ -79,6 +79,16 @@ def test_rows_of_a_cursor_that_nobody_has_are_not_read(dqlite: str) -> None:
         assert connection.execute("SELECT 7").fetchall() == [(7,)]
 
 
+def test_a_transaction_outlives_rows_of_a_cursor_that_nobody_has(url: str, table: str) -> None:
+    with quorate.connect(url) as connection:
+        connection.execute(f"CREATE TABLE {table} (a INTEGER, b TEXT)")
+        connection.executemany(f"INSERT INTO {table} VALUES (?, ?)", [(number, "x" * 1000) for number in range(3000)])
+        assert connection.execute(f"SELECT * FROM {table} ORDER BY a").fetchone() == (0, "x" * 1000)
+        assert connection.in_transaction
+        connection.commit()
+        assert connection.execute(f"SELECT count(*) FROM {table}").fetchall() == [(3000,)]
+
+
 def test_a_sub_interpreter_is_refused_and_leaves_the_main_one_alone(dqlite: str) -> None:
     pytest.importorskip("_xxsubinterpreters")
     program = """

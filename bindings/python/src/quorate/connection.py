@@ -18,7 +18,7 @@ from quorate._errors import InterfaceError, NotSupportedError, ProgrammingError,
 from quorate._interrupt import cancel_handle, check_call, invoke_interruptible
 from quorate._library import library, milliseconds, text_at
 from quorate._owner import ConnectionHandle, Owner, ResultsHandle, RowsHandle, TransactionHandle
-from quorate._rows import Reader
+from quorate._rows import MAX_ROWS, Reader
 from quorate._statements import may_end_transaction, wants_transaction
 from quorate._values import Parameters
 from quorate.cursor import Cursor
@@ -82,8 +82,8 @@ class Connection(Owner):
         self._autocommit = autocommit or not pool.has_transactions
         self._buffer = Buffer()
         self._busy = threading.Lock()
-        # Not kept alive: one that nobody has any more needs no rows, and would keep the connection.
-        self._reader_cursor: weakref.ref[Cursor] | None = None
+        # Rows that are being read, and whose they are. The cursor is not kept alive, as it would keep the connection.
+        self._open: tuple[Reader, weakref.ref[Cursor]] | None = None
         self._handle = (acquire or pool._acquire)(self._timeout())
 
     @property
@@ -197,7 +197,7 @@ class Connection(Owner):
         """
         handle = self._check()
         self._handle = None
-        self._reader_cursor = None
+        self._open = None
         error = c_void_p()
         status = library.quorate_connection_close(handle, byref(error))
         self._free_transaction()
@@ -247,14 +247,23 @@ class Connection(Owner):
             self._busy.release()
 
     def _settle(self) -> None:
-        """Lets a cursor with rows that nobody has read keep them, before the connection does something else."""
-        reference, self._reader_cursor = self._reader_cursor, None
-        cursor = None if reference is None else reference()
+        """Lets a cursor with rows that nobody has read keep them, before the connection does something else. Those of a cursor
+        that is gone are dropped."""
+        opened, self._open = self._open, None
+        if opened is None:
+            return
+        reader, reference = opened
+        cursor = reference()
         if cursor is not None:
             cursor._keep_rest()
+        elif not self.in_transaction:
+            reader.close()
+        # The library gives a connection up where much is left to be read, and the transaction would be lost.
+        while not reader.done:
+            reader.fetch(MAX_ROWS)
 
-    def _reading(self, cursor: Cursor) -> None:
-        self._reader_cursor = weakref.ref(cursor)
+    def _reading(self, reader: Reader, cursor: Cursor) -> None:
+        self._open = reader, weakref.ref(cursor)
 
     def _prepare(self, operation: str) -> None:
         """Begins a transaction where a statement wants one."""

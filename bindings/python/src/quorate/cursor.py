@@ -83,7 +83,7 @@ class Cursor(Owner, ArrowRows, Closing):
         connection._prepare(operation)
         self._reader = reader = connection._query(operation, encode(parameters))
         if reader.columns:
-            connection._reading(self)
+            connection._reading(reader, self)
         else:
             # SQLite leaves the count of the statement before in place where one cannot write rows.
             self.rowcount = reader.result.rows_affected if writes(operation) else -1
