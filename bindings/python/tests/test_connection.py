@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -196,3 +198,27 @@ def test_a_timeout_may_be_a_duration(dqlite: str) -> None:
         assert connection.execute("SELECT 1").fetchone() == (1,)
     with pytest.raises(quorate.ProgrammingError, match="timeout"):
         quorate.connect(dqlite, timeout="soon")
+
+
+def test_the_error_that_leaves_the_block_is_the_programs_own_though_the_rollback_fails(dqlite: str) -> None:
+    sockets: list[socket.socket] = []
+
+    def dial(address: str, timeout: float | None) -> socket.socket:
+        host, _, port = address.rpartition(":")
+        made = socket.create_connection((host, int(port)), timeout)
+        sockets.append(made.dup())
+        return made
+
+    with quorate.Pool(dqlite, dial=dial) as pool:
+        pool.exec("CREATE TABLE t (a)")
+        with pytest.raises(KeyError), pool.connection() as connection:
+            connection.execute("INSERT INTO t VALUES (1)")
+            for one in sockets:
+                # One to a node that had nothing to say may be closed already.
+                with contextlib.suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+            raise KeyError
+        for one in sockets:
+            one.close()
+        assert pool.query_row("SELECT count(*) FROM t") == (0,)
+        assert pool.stats()["in_use"] == 0
