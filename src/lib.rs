@@ -55,6 +55,7 @@ mod ffi;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod lock;
 mod logging;
 mod net;
 mod params;

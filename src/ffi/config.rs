@@ -12,8 +12,6 @@
 use std::ffi::{c_char, c_void};
 use std::os::fd::{FromRawFd, OwnedFd};
 
-use parking_lot::Mutex;
-
 use super::boundary::{Out, boundary, free};
 use super::buffer::quorate_buffer;
 use super::call::QUORATE_TIMEOUT_NONE;
@@ -25,6 +23,7 @@ use super::store::quorate_store;
 use super::view::text;
 use crate::config::Config;
 use crate::deadline::Deadline;
+use crate::lock::Mutex;
 
 /// The configuration of a pool. Any thread may use it.
 pub struct quorate_config {

@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use crate::backend::Session;
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::Mutex;
 use crate::net::dial::Dialer;
 use crate::net::flight::Flight;
 use crate::net::tls::TlsMode;

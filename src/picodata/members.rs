@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, RwLock};
-
 use crate::backend::Target;
+use crate::lock::{Mutex, RwLock};
 use crate::topology::{
     BalanceStrategy, Candidate, Change, Filter, Health, Instance, InstanceState, Snapshot, choose,
     diff,

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
-
 use crate::backend::{Aim, Backend, Target};
 use crate::cancel::CancelHandle;
 use crate::clock::Moment;
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, NodeCause, Outcome, Result};
+use crate::lock::{Mutex, MutexGuard};
 use crate::net::backoff::Backoff;
 use crate::net::wait::{Call, closed};
 use crate::pool::endpoint::{Endpoint, Unavailable};
