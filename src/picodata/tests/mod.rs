@@ -3,6 +3,7 @@
 mod batches;
 mod connecting;
 mod deadlines;
+mod fields;
 mod manners;
 mod members;
 mod membership;
