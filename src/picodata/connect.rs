@@ -94,10 +94,13 @@ fn open(address: &str, options: &Arc<ConnectOptions>, call: &Call<'_>) -> Result
         _ => ("in plain text", "over tls"),
     };
     let first = refused.error;
-    options.logger.info(format_args!(
-        "{address}: {tried}: {}; trying {next}",
-        first.message()
-    ));
+    let text = first.message();
+    let logger = &options.logger;
+    match second {
+        Encryption::Never => logger.info(format_args!("{address}: {tried}: {text}; trying {next}")),
+        // With `allow` it is no more than usual.
+        _ => logger.debug(format_args!("{address}: {tried}: {text}; trying {next}")),
+    }
     open_as(second, address, options, call).map_err(|again| {
         // One that takes neither says the more where it was first asked.
         let (error, how, other, how_other) = match again.is_for_encryption {

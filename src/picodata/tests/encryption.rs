@@ -141,6 +141,22 @@ fn a_password_in_clear_text_goes_over_tls_alone() {
     }
 }
 
+/// Nobody listens in on a Unix socket.
+#[test]
+fn a_unix_socket_is_encrypted_where_it_has_to_be_alone() {
+    for (mode, is_plain) in [
+        (Disable, true),
+        (Allow, true),
+        (Prefer, true),
+        (Require, false),
+    ] {
+        let encryption = Encryption::new(&TlsConfig::new(mode)).unwrap();
+        let (first, second) = encryption.ways(true);
+        assert_eq!(matches!(first, Encryption::Never), is_plain, "{mode}");
+        assert!(second.is_none(), "{mode}");
+    }
+}
+
 /// A certificate that nobody vouches for is taken; a handshake that fails is not the end.
 #[test]
 fn no_certificate_is_verified() {
