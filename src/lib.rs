@@ -80,7 +80,7 @@ pub use config::{Config, Database};
 pub use connection::Connection;
 pub use convert::{FromRow, FromValue};
 pub use deadline::Deadline;
-pub use error::{Error, ErrorKind, NodeCause, Outcome, Result};
+pub use error::{Error, ErrorField, ErrorKind, NodeCause, Outcome, Result};
 pub use logging::{Event, LogLevel};
 pub use net::dial::DialFn;
 pub use net::tls::{TlsConfig, TlsMode};

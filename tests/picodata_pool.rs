@@ -160,6 +160,36 @@ fn placeholders_are_written_as_the_option_says() {
     }
 }
 
+/// Where TLS is on, Picodata takes no plain text; where it is off, it says so.
+#[test]
+fn each_cluster_is_met_as_it_wants() {
+    let plain = PicodataCluster::start(2);
+    let tls = PicodataCluster::builder().instances(2).tls().start();
+    for mode in ["allow", "prefer"] {
+        for cluster in [&plain, &tls] {
+            let pool = open(cluster, &format!("sslmode={mode}"));
+            for _ in 0..4 {
+                pool.exec("SELECT 1", ()).unwrap();
+            }
+            pool.close().unwrap();
+            let address = cluster.address(0);
+            let url = format!("picodata://{USER}:wrong@{address}/any?sslmode={mode}");
+            let before = cluster.auth_failures(USER);
+            let pool = Pool::open(&url).unwrap();
+            for _ in 0..3 {
+                let error = pool.exec("SELECT 1", ()).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Authentication, "{error}");
+            }
+            assert_eq!(cluster.auth_failures(USER), before + 1);
+            pool.close().unwrap();
+        }
+    }
+    let url = format!("{}?sslmode=disable", tls.url(0));
+    let error = Pool::open(&url).unwrap().exec("SELECT 1", ()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Authentication, "{error}");
+    assert_eq!(error.sqlstate(), Some("28000"));
+}
+
 /// Picodata blocks a user after five.
 #[test]
 fn a_wrong_password_is_tried_once() {

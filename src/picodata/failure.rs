@@ -2,10 +2,10 @@
 
 use std::io;
 
-use crate::error::{Error, ErrorKind, Outcome};
+use crate::error::{Error, ErrorField, ErrorKind, Outcome};
 use crate::net::socket::disconnected;
 use crate::picodata::server_error::ServerError;
-use crate::sql::{self, Dialect};
+use crate::sql::{self, Dialect, Placeholders};
 
 /// The SQLSTATE of an internal error, which Picodata gives nearly every error of a statement.
 const INTERNAL_ERROR: &str = "XX000";
@@ -95,13 +95,15 @@ impl Failure {
         }
     }
 
-    /// The error of a statement that was to run, with what became of it.
+    /// The error of a statement that was to run and whose parameters are written in `style`, with what became of it.
     #[cold]
-    pub(crate) fn of_statement(self, sql: &str, reads: bool) -> Error {
-        if self.leaves_nothing(sql, reads) {
-            self.error
+    pub(crate) fn of_statement(self, sql: &str, style: Placeholders, reads: bool) -> Error {
+        let rejected = self.leaves_nothing(sql, reads);
+        let error = placed(self.error, sql, style);
+        if rejected {
+            error
         } else {
-            self.error.with_outcome(Outcome::Unknown)
+            error.with_outcome(Outcome::Unknown)
         }
     }
 }
@@ -144,6 +146,25 @@ fn transport_error(source: Box<dyn std::error::Error + Send + Sync>, text: &str)
         Err(other) => {
             Error::new(ErrorKind::Protocol, format!("{text}: {other}")).with_source(other)
         }
+    }
+}
+
+/// The error of a text whose parameters are written in `style`, with its place in that text: the server counts in the one that
+/// it was sent.
+#[cold]
+pub(crate) fn placed(error: Error, sql: &str, style: Placeholders) -> Error {
+    let Some(text) = error.field(ErrorField::Position) else {
+        return error;
+    };
+    if style == Placeholders::Native {
+        return error;
+    }
+    let place = text.parse().ok();
+    let place =
+        place.and_then(|place| sql::original_position(sql, style, Dialect::Postgres, place));
+    match place {
+        Some(place) => error.with_field(ErrorField::Position, place.to_string()),
+        None => error.without_field(ErrorField::Position),
     }
 }
 
@@ -227,6 +248,7 @@ fn statement_error(answer: &ServerError) -> Error {
     let mut error = Error::new(kind, message)
         .with_outcome(outcome)
         .with_sqlstate(code)
+        .with_fields(answer.fields().clone())
         .with_source(answer.clone());
     if let Some(detail) = answer.detail().or(whole) {
         error = error.with_detail(detail);
@@ -500,8 +522,11 @@ mod tests {
                 rejected,
             ),
         ] {
-            let outcome =
-                |sql: &str, reads: bool| answered(text).of_statement(sql, reads).outcome();
+            let outcome = |sql: &str, reads: bool| {
+                let failure = answered(text);
+                let error = failure.of_statement(sql, Placeholders::Native, reads);
+                error.outcome()
+            };
             assert_eq!(outcome(ONE, false), of_one, "{text}");
             assert_eq!(outcome(MANY, false), of_many, "{text}");
             assert_eq!(outcome("SELECT 1", true), of_read, "{text}");

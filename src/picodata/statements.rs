@@ -199,6 +199,14 @@ impl Prepared {
         })
     }
 
+    /// How the parameters in its text are written, where the option says `option`.
+    pub(crate) fn style(&self, option: Placeholders) -> Placeholders {
+        match self.names {
+            None => Placeholders::Native,
+            Some(_) => named_at_least(option),
+        }
+    }
+
     /// Brings parameters into the order of the statement, and checks their number and that the server takes them for
     /// what they are.
     pub(crate) fn bind<'p>(&self, params: ParamsRef<'p>) -> Result<Cow<'p, [ValueRef<'p>]>> {
@@ -224,19 +232,32 @@ pub(crate) fn in_order<'p>(
     }
 }
 
+/// How the parameters of a text are written that go with `params`, where the option says `option`.
+pub(crate) fn style_of(params: ParamsRef<'_>, option: Placeholders) -> Placeholders {
+    match params {
+        ParamsRef::Positional(_) => option,
+        ParamsRef::Named(_) => named_at_least(option),
+    }
+}
+
+/// The server's own parameters have no names.
+fn named_at_least(option: Placeholders) -> Placeholders {
+    match option {
+        Placeholders::Native => Placeholders::Named,
+        style => style,
+    }
+}
+
 /// The text that the server takes, which knows parameters by number alone, and the names that it had.
 pub(crate) fn rewritten<'a>(
     text: &'a str,
     params: ParamsRef<'_>,
     style: Placeholders,
 ) -> Result<(Cow<'a, str>, Option<ParameterList>)> {
-    let style = match (params, style) {
-        (ParamsRef::Positional(_), Placeholders::Native) => {
-            return Ok((Cow::Borrowed(text), None));
-        }
-        (ParamsRef::Named(_), Placeholders::Native) => Placeholders::Named,
-        (_, style) => style,
-    };
+    let style = style_of(params, style);
+    if style == Placeholders::Native {
+        return Ok((Cow::Borrowed(text), None));
+    }
     let Rewritten { sql, parameters } = sql::rewrite(text, style, Dialect::Postgres)?;
     Ok((sql, Some(parameters)))
 }
