@@ -11,6 +11,7 @@ use common::fake_postgres::{
     ready, row, start,
 };
 use common::scripted::{ScriptedServer, Step};
+use common::wait_for;
 use quorate::{Batch, Error, ErrorKind, Outcome, Pool, Result};
 
 /// The deadline of a call that is answered at once, if wrongly.
@@ -186,6 +187,7 @@ fn answered(
     act: Act,
     within: Duration,
 ) -> Result<()> {
+    let mut late = 0;
     let (begin, result) = loop {
         if matches!(case.ask, Ask::Start | Ask::Prepare) {
             // These happen on a new connection alone.
@@ -194,11 +196,20 @@ fn answered(
         server.act(case.ask, act.clone());
         let begin = Instant::now();
         let result = (case.call)(&pool.within(within));
-        let is_late = matches!(&result, Err(error) if error.kind() == ErrorKind::Timeout);
+        let kind = result.as_ref().err().map(Error::kind);
+        // There is one slot, which the connection before may still have.
+        let has_queued = kind == Some(ErrorKind::PoolTimeout);
         match server.forget() {
-            0 => break (begin, result),
+            0 if !has_queued => break (begin, result),
             // A machine that is slow enough has ended the call before it came there.
-            _ if is_late => {}
+            _ if (has_queued || kind == Some(ErrorKind::Timeout)) && late < 50 => {
+                late += 1;
+                // A request that is on its way would take the next act.
+                pool.reset();
+                wait_for("the connections end", SOON, || {
+                    (server.open() == 0).then_some(())
+                });
+            }
             _ => panic!("{}: the server was not asked: {result:?}", case.name),
         }
     };
@@ -878,7 +889,7 @@ fn a_proof_that_is_malformed_is_refused_at_once() {
         let fresh = open(server.address(), "");
         let error = insert(&fresh.within(SOON)).unwrap_err();
         println!("{what}: {error}");
-        assert!(begin.elapsed() < Duration::from_secs(2), "{what}");
+        assert!(begin.elapsed() < SOON, "{what}");
         assert_eq!(error.outcome(), Outcome::NotSent, "{what}: {error}");
         assert!(!error.to_string().contains("secret"));
         assert_eq!(server.forget(), 0, "{what}: all was asked for");
