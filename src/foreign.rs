@@ -22,7 +22,6 @@ mod decimal {
                     ErrorKind::Conversion,
                     format!("{text:?} does not fit a decimal: {error}"),
                 )
-                .with_source(error)
             })
         }
     }
