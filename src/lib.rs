@@ -23,8 +23,9 @@
 //!   the calls over the instances.
 //! - [`Pool::exec`], [`Pool::query`] and [`Pool::query_row`] run statements, [`Pool::transaction`] a transaction,
 //!   [`Pool::send_batch`] many statements in one round trip; [`Pool::acquire`] takes out one [`Connection`].
-//! - Every call blocks the calling thread, which does the network's work itself. Every call ends by its deadline
-//!   ([`Pool::within`]), whatever the server does, and can be cancelled from another thread ([`CancelHandle`]).
+//! - Every call blocks the calling thread, which does the network's work itself; asynchronous code makes it where
+//!   blocking is allowed (tokio's `spawn_blocking`). Every call ends by its deadline ([`Pool::within`]), whatever the
+//!   server does, and can be cancelled from another thread ([`CancelHandle`]).
 //! - Every [`Error`] says what became of the statement ([`Outcome`]). The library repeats by itself only what
 //!   cannot have been applied, so nothing is written twice.
 //! - The same is there for C (`include/quorate.h`, docs/c.md), Go and Python (`bindings/`).
@@ -60,8 +61,10 @@
 //!
 //! # Features
 //!
-//! - `cli`, on by default: the program `quorate`. A library that depends on this crate turns it off
+//! - `cli`, on by default: the program `quorate`. A program that depends on this crate turns it off
 //!   (`default-features = false`).
+//! - `sqlite-store`, on by default: the list of dqlite's nodes in an SQLite file. It compiles SQLite, of which a program
+//!   can have one version alone; one that uses another rusqlite than this crate's (0.37) leaves it out.
 //! - `rust_decimal`, `time`: the types of these crates as values.
 //!
 //! A pool, a cancel handle and a statement may be used by any thread at any time; a connection, and what borrows

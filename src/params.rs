@@ -52,6 +52,7 @@ pub trait ToValue {
 
 /// What [`ToValue::to_value`] answers: a [`ValueRef`] or a [`Value`], each of which converts into it.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum BoundValue<'a> {
     /// A value that lies in what is bound.
     Borrowed(ValueRef<'a>),
@@ -222,8 +223,8 @@ impl ParamsRef<'_> {
 }
 
 /// The parameters of one call: `()` for none, a tuple of up to sixteen values, an array or slice of values of one type
-/// or of `&dyn ToValue`, or an array or slice of `(name, value)`. The macros [`params!`](crate::params) and
-/// [`named_params!`](crate::named_params) take any number of values of any types.
+/// or of `&dyn ToValue`, or an array or slice of `(name, value)`. The macros [`params!`](crate::params!) and
+/// [`named_params!`](crate::named_params!) take any number of values of any types.
 ///
 /// ```no_run
 /// # use quorate::{named_params, params};

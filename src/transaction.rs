@@ -11,6 +11,7 @@ use crate::sql::Dialect;
 /// When a transaction takes its locks (SQLite, "BEGIN TRANSACTION"). PostgreSQL has nothing like it, and begins the
 /// same for all three; Picodata has no transactions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum TransactionMode {
     /// At its first read or write. A transaction that reads first may find itself unable to write later
     /// (busy snapshot), and must then be repeated as a whole.
