@@ -285,28 +285,48 @@ impl Params for ParamsRef<'_> {
 
 impl<T: ToValue> Params for [T] {
     fn with_values<R>(&self, run: impl FnOnce(ParamsRef<'_>) -> Result<R>) -> Result<R> {
-        let mut bound = Vec::with_capacity(self.len());
+        let mut made = Vec::new();
+        let mut all = Vec::with_capacity(self.len());
         for (index, value) in self.iter().enumerate() {
-            bound.push(value.to_value().map_err(at(index))?);
+            all.push(match value.to_value().map_err(at(index))? {
+                BoundValue::Borrowed(value) => value,
+                BoundValue::Owned(value) => {
+                    made.push((index, value));
+                    ValueRef::Null
+                }
+            });
         }
-        let all: Vec<_> = bound.iter().map(BoundValue::as_ref).collect();
+        for (index, value) in &made {
+            if let Some(place) = all.get_mut(*index) {
+                *place = value.as_ref();
+            }
+        }
         run(ParamsRef::Positional(&all))
     }
 }
 
 impl<T: ToValue> Params for [(&str, T)] {
     fn with_values<R>(&self, run: impl FnOnce(ParamsRef<'_>) -> Result<R>) -> Result<R> {
-        let mut bound = Vec::with_capacity(self.len());
+        let mut made = Vec::new();
+        let mut all = Vec::with_capacity(self.len());
         for (name, value) in self {
             let value = value
                 .to_value()
                 .map_err(|error| error.context(format_args!("parameter {name}")))?;
-            bound.push((*name, value));
+            let value = match value {
+                BoundValue::Borrowed(value) => value,
+                BoundValue::Owned(value) => {
+                    made.push((all.len(), value));
+                    ValueRef::Null
+                }
+            };
+            all.push((*name, value));
         }
-        let all: Vec<_> = bound
-            .iter()
-            .map(|(name, value)| (*name, value.as_ref()))
-            .collect();
+        for (index, value) in &made {
+            if let Some((_, place)) = all.get_mut(*index) {
+                *place = value.as_ref();
+            }
+        }
         run(ParamsRef::Named(&all))
     }
 }
@@ -504,9 +524,11 @@ mod tests {
         let once = OwnedParams::Positional(vec![decimal()]);
         assert_eq!(collect((Cents(105),)), once);
         assert_eq!(collect([Some(Cents(105))]), once);
-        assert_eq!(collect(params![Cents(105)]), once);
-        let named = OwnedParams::Named(vec![("price".into(), decimal())]);
-        assert_eq!(collect([("price", Cents(105))]), named);
+        let among = OwnedParams::Positional(vec![1.into(), decimal(), 2.into(), decimal()]);
+        assert_eq!(collect(params![1, Cents(105), 2, Cents(105)]), among);
+        let named = vec![("id".into(), 1.into()), ("price".into(), decimal())];
+        let given = named_params! {"id": 1, "price": Cents(105)};
+        assert_eq!(collect(given), OwnedParams::Named(named));
         let json = serde_json::json!({"a": [1, null]});
         let json = collect((json,));
         let expected = Value::Json(r#"{"a":[1,null]}"#.into());
