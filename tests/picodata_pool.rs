@@ -703,3 +703,43 @@ fn a_call_whose_time_is_up_when_the_next_instance_is_to_be_tried_says_so() {
         "{error}"
     );
 }
+
+#[test]
+fn a_call_waits_for_a_busy_instance_and_not_at_one_that_is_left_out() {
+    let cluster = PicodataCluster::start(2);
+    let mut config = Config::parse(&cluster.url(0)).unwrap();
+    config.set("pool_max_conns", "1").unwrap();
+    config.set("dial_timeout", "1m").unwrap();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&told);
+    config.set_log(move |_, text| log.lock().unwrap().push(text.to_owned()));
+    let pool = Pool::with_config(config).unwrap();
+    pool.ping().unwrap();
+    cluster.hang(1);
+    pool.reset();
+    let ask = |time| {
+        let limited = pool.within(time);
+        limited.query_row::<(i64,)>("SELECT 1", ())
+    };
+    let hanging = wait_for("it is left out", SOON, || {
+        drop(ask(Duration::from_millis(100)));
+        let all = pool.endpoint_stats();
+        all.into_iter().find(|one| one.left_out)
+    });
+    let held = pool.acquire().unwrap();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| ask(2 * SOON));
+        wait_for("the call waits for the connection", SOON, || {
+            (pool.stats().waiting == 1).then_some(())
+        });
+        drop(held);
+        assert_eq!(waiting.join().unwrap().unwrap(), (1,));
+    });
+    let told = told.lock().unwrap();
+    let mut doubts = told.iter().filter(|one| one.contains("reading the"));
+    assert!(doubts.clone().next().is_some(), "{told:?}");
+    assert!(
+        doubts.all(|one| one.matches(&*hanging.address).count() == 1),
+        "{told:?}"
+    );
+}

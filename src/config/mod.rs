@@ -9,6 +9,7 @@ pub(crate) mod url;
 pub(crate) use duration::parse_duration;
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -407,6 +408,15 @@ impl Config {
             Database::Dqlite => crate::dqlite::backend(self),
             Database::Picodata => crate::picodata::backend(self),
         }
+    }
+}
+
+impl FromStr for Config {
+    type Err = Error;
+
+    /// As [`Config::parse`].
+    fn from_str(url: &str) -> Result<Config> {
+        Config::parse(url)
     }
 }
 

@@ -227,9 +227,14 @@ impl Core {
             self.counters.failed();
         }
         if self.backend.report(endpoint, error) {
-            self.config.logger.debug(format_args!(
-                "{endpoint}: {error}; reading the topology again"
-            ));
+            let logger = &self.config.logger;
+            // An error that names its node says so itself.
+            match error.node() {
+                Some(_) => logger.debug(format_args!("{error}; reading the topology again")),
+                None => logger.debug(format_args!(
+                    "{endpoint}: {error}; reading the topology again"
+                )),
+            }
             self.signal.poke();
         }
         if self.backend.standing(endpoint).is_left_out {
