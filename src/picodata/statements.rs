@@ -59,7 +59,8 @@ impl Kind {
                 reads: matches!(shape.keyword, Keyword::Select | Keyword::Values),
                 preparable: statements == Statements::One
                     && (shape.verb.is_dml()
-                        || matches!(shape.verb, Keyword::Select | Keyword::Values)),
+                        || matches!(shape.verb, Keyword::Select | Keyword::Values)
+                        || shape.verb == Keyword::Do && server == Server::Picodata),
                 effect: sql::transaction_effect(text, Dialect::Postgres),
                 rolls_back: shape.keyword == Keyword::Rollback,
             },
@@ -275,6 +276,10 @@ mod tests {
         assert!(!kind("WITH x AS (DELETE FROM t RETURNING a) SELECT a FROM x").reads);
         assert!(!kind("CREATE TABLE t (a int)").preparable);
         assert!(!kind("SHOW server_version").preparable);
+        // On Picodata it takes parameters.
+        let block = "DO $$ BEGIN UPDATE t SET a = $1 WHERE b = $2; END $$";
+        assert!(!kind(block).preparable && !kind(block).reads);
+        assert!(Kind::of(block, Server::Picodata, false).unwrap().preparable);
         assert!(kind("SELECT 1; SELECT 2").several);
         assert_eq!(kind("BEGIN").effect, Effect::Begin);
         assert!(kind("rollback to a; COMMIT").rolls_back && kind("ABORT").rolls_back);
