@@ -394,7 +394,7 @@ pub(crate) fn check_count(wanted: usize, given: usize) -> Result<()> {
     }
     Err(Error::new(
         ErrorKind::Misuse,
-        format!("the statement takes {wanted} parameters, but {given} were given"),
+        format!("the statement takes {wanted} parameters, but was given {given}"),
     ))
 }
 

@@ -445,7 +445,7 @@ fn wrong_parameters_are_refused_before_anything_is_sent() {
             (1, pool.exec(sql, (1,)).unwrap_err()),
             (3, pool.exec(sql, (1, 2, 3)).unwrap_err()),
         ] {
-            let part = format!("takes 2 parameters, but {given} were given");
+            let part = format!("takes 2 parameters, but was given {given}");
             assert_error(&error, ErrorKind::Misuse, Outcome::NotSent, &part);
         }
         let error = pool.query("SELECT 1", (1,)).unwrap_err();

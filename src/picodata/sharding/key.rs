@@ -153,7 +153,7 @@ impl HashKey {
             return Err(Error::new(
                 ErrorKind::Misuse,
                 format!(
-                    "the sharding key has {} columns ({}), and {} values were given",
+                    "the sharding key has {} columns ({}), but was given {}",
                     names.len(),
                     names.join(", "),
                     values.len()
@@ -270,7 +270,7 @@ mod tests {
             .unwrap_err();
         assert_eq!(
             error.message(),
-            "the sharding key has 2 columns (id, code), and 1 values were given"
+            "the sharding key has 2 columns (id, code), but was given 1"
         );
     }
 

@@ -75,7 +75,7 @@ impl TableKey {
                 _ => Err(Error::new(
                     ErrorKind::Misuse,
                     format!(
-                        "the sharding key has 1 column ({}), and {} values were given",
+                        "the sharding key has 1 column ({}), but was given {}",
                         self.columns.join(", "),
                         values.len()
                     ),
