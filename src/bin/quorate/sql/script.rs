@@ -94,13 +94,12 @@ impl Script {
     /// Runs what is whole in `input`, which is called `place` in errors.
     fn run(&mut self, input: &mut Input, place: Option<&str>) -> Result<Flow, Stop> {
         while let Some((piece, line)) = input.next() {
-            match self.shell.run(&piece) {
+            let place = place.map_or_else(String::new, |place| format!("{place}, "));
+            let before = format!("quorate: {place}line {line}");
+            match self.shell.run(&piece, &before) {
                 Ok(Flow::Continue) => {}
                 Ok(Flow::End) => return Ok(Flow::End),
-                Err(fault) if fault.is_broken_pipe() => return Err(Stop::Reported),
                 Err(fault) => {
-                    let place = place.map_or_else(String::new, |place| format!("{place}, "));
-                    eprintln!("quorate: {place}line {line}: {fault}");
                     self.has_failed = true;
                     if !self.keep_going || matches!(fault, Fault::Output(_)) {
                         self.shell.close();

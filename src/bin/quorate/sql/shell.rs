@@ -33,6 +33,8 @@ pub(crate) struct Shell {
     connection: Option<Connection>,
     /// The node that the connection went to when it last went to any.
     node: String,
+    /// What the user is to be told behind the error of the statement, if there is one.
+    notes: Vec<String>,
 }
 
 impl Shell {
@@ -49,6 +51,7 @@ impl Shell {
             interrupt: Interrupt::default(),
             connection: None,
             node: String::new(),
+            notes: Vec::new(),
         })
     }
 
@@ -63,12 +66,19 @@ impl Shell {
             .is_some_and(Connection::in_transaction)
     }
 
-    /// Runs a statement or a command and writes its result.
-    pub(crate) fn run(&mut self, piece: &Piece) -> Result<Flow, Fault> {
-        match piece {
+    /// Runs a statement or a command and writes its result, or its error with `before` before it.
+    pub(crate) fn run(&mut self, piece: &Piece, before: &str) -> Result<Flow, Fault> {
+        let result = match piece {
             Piece::Command(line) => commands::run(self, line),
             Piece::Statement(sql) => self.statement(sql).map(|()| Flow::Continue),
+        };
+        if let Err(fault) = &result
+            && !fault.is_broken_pipe()
+        {
+            eprintln!("{before}: {fault}");
         }
+        self.notes.drain(..).for_each(|text| note(&text));
+        result
     }
 
     /// Runs one statement and writes its result.
@@ -111,23 +121,23 @@ impl Shell {
         };
         if is_lost(connection) {
             if !was_lost {
-                note(
-                    "the open transaction is lost with its connection; ROLLBACK ends it, and nothing else runs before",
+                self.notes.push(
+                    "the open transaction is lost with its connection; ROLLBACK ends it, and nothing else runs before"
+                        .into(),
                 );
             }
             // Whoever ends it with COMMIT has seen the error.
             if !is_ok && ends_transaction(sql) && connection.exec("ROLLBACK", ()).is_ok() {
-                note("the lost transaction has ended with this error");
+                let text = "the lost transaction has ended with this error";
+                self.notes.push(text.into());
             }
         }
         let node = connection.node();
         if node.is_empty() || node == self.node {
             return;
         }
-        note(&format!(
-            "connected to {node} now, no longer to {}",
-            self.node
-        ));
+        let text = format!("connected to {node} now, no longer to {}", self.node);
+        self.notes.push(text);
         self.node = node.to_owned();
     }
 

@@ -55,12 +55,11 @@ pub(crate) fn run(mut shell: Shell) -> Result<(), Stop> {
 /// Runs what is whole. Answers whether nothing is left.
 fn run_pieces(shell: &mut Shell, input: &mut Input) -> Result<(Flow, bool), Stop> {
     while let Some((piece, _)) = input.next() {
-        match shell.run(&piece) {
+        match shell.run(&piece, "error") {
             Ok(Flow::Continue) => {}
             Ok(Flow::End) => return Ok((Flow::End, true)),
             Err(fault) if fault.is_broken_pipe() => return Err(Stop::Reported),
-            Err(fault) => {
-                eprintln!("error: {fault}");
+            Err(_) => {
                 // What follows on the same line was meant for after a success.
                 input.clear();
             }
