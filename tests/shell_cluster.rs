@@ -194,8 +194,8 @@ fn a_terminal_has_a_prompt_and_control_c_cancels_one_statement_alone() {
     shell.say("begin;\n");
     shell.expect("ok\r\n");
     shell.expect("sql*> ");
-    // The line before, out of the history.
-    shell.say("\u{1b}[A\u{1b}[A\n");
+    // Out of the history, as one line after the other was typed.
+    shell.say("\u{1b}[A\u{1b}[A\u{1b}[A\n");
     shell.expect(" one | two\r\n");
     shell.expect("sql*> ");
     shell.say("selekt;\n");

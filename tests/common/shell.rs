@@ -87,7 +87,12 @@ impl Shell {
     /// Starts the program with a terminal before it; all that it writes is in [`out`](Shell::out).
     pub fn at_terminal(arguments: &[&str]) -> Shell {
         let words: Vec<_> = arguments.iter().map(|word| format!("'{word}'")).collect();
-        let line = format!("{} sql {}", env!("CARGO_BIN_EXE_quorate"), words.join(" "));
+        // Signals are for the program alone, not for a shell that waits for it.
+        let line = format!(
+            "exec {} sql {}",
+            env!("CARGO_BIN_EXE_quorate"),
+            words.join(" ")
+        );
         let mut command = Command::new("script");
         command
             .args(["-q", "-e", "-f", "-c", &line, "/dev/null"])

@@ -4,7 +4,6 @@ mod administration;
 mod commands;
 mod fault;
 mod input;
-mod instances;
 mod interrupt;
 mod output;
 mod script;

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use quorate::dqlite::ClusterClient;
 use quorate::dqlite::store::{NodeInfo, NodeRole};
-use quorate::{CancelHandle, Database, ValueRef};
+use quorate::{CancelHandle, Database, Instance, ValueRef};
 
 use super::fault::Fault;
 use super::shell::{Flow, Shell};
@@ -15,18 +15,16 @@ pub(super) fn leader(shell: &mut Shell, _: &[&str]) -> Result<Flow, Fault> {
     let leader = match shell.database() {
         Database::Dqlite => ask(shell, ClusterClient::leader)?,
         _ => {
-            shell.connect()?;
-            let leader = shell.instances.leader();
-            leader.ok_or_else(|| Fault::Command(NO_INSTANCES.into()))?
+            let mut instances = all_instances(shell)?.into_iter();
+            let leader = instances.find(|one| one.is_leader);
+            let none = || Fault::Command("nobody leads, as far as is known".into());
+            leader.ok_or_else(none)?.address.to_string()
         }
     };
     let row = vec![ValueRef::Text(&leader)];
     shell.output.write(&["address"], &[row])?;
     Ok(Flow::Continue)
 }
-
-const NO_INSTANCES: &str =
-    "no instances are known: the server is not Picodata, or the option topology is off";
 
 pub(super) fn cluster(shell: &mut Shell, _: &[&str]) -> Result<Flow, Fault> {
     if shell.database() != Database::Dqlite {
@@ -49,14 +47,23 @@ pub(super) fn cluster(shell: &mut Shell, _: &[&str]) -> Result<Flow, Fault> {
     Ok(Flow::Continue)
 }
 
-fn instances(shell: &mut Shell) -> Result<Flow, Fault> {
-    // The instances are known when the first connection is there.
+/// Picodata's instances, by name.
+fn all_instances(shell: &mut Shell) -> Result<Vec<Instance>, Fault> {
+    // They are known when the first connection is there.
     shell.connect()?;
-    let all = shell.instances.all();
+    let mut all = shell.pool.instances();
     if all.is_empty() {
-        return Err(Fault::Command(NO_INSTANCES.into()));
+        return Err(Fault::Command(
+            "no instances are known: the server is not Picodata, or the option topology is off"
+                .into(),
+        ));
     }
-    let leader = shell.instances.leader().unwrap_or_default();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(all)
+}
+
+fn instances(shell: &mut Shell) -> Result<Flow, Fault> {
+    let all = all_instances(shell)?;
     let rows: Vec<_> = all
         .iter()
         .map(|one| {
@@ -66,7 +73,7 @@ fn instances(shell: &mut Shell) -> Result<Flow, Fault> {
                 ValueRef::Text(&one.address),
                 ValueRef::Text(one.state.as_str()),
                 ValueRef::Text(role),
-                ValueRef::Bool(*one.address == *leader),
+                ValueRef::Bool(one.is_leader),
                 ValueRef::Text(&one.tier),
                 ValueRef::Text(&one.replicaset),
                 ValueRef::Text(&one.version),

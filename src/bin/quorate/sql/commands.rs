@@ -146,7 +146,7 @@ fn tables(shell: &mut Shell, _: &[&str]) -> Result<Flow, Fault> {
         return Ok(Flow::Continue);
     }
     shell.connect()?;
-    if shell.instances.all().is_empty() {
+    if shell.pool.instances().is_empty() {
         shell.statement(POSTGRES)?;
         return Ok(Flow::Continue);
     }

@@ -7,7 +7,6 @@ use quorate::{Config, Connection, Database, Deadline, ErrorKind, Pool, Row, Valu
 use super::commands;
 use super::fault::Fault;
 use super::input::Piece;
-use super::instances::Instances;
 use super::interrupt::Interrupt;
 use super::output::text::escape;
 use super::output::{Format, Output};
@@ -26,7 +25,6 @@ pub(crate) enum Flow {
 pub(crate) struct Shell {
     pub(super) config: Config,
     pub(super) pool: Pool,
-    pub(super) instances: Instances,
     pub(super) output: Output,
     pub(super) interrupt: Interrupt,
     /// Taken out of the pool by the first statement, and kept.
@@ -39,14 +37,11 @@ pub(crate) struct Shell {
 
 impl Shell {
     /// Opens a shell; nothing is dialled yet.
-    pub(crate) fn open(mut config: Config, format: Format, header: bool) -> Result<Shell, Stop> {
-        let instances = Instances::default();
-        instances.follow(&mut config);
+    pub(crate) fn open(config: Config, format: Format, header: bool) -> Result<Shell, Stop> {
         Ok(Shell {
             pool: Pool::with_config(config.clone())
                 .map_err(|error| Stop::Usage(error.to_string()))?,
             config,
-            instances,
             output: Output::new(format, header),
             interrupt: Interrupt::default(),
             connection: None,
