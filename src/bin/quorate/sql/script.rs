@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use super::fault::Fault;
 use super::input::Input;
-use super::shell::{Flow, Shell};
+use super::shell::{Flow, Shell, tell};
 use crate::arguments::Stop;
 
 /// How much is read at once. What is there is run before more is waited for.
@@ -112,7 +112,7 @@ impl Script {
     }
 
     fn fail(&mut self, text: &str) -> Result<(), Stop> {
-        eprintln!("quorate: {text}");
+        tell(&format!("quorate: {text}"));
         self.shell.close();
         Err(Stop::Reported)
     }

@@ -1,8 +1,9 @@
 //! The shell: one connection on which statements run one after the other.
 
+use std::io::{self, Write};
 use std::time::Duration;
 
-use quorate::{Config, Connection, Database, Deadline, ErrorKind, Pool, Row, ValueRef};
+use quorate::{Config, Connection, Database, Deadline, Pool, Row, ValueRef};
 
 use super::commands;
 use super::fault::Fault;
@@ -70,7 +71,7 @@ impl Shell {
         if let Err(fault) = &result
             && !fault.is_broken_pipe()
         {
-            eprintln!("{before}: {fault}");
+            tell(&format!("{before}: {fault}"));
         }
         self.notes.drain(..).for_each(|text| note(&text));
         result
@@ -192,9 +193,8 @@ fn execute(
     let mut results = output.begin(&names)?;
     let end = loop {
         if interrupt.was_pressed() {
-            let error =
-                quorate::Error::new(ErrorKind::Cancelled, "the rest of the rows is not read");
-            break Err(error.with_outcome(quorate::Outcome::Unknown).into());
+            let text = "cancelled; the rest of the rows is not read";
+            break Err(Fault::Command(text.into()));
         }
         match rows.next() {
             Ok(None) => break Ok(()),
@@ -280,7 +280,12 @@ fn duration(text: &str) -> Duration {
 
 /// Tells the user something that is no result.
 pub(super) fn note(text: &str) {
-    eprintln!("note: {}", escape(text));
+    tell(&format!("note: {}", escape(text)));
+}
+
+/// Writes a line to standard error, if anybody reads it.
+pub(super) fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 #[cfg(test)]
