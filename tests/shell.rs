@@ -190,6 +190,10 @@ fn results_are_written_before_the_input_ends() {
     assert_eq!(ended.err, "note: the open transaction is rolled back\n");
     assert_eq!(run(&[&url, "--no-header", ".tables"]).good(), "");
 
+    // The release of the outermost savepoint commits.
+    run(&[&url, "savepoint x; create table u (a); release x"]).good();
+    assert_eq!(run(&[&url, "--no-header", ".tables"]).good(), "u\r\n");
+
     let ended = pipe(&[&url], "select 1; .exit\nselect 2;");
     assert_eq!(ended.good(), "1\r\n1\r\n");
     let mut shell = Shell::start(&[&url, "--no-header"]);

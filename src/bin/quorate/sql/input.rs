@@ -48,8 +48,7 @@ impl Input {
 
     /// Drops what has not been taken.
     pub(crate) fn clear(&mut self) {
-        self.text.clear();
-        self.start = 0;
+        self.take(self.text.len() - self.start);
     }
 
     /// The text that has not been taken, without the blanks around it.

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use quorate::{Config, Connection, Database, Deadline, Pool, Row, ValueRef};
+use quorate::{Config, Connection, Database, Deadline, Outcome, Pool, Row, ValueRef};
 
 use super::commands;
 use super::fault::Fault;
@@ -160,11 +160,17 @@ impl Shell {
 
     /// Ends the shell: an open transaction is rolled back.
     pub(crate) fn close(&mut self) {
-        if let Some(mut connection) = self.connection.take() {
-            if connection.in_transaction() {
-                note("the open transaction is rolled back");
-            }
-            connection.set_timeout(Some(CLOSE_TIMEOUT));
+        let Some(mut connection) = self.connection.take() else {
+            return;
+        };
+        connection.set_timeout(Some(CLOSE_TIMEOUT));
+        if !connection.in_transaction() || is_lost(&connection) {
+            return;
+        }
+        // The release of a savepoint may have ended it: the server knows, and refuses the roll-back.
+        match connection.exec("ROLLBACK", ()) {
+            Err(error) if error.outcome() == Outcome::Rejected => {}
+            _ => note("the open transaction is rolled back"),
         }
     }
 }
