@@ -198,6 +198,10 @@ fn a_terminal_has_a_prompt_and_control_c_cancels_one_statement_alone() {
     shell.say("\u{1b}[A\u{1b}[A\u{1b}[A\n");
     shell.expect(" one | two\r\n");
     shell.expect("sql*> ");
+    // What is typed ahead waits for its turn.
+    shell.say("select 'first';\nselect 'second';\n");
+    shell.expect(" second\r\n(1 row)\r\n");
+    shell.expect("sql*> ");
     shell.say("selekt;\n");
     shell.expect("sqlstate: 42601");
     shell.expect("sql*> ");
