@@ -31,7 +31,7 @@ demo:
 	@cargo run --bin quorate -- demo
 
 test: install-deps check
-	cargo test
+	cargo test --all-features
 	$(MAKE) --no-print-directory ffi-test
 	$(MAKE) --no-print-directory python-test
 	$(MAKE) --no-print-directory go-test
@@ -39,8 +39,8 @@ test: install-deps check
 check:
 	@scripts/install-deps.sh check
 	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --lib
+	cargo clippy --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --lib --all-features
 
 bench:
 	@scripts/install-deps.sh bench

@@ -40,10 +40,21 @@ int main(void)
         CHECK(strstr(quorate_error_text(found, NULL), detail) == NULL);
     }
     CHECK(quorate_error_hint(found, &len) == NULL && len == 0);
+    for (int32_t field = -1; field < 20; field++) {
+        const char *text = quorate_error_field(found, field, &len);
+        bool has = !is_dqlite() && (field == QUORATE_FIELD_SEVERITY || (field >= QUORATE_FIELD_SCHEMA && field <= QUORATE_FIELD_TABLE) || (field >= QUORATE_FIELD_CONSTRAINT && field <= QUORATE_FIELD_ROUTINE));
+        CHECK((text != NULL) == has && len == (has ? strlen(text) : 0));
+    }
+    if (!is_dqlite()) {
+        CHECK(strcmp(quorate_error_field(found, QUORATE_FIELD_CONSTRAINT, &len), "c_errors_pkey") == 0 && len == 13);
+        CHECK(strcmp(quorate_error_field(found, QUORATE_FIELD_TABLE, NULL), "c_errors") == 0);
+        CHECK(strcmp(quorate_error_field(found, QUORATE_FIELD_SEVERITY, NULL), "ERROR") == 0);
+    }
     quorate_error_free(found);
     if (!is_dqlite()) {
         CHECK(quorate_pool_exec(pool, TEXT("SELECT lenth('x')"), NULL, 0, DEFAULT, NULL, &found) == QUORATE_STATUS_DATABASE);
         CHECK(strstr(quorate_error_hint(found, &len), "No function matches") != NULL && len > 20);
+        CHECK(strcmp(quorate_error_field(found, QUORATE_FIELD_POSITION, &len), "8") == 0 && len == 1);
         quorate_error_free(found);
     }
     exec_sql(pool, "DROP TABLE c_errors");
@@ -65,6 +76,7 @@ int main(void)
     CHECK(quorate_error_status(NULL) == QUORATE_STATUS_OK && !quorate_error_code(NULL, &code) && code == 0);
     CHECK(quorate_error_text(NULL, &len) == NULL && len == 0 && quorate_error_causes(NULL) == 0);
     CHECK(quorate_error_detail(NULL, &len) == NULL && quorate_error_hint(NULL, &len) == NULL && len == 0);
+    CHECK(quorate_error_field(NULL, QUORATE_FIELD_CONSTRAINT, &len) == NULL && len == 0);
     CHECK(strcmp(quorate_status_text(QUORATE_STATUS_NO_LEADER), "no leader available") == 0);
     CHECK(strcmp(quorate_status_text(QUORATE_STATUS_OK), "ok") == 0 && strcmp(quorate_status_text(-7), "unknown status") == 0);
     CHECK(quorate_version() == QUORATE_VERSION_MAJOR * 1000000 + QUORATE_VERSION_MINOR * 1000 + QUORATE_VERSION_PATCH);

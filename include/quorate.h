@@ -404,6 +404,76 @@ typedef int32_t quorate_node_role;
 #endif // __cplusplus
 
 /**
+ * A field of a server's error, as PostgreSQL names it.
+ */
+enum quorate_field
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /**
+     * `ERROR`, `FATAL` or `PANIC`, which is not translated. Picodata sends it too, and no other field.
+     */
+    QUORATE_FIELD_SEVERITY = 1,
+    /**
+     * Where in the statement the error is: the number of a character, counted from 1, in the text that the program gave.
+     * At a placeholder that was written as `?` or `:name` it is the first character of that.
+     */
+    QUORATE_FIELD_POSITION = 2,
+    /**
+     * Where in `QUORATE_FIELD_INTERNAL_QUERY` the error is, counted alike.
+     */
+    QUORATE_FIELD_INTERNAL_POSITION = 3,
+    /**
+     * The text of a statement that the server has run by itself, such as one of a function. It may hold values of rows.
+     */
+    QUORATE_FIELD_INTERNAL_QUERY = 4,
+    /**
+     * What the server was doing: the functions and statements around the error, innermost first, one a line.
+     */
+    QUORATE_FIELD_WHERE = 5,
+    /**
+     * The schema of what the error is about.
+     */
+    QUORATE_FIELD_SCHEMA = 6,
+    /**
+     * The table that the error is about.
+     */
+    QUORATE_FIELD_TABLE = 7,
+    /**
+     * The column that the error is about, such as one that must not be NULL.
+     */
+    QUORATE_FIELD_COLUMN = 8,
+    /**
+     * The data type that the error is about, such as a domain.
+     */
+    QUORATE_FIELD_DATA_TYPE = 9,
+    /**
+     * The constraint that refused the statement; a unique index is one too.
+     */
+    QUORATE_FIELD_CONSTRAINT = 10,
+    /**
+     * The file of the server's source that the error comes from.
+     */
+    QUORATE_FIELD_FILE = 11,
+    /**
+     * The line of that file.
+     */
+    QUORATE_FIELD_LINE = 12,
+    /**
+     * The function of the server's source that the error comes from.
+     */
+    QUORATE_FIELD_ROUTINE = 13,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum quorate_field quorate_field;
+#else
+typedef int32_t quorate_field;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
  * A figure of a pool.
  */
 enum quorate_stat
@@ -1301,6 +1371,15 @@ const char *quorate_error_sqlstate(const struct quorate_error *error,
                                    size_t *out_len);
 
 /**
+ * A field of PostgreSQL's error; `field` is a `quorate_field`. NULL where the server has not sent it, or there is no such
+ * field; Picodata sends the severity alone, and dqlite nothing. The numbers of lines and places are decimal.
+ * No field is part of `quorate_error_text`. `out_len` may be NULL.
+ */
+const char *quorate_error_field(const struct quorate_error *error,
+                                int32_t field,
+                                size_t *out_len);
+
+/**
  * The address of the node that was asked, or NULL where none was. `out_len` may be NULL.
  */
 const char *quorate_error_node(const struct quorate_error *error,
@@ -1381,7 +1460,7 @@ quorate_status quorate_config_new(const char *url,
  * - `pool_health_check_period` (default 1m): how often the least number of connections is seen to
  * - `statement_cache` (default 128): prepared statements that a connection keeps; 0 prepares none
  * - `placeholders` (default native): how parameters are written: `native`, `question` (`?`), `named` (`:name`). PostgreSQL's own are `$1`; dqlite takes all of its own with each
- * - `sslmode` (default see below): `disable`, `require`, `verify-ca`, `verify-full`
+ * - `sslmode` (default see below): `disable`, `allow`, `prefer`, `require`, `verify-ca`, `verify-full`; the second and the third not for dqlite
  * - `sslrootcert`: file of CA certificates, or `system`
  * - `sslcert`, `sslkey`: files of the client's certificate and its key
  * - `sslservername`: the name to look for in the server's certificate instead of the host
@@ -1389,6 +1468,11 @@ quorate_status quorate_config_new(const char *url,
  *
  * Without `sslmode`, dqlite is spoken to in plain text; for Picodata it is `verify-full` if `sslrootcert` is given,
  * `require` if only `sslcert` is, and `disable` otherwise.
+ *
+ * `prefer` is TLS where the server offers it and else plain text, `allow` plain text and TLS where the server refuses that, as
+ * in libpq. They protect from those who only listen: whoever can alter the traffic has it go in plain text. They verify no
+ * certificate, while `require` does where `sslrootcert` is given. The second way is taken only where the server has not asked
+ * who the user is yet, so a password is sent once.
  *
  * Of dqlite:
  *

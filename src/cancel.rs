@@ -4,9 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
-
 use crate::error::Result;
+use crate::lock::Mutex;
 use crate::net::wait::Waker;
 
 /// Cancels calls from any thread.

@@ -373,7 +373,7 @@ impl Connection {
     /// # use quorate::{Pool, Result, TransactionMode};
     /// fn transfer(pool: &Pool, from: i64, to: i64, amount: i64) -> Result<bool> {
     ///     pool.transaction(TransactionMode::Immediate, |tx| {
-    ///         let (balance,): (i64,) = tx.query_row("SELECT balance FROM account WHERE id = ?", [from])?;
+    ///         let balance: i64 = tx.query_row("SELECT balance FROM account WHERE id = ?", [from])?;
     ///         if balance < amount {
     ///             return Ok(false);
     ///         }
@@ -385,6 +385,9 @@ impl Connection {
     /// }
     /// ```
     ///
+    /// A program that gives up for a reason of its own answers an [`Error`] that carries it:
+    /// `Error::new(ErrorKind::Misuse, "the account is closed").with_source(reason)`.
+    ///
     /// # Errors
     ///
     /// What `body` answers: with the outcome `Unknown` where something that it did may have been applied, because it has
@@ -393,7 +396,7 @@ impl Connection {
     pub fn transaction<T>(
         &mut self,
         mode: TransactionMode,
-        body: impl FnMut(&mut Connection) -> Result<T>,
+        body: impl FnMut(&mut Transaction<'_>) -> Result<T>,
     ) -> Result<T> {
         transaction::run(self, mode, body)
     }

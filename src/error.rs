@@ -1,7 +1,12 @@
 //! The one error of the library: what went wrong, what became of the statement, and who said so.
 
+mod field;
+
 use std::error::Error as StdError;
 use std::fmt;
+
+pub use field::ErrorField;
+pub(crate) use field::Fields;
 
 /// The result of every fallible call of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -139,6 +144,7 @@ impl NodeCause {
 ///
 /// [`kind`](Error::kind) says what went wrong, [`outcome`](Error::outcome) what became of the statement,
 /// [`code`](Error::code) and [`sqlstate`](Error::sqlstate) what the server called it,
+/// [`field`](Error::field) which constraint, table or place in the text it means,
 /// [`node`](Error::node) who was asked, and [`causes`](Error::causes) what each node answered where several
 /// were asked. No error contains a password or a key.
 ///
@@ -166,6 +172,7 @@ struct Detail {
     hint: Option<String>,
     code: Option<i32>,
     sqlstate: Option<String>,
+    fields: Fields,
     node: Option<String>,
     causes: Vec<NodeCause>,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -186,6 +193,7 @@ impl Error {
                 hint: None,
                 code: None,
                 sqlstate: None,
+                fields: Fields::default(),
                 node: None,
                 causes: Vec::new(),
                 source: None,
@@ -223,6 +231,24 @@ impl Error {
         self
     }
 
+    /// Sets a field of the server's error.
+    pub fn with_field(mut self, field: ErrorField, text: impl Into<String>) -> Self {
+        self.detail.fields.set(field, text);
+        self
+    }
+
+    /// Sets all fields of the server's error.
+    pub(crate) fn with_fields(mut self, fields: Fields) -> Self {
+        self.detail.fields = fields;
+        self
+    }
+
+    /// Leaves a field of the server's error out.
+    pub(crate) fn without_field(mut self, field: ErrorField) -> Self {
+        self.detail.fields.remove(field);
+        self
+    }
+
     /// Names the node that was asked, unless a deeper layer has named it already.
     pub fn with_node(mut self, node: impl Into<String>) -> Self {
         self.detail.node.get_or_insert_with(|| node.into());
@@ -253,6 +279,7 @@ impl Error {
                 hint: detail.hint.clone(),
                 code: detail.code,
                 sqlstate: detail.sqlstate.clone(),
+                fields: detail.fields.clone(),
                 node: detail.node.clone(),
                 causes: detail.causes.iter().map(NodeCause::copy).collect(),
                 source: None,
@@ -323,6 +350,28 @@ impl Error {
     /// The SQLSTATE, where the server has sent one (PostgreSQL's protocol does).
     pub fn sqlstate(&self) -> Option<&str> {
         self.detail.sqlstate.as_deref()
+    }
+
+    /// What PostgreSQL says of the error besides: the constraint, the table, the column, the place in the statement. None
+    /// where it says nothing of the kind; Picodata says the severity alone, and dqlite nothing.
+    ///
+    /// The internal query may hold values of rows. No field is part of what [`Display`](fmt::Display) writes.
+    ///
+    /// ```
+    /// # use quorate::{Error, ErrorField, ErrorKind};
+    /// fn is_taken(error: &Error) -> bool {
+    ///     error.field(ErrorField::Constraint) == Some("account_email_key")
+    /// }
+    /// # let error = Error::new(ErrorKind::Constraint, "").with_field(ErrorField::Constraint, "account_email_key");
+    /// # assert!(is_taken(&error) && !is_taken(&Error::new(ErrorKind::Constraint, "")));
+    /// ```
+    pub fn field(&self, field: ErrorField) -> Option<&str> {
+        self.detail.fields.get(field)
+    }
+
+    /// All fields that the server has sent.
+    pub(crate) fn fields(&self) -> &Fields {
+        &self.detail.fields
     }
 
     /// The address of the node that was asked.
@@ -397,6 +446,9 @@ impl fmt::Debug for Error {
         }
         if let Some(sqlstate) = &detail.sqlstate {
             out.field("sqlstate", sqlstate);
+        }
+        if !detail.fields.is_empty() {
+            out.field("fields", &detail.fields);
         }
         if let Some(node) = &detail.node {
             out.field("node", node);

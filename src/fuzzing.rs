@@ -350,7 +350,7 @@ pub fn postgres_session(data: &[u8]) {
     let (socket, _peer) = socket(data);
     match connect::start(socket, "", options, &call()) {
         Ok(mut session) => use_session(&mut session),
-        Err(error) => assert!(!error.to_string().is_empty()),
+        Err(refused) => assert!(!refused.error.to_string().is_empty()),
     }
 }
 

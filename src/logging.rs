@@ -9,6 +9,7 @@ use crate::topology::{Instance, InstanceState};
 ///
 /// The numbers are part of the C ABI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 #[repr(i32)]
 pub enum LogLevel {
     /// Something does not work and will not by itself.

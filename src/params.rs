@@ -1,8 +1,11 @@
 //! Parameters: what a caller binds to a statement.
 
+use std::borrow::Cow;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, TimeZone, Utc};
+use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
 use uuid::Uuid;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -10,21 +13,84 @@ use crate::sql::ParameterList;
 use crate::value::{Value, ValueRef};
 
 /// A type that can be bound to a parameter.
+///
+/// ```
+/// use quorate::{BoundValue, Result, ToValue, Value, ValueRef};
+///
+/// enum State {
+///     Open,
+///     Closed,
+/// }
+///
+/// impl ToValue for State {
+///     fn to_value(&self) -> Result<BoundValue<'_>> {
+///         let name = match self {
+///             State::Open => "open",
+///             State::Closed => "closed",
+///         };
+///         Ok(ValueRef::Text(name).into())
+///     }
+/// }
+///
+/// struct Cents(i64);
+///
+/// impl ToValue for Cents {
+///     fn to_value(&self) -> Result<BoundValue<'_>> {
+///         let euros = format!("{}.{:02}", self.0 / 100, self.0 % 100);
+///         Ok(Value::Decimal(euros).into())
+///     }
+/// }
+/// ```
 pub trait ToValue {
-    /// The value to be sent, borrowed where it is text or bytes.
+    /// The value to be sent: borrowed, or made for the call.
     ///
     /// # Errors
     ///
     /// A number that no SQL integer can hold is of kind [`ErrorKind::Misuse`].
-    fn to_value(&self) -> Result<ValueRef<'_>>;
+    fn to_value(&self) -> Result<BoundValue<'_>>;
+}
+
+/// What [`ToValue::to_value`] answers: a [`ValueRef`] or a [`Value`], each of which converts into it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum BoundValue<'a> {
+    /// A value that lies in what is bound.
+    Borrowed(ValueRef<'a>),
+    /// A value that was made for the call, such as a text that had to be formatted.
+    Owned(Value),
+}
+
+impl BoundValue<'_> {
+    /// The value.
+    #[inline]
+    pub fn as_ref(&self) -> ValueRef<'_> {
+        match self {
+            BoundValue::Borrowed(value) => *value,
+            BoundValue::Owned(value) => value.as_ref(),
+        }
+    }
+}
+
+impl<'a> From<ValueRef<'a>> for BoundValue<'a> {
+    #[inline]
+    fn from(value: ValueRef<'a>) -> Self {
+        BoundValue::Borrowed(value)
+    }
+}
+
+impl From<Value> for BoundValue<'_> {
+    fn from(value: Value) -> Self {
+        BoundValue::Owned(value)
+    }
 }
 
 macro_rules! to_value {
     ($($type:ty => |$value:ident| $result:expr),* $(,)?) => {
         $(impl ToValue for $type {
-            fn to_value(&self) -> Result<ValueRef<'_>> {
+            #[inline]
+            fn to_value(&self) -> Result<BoundValue<'_>> {
                 let $value = self;
-                Ok($result)
+                Ok(BoundValue::Borrowed($result))
             }
         })*
     };
@@ -55,45 +121,82 @@ to_value! {
     ValueRef<'_> => |value| *value,
 }
 
+macro_rules! to_int {
+    ($($type:ident),*) => {
+        $(impl ToValue for $type {
+            #[inline]
+            fn to_value(&self) -> Result<BoundValue<'_>> {
+                match i64::try_from(*self) {
+                    Ok(value) => Ok(BoundValue::Borrowed(ValueRef::Int(value))),
+                    Err(_) => Err(Error::new(
+                        ErrorKind::Misuse,
+                        format!("{self} does not fit a 64-bit signed integer; bind it as text"),
+                    )),
+                }
+            }
+        })*
+    };
+}
+
+to_int!(u64, usize, isize);
+
 impl<const N: usize> ToValue for [u8; N] {
-    fn to_value(&self) -> Result<ValueRef<'_>> {
-        Ok(ValueRef::Blob(self))
+    #[inline]
+    fn to_value(&self) -> Result<BoundValue<'_>> {
+        Ok(BoundValue::Borrowed(ValueRef::Blob(self)))
     }
 }
 
-impl ToValue for u64 {
-    fn to_value(&self) -> Result<ValueRef<'_>> {
-        i64::try_from(*self).map(ValueRef::Int).map_err(|_| {
-            Error::new(
-                ErrorKind::Misuse,
-                format!("{self} does not fit a 64-bit signed integer; bind it as text"),
-            )
-        })
+/// As a text such as `12:34:56.5`.
+impl ToValue for NaiveTime {
+    fn to_value(&self) -> Result<BoundValue<'_>> {
+        Ok(BoundValue::Owned(Value::Text(self.to_string())))
     }
 }
 
-impl ToValue for usize {
-    fn to_value(&self) -> Result<ValueRef<'_>> {
-        i64::try_from(*self).map(ValueRef::Int).map_err(|_| {
-            Error::new(
-                ErrorKind::Misuse,
-                format!("{self} does not fit a 64-bit signed integer; bind it as text"),
-            )
-        })
+/// As a JSON document.
+impl ToValue for serde_json::Value {
+    fn to_value(&self) -> Result<BoundValue<'_>> {
+        Ok(BoundValue::Owned(Value::Json(self.to_string())))
     }
 }
 
 impl<T: ToValue> ToValue for Option<T> {
-    fn to_value(&self) -> Result<ValueRef<'_>> {
-        self.as_ref().map_or(Ok(ValueRef::Null), ToValue::to_value)
+    #[inline]
+    fn to_value(&self) -> Result<BoundValue<'_>> {
+        match self {
+            Some(value) => value.to_value(),
+            None => Ok(BoundValue::Borrowed(ValueRef::Null)),
+        }
     }
 }
 
 impl<T: ToValue + ?Sized> ToValue for &T {
-    fn to_value(&self) -> Result<ValueRef<'_>> {
+    #[inline]
+    fn to_value(&self) -> Result<BoundValue<'_>> {
         (**self).to_value()
     }
 }
+
+impl<T: ToValue + ToOwned + ?Sized> ToValue for Cow<'_, T> {
+    #[inline]
+    fn to_value(&self) -> Result<BoundValue<'_>> {
+        (**self).to_value()
+    }
+}
+
+macro_rules! to_value_through {
+    ($($pointer:ident),*) => {
+        $(impl<T: ToValue + ?Sized> ToValue for $pointer<T> {
+            #[inline]
+            fn to_value(&self) -> Result<BoundValue<'_>> {
+                (**self).to_value()
+            }
+        })*
+    };
+}
+
+to_value_through!(Box, Rc, Arc);
 
 /// Parameters as a session takes them.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -119,15 +222,19 @@ impl ParamsRef<'_> {
     }
 }
 
-/// The parameters of one call: `()` for none, a tuple, an array or slice of values of one type or of
-/// `&dyn ToValue`, or an array or slice of `(name, value)`.
+/// The parameters of one call: `()` for none, a tuple of up to sixteen values, an array or slice of values of one type
+/// or of `&dyn ToValue`, or an array or slice of `(name, value)`. The macros [`params!`](crate::params!) and
+/// [`named_params!`](crate::named_params!) take any number of values of any types.
 ///
 /// ```no_run
+/// # use quorate::{named_params, params};
 /// # fn main() -> quorate::Result<()> {
 /// # let pool = quorate::Pool::open("dqlite://127.0.0.1:9001/app")?;
 /// pool.exec("INSERT INTO item VALUES (?, ?)", (1, "brick"))?;
+/// pool.exec("INSERT INTO item VALUES (?, ?)", params![2, "panel"])?;
 /// pool.exec("DELETE FROM item WHERE id IN (?, ?)", [1, 2])?;
 /// pool.exec("DELETE FROM item WHERE id = :id", [(":id", 1)])?;
+/// pool.exec("INSERT INTO item VALUES (:id, :name)", named_params! {"id": 1, "name": "brick"})?;
 /// # Ok(()) }
 /// ```
 pub trait Params {
@@ -137,6 +244,27 @@ pub trait Params {
     ///
     /// A value that cannot be bound is of kind [`ErrorKind::Misuse`]; the error names its index or name.
     fn with_values<R>(&self, run: impl FnOnce(ParamsRef<'_>) -> Result<R>) -> Result<R>;
+}
+
+/// Parameters by position, any number of them and of any types that are [`ToValue`]: `params![1, "brick", name]`. An
+/// array of references that borrows them.
+#[macro_export]
+macro_rules! params {
+    () => {
+        ()
+    };
+    ($($value:expr),+ $(,)?) => {
+        [$(&$value as &dyn $crate::ToValue),+]
+    };
+}
+
+/// Parameters by name, of any types that are [`ToValue`]: `named_params! {"id": 1, "name": name}`. An array of names and
+/// references that borrows the values.
+#[macro_export]
+macro_rules! named_params {
+    ($($name:literal: $value:expr),+ $(,)?) => {
+        [$(($name, &$value as &dyn $crate::ToValue)),+]
+    };
 }
 
 fn at(index: usize) -> impl FnOnce(Error) -> Error {
@@ -157,9 +285,21 @@ impl Params for ParamsRef<'_> {
 
 impl<T: ToValue> Params for [T] {
     fn with_values<R>(&self, run: impl FnOnce(ParamsRef<'_>) -> Result<R>) -> Result<R> {
+        let mut made = Vec::new();
         let mut all = Vec::with_capacity(self.len());
         for (index, value) in self.iter().enumerate() {
-            all.push(value.to_value().map_err(at(index))?);
+            all.push(match value.to_value().map_err(at(index))? {
+                BoundValue::Borrowed(value) => value,
+                BoundValue::Owned(value) => {
+                    made.push((index, value));
+                    ValueRef::Null
+                }
+            });
+        }
+        for (index, value) in &made {
+            if let Some(place) = all.get_mut(*index) {
+                *place = value.as_ref();
+            }
         }
         run(ParamsRef::Positional(&all))
     }
@@ -167,12 +307,25 @@ impl<T: ToValue> Params for [T] {
 
 impl<T: ToValue> Params for [(&str, T)] {
     fn with_values<R>(&self, run: impl FnOnce(ParamsRef<'_>) -> Result<R>) -> Result<R> {
+        let mut made = Vec::new();
         let mut all = Vec::with_capacity(self.len());
         for (name, value) in self {
             let value = value
                 .to_value()
                 .map_err(|error| error.context(format_args!("parameter {name}")))?;
+            let value = match value {
+                BoundValue::Borrowed(value) => value,
+                BoundValue::Owned(value) => {
+                    made.push((all.len(), value));
+                    ValueRef::Null
+                }
+            };
             all.push((*name, value));
+        }
+        for (index, value) in &made {
+            if let Some((_, place)) = all.get_mut(*index) {
+                *place = value.as_ref();
+            }
         }
         run(ParamsRef::Named(&all))
     }
@@ -206,9 +359,8 @@ macro_rules! tuple_params {
     ($($type:ident $index:tt),+) => {
         impl<$($type: ToValue),+> Params for ($($type,)+) {
             fn with_values<R>(&self, run: impl FnOnce(ParamsRef<'_>) -> Result<R>) -> Result<R> {
-                run(ParamsRef::Positional(&[
-                    $(self.$index.to_value().map_err(at($index))?,)+
-                ]))
+                let bound = ($(self.$index.to_value().map_err(at($index))?,)+);
+                run(ParamsRef::Positional(&[$(bound.$index.as_ref()),+]))
             }
         }
     };
@@ -226,6 +378,10 @@ tuple_params!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8);
 tuple_params!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9);
 tuple_params!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10);
 tuple_params!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11);
+tuple_params!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11, M 12);
+tuple_params!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11, M 12, N 13);
+tuple_params!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11, M 12, N 13, O 14);
+tuple_params!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11, M 12, N 13, O 14, P 15);
 
 /// Checks the number of positional parameters.
 ///
@@ -350,6 +506,61 @@ mod tests {
                 ("x".into(), Value::Null)
             ])
         );
+    }
+
+    /// A type of a program, which has no text lying about that it could lend.
+    struct Cents(i64);
+
+    impl ToValue for Cents {
+        fn to_value(&self) -> Result<BoundValue<'_>> {
+            let euros = format!("{}.{:02}", self.0 / 100, self.0 % 100);
+            Ok(Value::Decimal(euros).into())
+        }
+    }
+
+    #[test]
+    fn a_value_may_be_made_for_the_call() {
+        let decimal = || Value::Decimal("1.05".into());
+        let once = OwnedParams::Positional(vec![decimal()]);
+        assert_eq!(collect((Cents(105),)), once);
+        assert_eq!(collect([Some(Cents(105))]), once);
+        let among = OwnedParams::Positional(vec![1.into(), decimal(), 2.into(), decimal()]);
+        assert_eq!(collect(params![1, Cents(105), 2, Cents(105)]), among);
+        let named = vec![("id".into(), 1.into()), ("price".into(), decimal())];
+        let given = named_params! {"id": 1, "price": Cents(105)};
+        assert_eq!(collect(given), OwnedParams::Named(named));
+        let json = serde_json::json!({"a": [1, null]});
+        let json = collect((json,));
+        let expected = Value::Json(r#"{"a":[1,null]}"#.into());
+        assert_eq!(json, OwnedParams::Positional(vec![expected]));
+    }
+
+    #[test]
+    fn what_a_pointer_points_to_is_bound() {
+        let text: Box<str> = "a".into();
+        let bytes: Arc<[u8]> = Arc::from([1, 2]);
+        let boxed: Box<dyn ToValue> = Box::new(1);
+        let given = (text, Cow::Borrowed("b"), Rc::new(1), bytes, boxed);
+        let expected = vec![
+            "a".into(),
+            "b".into(),
+            1.into(),
+            vec![1, 2].into(),
+            1.into(),
+        ];
+        assert_eq!(collect(given), OwnedParams::Positional(expected));
+    }
+
+    #[test]
+    fn the_macros_take_values_of_any_types() {
+        assert_eq!(collect(params![]), OwnedParams::Positional(vec![]));
+        let name = String::from("brick");
+        let expected = vec![Value::Int(1), "brick".into(), Value::Null];
+        let given = params![1, name, None::<i64>,];
+        assert_eq!(collect(given), OwnedParams::Positional(expected));
+        let expected = vec![("id".into(), Value::Int(1)), ("name".into(), name.into())];
+        let given = named_params! {"id": 1, "name": "brick"};
+        assert_eq!(collect(given), OwnedParams::Named(expected));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::sql::Dialect;
 /// When a transaction takes its locks (SQLite, "BEGIN TRANSACTION"). PostgreSQL has nothing like it, and begins the
 /// same for all three; Picodata has no transactions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum TransactionMode {
     /// At its first read or write. A transaction that reads first may find itself unable to write later
     /// (busy snapshot), and must then be repeated as a whole.
@@ -38,6 +39,7 @@ impl TransactionMode {
 /// When the connection breaks or the leader changes, the transaction is lost: nothing of it was applied, its
 /// statements fail, and a new one has to be begun ([`Pool::transaction`](crate::Pool::transaction) does).
 #[derive(Debug)]
+#[must_use = "a transaction is rolled back when it is dropped"]
 pub struct Transaction<'c> {
     connection: Held<'c>,
     open: bool,
@@ -150,6 +152,7 @@ impl Drop for Transaction<'_> {
 /// A savepoint within a transaction. It can do what a [`Connection`] can, and is undone when it is dropped
 /// without [`release`](Savepoint::release).
 #[derive(Debug)]
+#[must_use = "what was done since a savepoint is undone when it is dropped"]
 pub struct Savepoint<'t> {
     connection: &'t mut Connection,
     depth: u32,
@@ -296,7 +299,7 @@ pub(crate) fn undo_statements(depth: u32) -> [String; 2] {
 pub(crate) fn run<T>(
     connection: &mut Connection,
     mode: TransactionMode,
-    mut body: impl FnMut(&mut Connection) -> Result<T>,
+    mut body: impl FnMut(&mut Transaction<'_>) -> Result<T>,
 ) -> Result<T> {
     let deadline = connection.call_deadline();
     let outer = connection.explicit_deadline();
@@ -334,7 +337,7 @@ enum Attempt {
 fn attempt<T>(
     connection: &mut Connection,
     mode: TransactionMode,
-    body: &mut impl FnMut(&mut Connection) -> Result<T>,
+    body: &mut impl FnMut(&mut Transaction<'_>) -> Result<T>,
 ) -> Result<T, Attempt> {
     begin(connection, mode).map_err(|error| match error.kind() {
         _ if passes(&error) => Attempt::Again(error),

@@ -1,6 +1,6 @@
 //! Values: what a parameter may be and what a column may hold, the same for both databases.
 
-use chrono::{DateTime, FixedOffset, NaiveDate};
+use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
 use uuid::Uuid;
 
 /// A value that borrows its text and bytes.
@@ -148,5 +148,50 @@ impl Value {
             Value::Decimal(value) => ValueRef::Decimal(value),
             Value::Json(value) => ValueRef::Json(value),
         }
+    }
+}
+
+macro_rules! value_from {
+    ($($type:ty => |$value:ident| $result:expr),* $(,)?) => {
+        $(impl From<$type> for Value {
+            fn from($value: $type) -> Self {
+                $result
+            }
+        })*
+    };
+}
+
+value_from! {
+    bool => |value| Value::Bool(value),
+    i8 => |value| Value::Int(value.into()),
+    i16 => |value| Value::Int(value.into()),
+    i32 => |value| Value::Int(value.into()),
+    i64 => |value| Value::Int(value),
+    u8 => |value| Value::Int(value.into()),
+    u16 => |value| Value::Int(value.into()),
+    u32 => |value| Value::Int(value.into()),
+    f32 => |value| Value::Float(value.into()),
+    f64 => |value| Value::Float(value),
+    &str => |value| Value::Text(value.into()),
+    String => |value| Value::Text(value),
+    &[u8] => |value| Value::Blob(value.into()),
+    Vec<u8> => |value| Value::Blob(value),
+    DateTime<FixedOffset> => |value| Value::Timestamp(value),
+    DateTime<Utc> => |value| Value::Timestamp(value.fixed_offset()),
+    NaiveDate => |value| Value::Date(value),
+    Uuid => |value| Value::Uuid(value),
+    serde_json::Value => |value| Value::Json(value.to_string()),
+    ValueRef<'_> => |value| value.to_owned(),
+}
+
+impl<T: Into<Value>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Value::Null, Into::into)
+    }
+}
+
+impl<'a> From<&'a Value> for ValueRef<'a> {
+    fn from(value: &'a Value) -> Self {
+        value.as_ref()
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use common::cluster::{Cluster, DEADLINE};
 use common::{TempDir, loopback, wait_for};
+use quorate::dqlite::store::NodeRole;
 use quorate::dqlite::{ClusterClient, DatabaseFile};
 use quorate::{Deadline, ErrorKind, Outcome, Pool};
 
@@ -89,4 +90,31 @@ fn a_copy_of_a_database_that_nobody_knows_is_empty_or_refused() {
         .dump_from(cluster.address(0), "test")
         .unwrap_err();
     assert_eq!(late.kind(), ErrorKind::Timeout);
+}
+
+#[test]
+fn a_change_that_the_leader_refuses_says_which() {
+    let cluster = Cluster::start(1);
+    let client = ClusterClient::open(&url(&cluster))
+        .unwrap()
+        .within(DEADLINE);
+    let taken = cluster.address(0);
+    for (refused, text) in [
+        (
+            client.add(1, taken),
+            format!("cannot add node 1 at {taken}: "),
+        ),
+        (
+            client.assign(9, NodeRole::StandBy),
+            "cannot make node 9 a stand-by: ".to_owned(),
+        ),
+        (client.remove(9), "cannot remove node 9: ".to_owned()),
+        (
+            client.transfer(9),
+            "cannot make node 9 the leader: ".to_owned(),
+        ),
+    ] {
+        let error = refused.unwrap_err();
+        assert!(error.message().starts_with(&text), "{error}");
+    }
 }

@@ -13,7 +13,7 @@ use common::cluster::{Cluster, DEADLINE};
 use common::latency::Sleeper;
 use common::raw::{Cell, Raw};
 use common::wait_for;
-use quorate::{Batch, Connection, Error, Outcome, Pool, Result, TransactionMode};
+use quorate::{Batch, Error, Outcome, Pool, Result, TransactionMode};
 
 const ROUNDS: usize = 20;
 /// The deadline of every call.
@@ -88,14 +88,12 @@ impl Writer {
         let results: Vec<Result<()>> = match self.manner {
             Manner::Autocommit => vec![pool.exec(INSERT, keys[0]).map(drop)],
             Manner::Transaction => {
-                vec![
-                    pool.transaction(TransactionMode::Immediate, |connection: &mut Connection| {
-                        for key in &keys {
-                            connection.exec(INSERT, *key)?;
-                        }
-                        Ok(())
-                    }),
-                ]
+                vec![pool.transaction(TransactionMode::Immediate, |connection| {
+                    for key in &keys {
+                        connection.exec(INSERT, *key)?;
+                    }
+                    Ok(())
+                })]
             }
             Manner::Batch => batch(&pool, &keys),
         };

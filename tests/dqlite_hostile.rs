@@ -13,7 +13,7 @@ use common::fake::{
 use common::raw::{frame, text};
 use common::scripted::{ScriptedServer, Step};
 use common::wait_for;
-use quorate::{Batch, Error, ErrorKind, Outcome, Pool, Result};
+use quorate::{Batch, Config, Error, ErrorKind, Outcome, Pool, Result, TlsConfig, TlsMode};
 
 /// The deadline of a call that is answered at once, if wrongly.
 const SOON: Duration = Duration::from_secs(5);
@@ -409,6 +409,14 @@ fn tls_that_is_none_is_refused() {
         let error = ends(&Pool::open(&url).unwrap(), SOON, insert).unwrap_err();
         println!("{answer:?}: {error}");
         assert_eq!(error.outcome(), Outcome::NotSent, "{error}");
+    }
+    // A node cannot be asked whether it has TLS.
+    for mode in [TlsMode::Allow, TlsMode::Prefer] {
+        let mut config = Config::parse("dqlite://127.0.0.1:1/test").unwrap();
+        config.set_tls(TlsConfig::new(mode));
+        let error = Pool::with_config(config).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+        assert!(error.message().contains("not for dqlite"), "{error}");
     }
     let server = ScriptedServer::start(vec![vec![Step::Flood(vec![0x14, 3, 3, 0, 1, 1])]]);
     let url = format!("dqlite://{}/test?sslmode=require", server.address());

@@ -281,7 +281,6 @@ fn the_least_number_is_kept_and_the_old_are_replaced() {
     assert_eq!(pool.stats().connections, 1);
 }
 
-/// The one that was used last is not in r2d2's hands, so the pool's worker sees to it.
 #[test]
 fn a_connection_that_nobody_uses_for_long_is_closed() {
     let leader = FakeLeader::start();

@@ -170,6 +170,22 @@ fn a_transaction_that_the_server_has_ended_is_not_said_to_be_undone() {
 }
 
 #[test]
+fn a_transaction_that_may_be_repeated_has_savepoints() {
+    let db = database();
+    db.transaction(TransactionMode::Immediate, |transaction| {
+        insert(transaction, 1);
+        let mut savepoint = transaction.savepoint()?;
+        insert(&mut savepoint, 2);
+        savepoint.rollback()?;
+        let mut savepoint = transaction.savepoint()?;
+        insert(&mut savepoint, 3);
+        savepoint.release()
+    })
+    .unwrap();
+    assert_eq!(ids(&db), [1, 3]);
+}
+
+#[test]
 fn savepoints_are_undone_alone() {
     let db = database();
     let mut transaction = db.begin(TransactionMode::Deferred).unwrap();

@@ -1,7 +1,7 @@
 //! What a real cluster of Picodata does, where there is one: `QUORATE_TEST_PICODATA` is the connection string of a user
 //! who may create tables. Without it these tests pass without having done anything.
 //!
-//! Everything here was seen on 25.5.7; docs/picodata.md tells what follows from it.
+//! Everything here was seen on 25.5.7 and on 26.1.5; docs/picodata.md tells what follows from it.
 
 mod common;
 
@@ -47,6 +47,18 @@ impl Cluster {
     fn exec(&self, sql: &str, params: impl quorate::Params) -> quorate::Result<u64> {
         let sql = sql.replace("{t}", self.table);
         Ok(self.pool.exec(sql, params)?.rows_affected)
+    }
+
+    /// Whether it is 26.1 or later.
+    fn has_blocks(&self) -> bool {
+        let version = "SELECT version()";
+        let (version,) = self.pool.query_row::<(String,)>(version, ()).unwrap();
+        let mut numbers = version.split('.').map(|part| part.parse::<u32>().ok());
+        let has = (numbers.next(), numbers.next()) >= (Some(Some(26)), Some(Some(1)));
+        if !has {
+            eprintln!("skipped: {version} has no blocks");
+        }
+        has
     }
 
     fn number(&self, sql: &str) -> i64 {
@@ -260,6 +272,83 @@ fn a_statement_is_prepared_again_when_the_table_has_changed() {
         connection.exec(&write, (id, 20)).unwrap();
         assert_eq!(connection.query_row::<(i64,)>(&read, [id]).unwrap(), (20,));
     }
+}
+
+#[test]
+fn what_was_prepared_for_a_table_that_is_gone_is_rejected() {
+    let Some(cluster) = Cluster::with_numbers("quorate_gone") else {
+        return;
+    };
+    let mut connection = cluster.pool.acquire().unwrap();
+    let texts = [
+        "UPDATE {t} SET n = 2",
+        "INSERT INTO {t} VALUES (1, 1), (2, 1)",
+        "SELECT n FROM {t} WHERE id = 1",
+    ]
+    .map(|sql| sql.replace("{t}", cluster.table));
+    for sql in &texts {
+        connection.exec(sql, ()).unwrap();
+    }
+    cluster.exec("DROP TABLE {t}", ()).unwrap();
+    for sql in &texts {
+        let error = connection.exec(sql, ()).unwrap_err();
+        is(&error, ErrorKind::Database, Outcome::Rejected);
+    }
+    cluster
+        .exec(
+            "CREATE TABLE {t} (id INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (id))",
+            (),
+        )
+        .unwrap();
+    connection.exec(&texts[2], ()).unwrap();
+}
+
+#[test]
+fn a_block_is_undone_as_a_whole_and_says_so() {
+    let Some(cluster) = Cluster::with_numbers("quorate_block") else {
+        return;
+    };
+    if !cluster.has_blocks() {
+        return;
+    }
+    let block = |statements: &str| {
+        let statements = statements.replace("{t}", cluster.table);
+        format!("DO $$ BEGIN {statements} END $$")
+    };
+    let raise = "UPDATE {t} SET n = n + $2 WHERE id = $1;";
+    // Rows in all replicasets: an instance runs the block itself, or has another one do it.
+    for id in 0..12 {
+        cluster
+            .exec("INSERT INTO {t} VALUES ($1, 1)", [id])
+            .unwrap();
+        assert_eq!(cluster.exec(&block(raise), (id, 10)).unwrap(), 1);
+        let rows = block(&format!(
+            "RETURN QUERY SELECT n FROM {{t}} WHERE id = $1; {raise}"
+        ));
+        let (before,): (i64,) = cluster.pool.query_row(rows, (id, 1)).unwrap();
+        assert_eq!(before, 11);
+        for second in [
+            "INSERT INTO {t} VALUES ($1, 1);",
+            "INSERT INTO {t} VALUES ($1, NULL);",
+        ] {
+            let error = cluster
+                .exec(&block(&format!("{raise} {second}")), (id, 100))
+                .unwrap_err();
+            is(&error, ErrorKind::Constraint, Outcome::Rejected);
+        }
+        let error = cluster
+            .exec(
+                &block(&format!("{raise} UPDATE {{t}} SET n = 1/0 WHERE id = $1;")),
+                (id, 100),
+            )
+            .unwrap_err();
+        is(&error, ErrorKind::Database, Outcome::Rejected);
+        assert!(error.message().ends_with(": division by zero"), "{error}");
+    }
+    assert_eq!(cluster.number("SELECT count(*) FROM {t} WHERE n = 12"), 12);
+    let two = block("UPDATE {t} SET n = 5 WHERE id = 1; UPDATE {t} SET n = 5 WHERE id = 2;");
+    let error = cluster.exec(&two, ()).unwrap_err();
+    is(&error, ErrorKind::Database, Outcome::Rejected);
 }
 
 #[test]

@@ -160,6 +160,36 @@ fn placeholders_are_written_as_the_option_says() {
     }
 }
 
+/// Where TLS is on, Picodata takes no plain text; where it is off, it says so.
+#[test]
+fn each_cluster_is_met_as_it_wants() {
+    let plain = PicodataCluster::start(2);
+    let tls = PicodataCluster::builder().instances(2).tls().start();
+    for mode in ["allow", "prefer"] {
+        for cluster in [&plain, &tls] {
+            let pool = open(cluster, &format!("sslmode={mode}"));
+            for _ in 0..4 {
+                pool.exec("SELECT 1", ()).unwrap();
+            }
+            pool.close().unwrap();
+            let address = cluster.address(0);
+            let url = format!("picodata://{USER}:wrong@{address}/any?sslmode={mode}");
+            let before = cluster.auth_failures(USER);
+            let pool = Pool::open(&url).unwrap();
+            for _ in 0..3 {
+                let error = pool.exec("SELECT 1", ()).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Authentication, "{error}");
+            }
+            assert_eq!(cluster.auth_failures(USER), before + 1);
+            pool.close().unwrap();
+        }
+    }
+    let url = format!("{}?sslmode=disable", tls.url(0));
+    let error = Pool::open(&url).unwrap().exec("SELECT 1", ()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Authentication, "{error}");
+    assert_eq!(error.sqlstate(), Some("28000"));
+}
+
 /// Picodata blocks a user after five.
 #[test]
 fn a_wrong_password_is_tried_once() {
@@ -671,5 +701,45 @@ fn a_call_whose_time_is_up_when_the_next_instance_is_to_be_tried_says_so() {
         (error.kind(), error.outcome()),
         (ErrorKind::Timeout, Outcome::NotSent),
         "{error}"
+    );
+}
+
+#[test]
+fn a_call_waits_for_a_busy_instance_and_not_at_one_that_is_left_out() {
+    let cluster = PicodataCluster::start(2);
+    let mut config = Config::parse(&cluster.url(0)).unwrap();
+    config.set("pool_max_conns", "1").unwrap();
+    config.set("dial_timeout", "1m").unwrap();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&told);
+    config.set_log(move |_, text| log.lock().unwrap().push(text.to_owned()));
+    let pool = Pool::with_config(config).unwrap();
+    pool.ping().unwrap();
+    cluster.hang(1);
+    pool.reset();
+    let ask = |time| {
+        let limited = pool.within(time);
+        limited.query_row::<(i64,)>("SELECT 1", ())
+    };
+    let hanging = wait_for("it is left out", SOON, || {
+        drop(ask(Duration::from_millis(100)));
+        let all = pool.endpoint_stats();
+        all.into_iter().find(|one| one.left_out)
+    });
+    let held = pool.acquire().unwrap();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| ask(2 * SOON));
+        wait_for("the call waits for the connection", SOON, || {
+            (pool.stats().waiting == 1).then_some(())
+        });
+        drop(held);
+        assert_eq!(waiting.join().unwrap().unwrap(), (1,));
+    });
+    let told = told.lock().unwrap();
+    let mut doubts = told.iter().filter(|one| one.contains("reading the"));
+    assert!(doubts.clone().next().is_some(), "{told:?}");
+    assert!(
+        doubts.all(|one| one.matches(&*hanging.address).count() == 1),
+        "{told:?}"
     );
 }

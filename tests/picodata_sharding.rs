@@ -463,6 +463,25 @@ fn statements_whose_key_the_server_tells_go_to_their_bucket() {
 }
 
 #[test]
+fn a_user_who_may_not_read_the_replicasets_has_its_statements_sent_there_as_well() {
+    let cluster = v26(3);
+    let refused =
+        "box error: AccessDenied: Read access to space '_pico_replicaset' is denied for user 'app'";
+    for index in 0..3 {
+        let refused = Fault::Refuse("XX000", refused.into());
+        cluster.inject(index, "_pico_replicaset", refused, usize::MAX);
+    }
+    let pool = open(&cluster, "");
+    pool.exec(TABLE, ()).unwrap();
+    let mut next = 0..;
+    wait_for("the key and the map to be known", SOON, || {
+        let from = next.next().unwrap() * 6;
+        (misses(&cluster, &pool, INSERT, from..from + 6) == 0).then_some(())
+    });
+    assert_eq!(misses(&cluster, &pool, INSERT, 10_000..10_050), 0);
+}
+
+#[test]
 fn a_batch_goes_to_the_master_that_all_its_statements_are_for() {
     let cluster = v26(3);
     let pool = open(&cluster, "");

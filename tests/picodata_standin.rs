@@ -750,6 +750,21 @@ fn a_statement_from_before_a_change_of_the_table_is_stale() {
     assert_eq!(frames[0].field(b'C').unwrap(), "42999");
     let cluster = PicodataCluster::builder().release(Release::V26).start();
     assert_eq!(kinds(&prepare_and_alter(&cluster, &[])), "2EZ");
+
+    // Of a table that is gone it has no such code.
+    let mut raw = connect_with(&cluster, 0, USER, &[("pico_stmt_invalidation", "true")]);
+    raw.send(&[parse("s", "INSERT INTO t (a) VALUES ($1)", &[]), sync()])
+        .unwrap();
+    raw.until_ready().unwrap();
+    assert_eq!(raw.exec("DROP TABLE t"), "DROP TABLE");
+    raw.send(&[bind("", "s", 0, &[Some(b"1")]), sync()])
+        .unwrap();
+    let frames = raw.until_ready().unwrap();
+    assert_eq!(frames[0].field(b'C').unwrap(), "XX000");
+    assert_eq!(
+        frames[0].field(b'M').unwrap(),
+        "sbroad: space metadata for table: t not found"
+    );
 }
 
 #[test]
@@ -766,18 +781,25 @@ fn a_notice_tells_the_distribution_key_before_parse_complete() {
     };
     assert_eq!(
         notice("insert into t (b, a, c) values ($1, $2, $3::int);"),
-        "{\"query\":\"insert into t (b, a, c) values ($1, $2, $3::int);\",\"tier\":\"default\",\
-         \"dk_meta\":[[3,20],[1,25]]}"
+        "{\"type\":\"PreparedStatementMetadata\",\"query\":\"insert into t (b, a, c) values ($1, $2, $3::int);\",\
+         \"tier\":\"default\",\"dk_meta\":[[3,20],[1,25]]}"
     );
+    let twice = notice("insert into t values ($1, $2, $1)");
+    assert!(twice.ends_with("\"dk_meta\":[[1,20],[2,25]]}"), "{twice}");
     for without in [
         "insert into t (a, b) values ($1, $2)",
         "insert into t values (1, '', 2), ($1, $2, $3)",
         "insert into t values ($1, 'x', $2)",
-        "insert into t values ($1, $2, $1)",
         "select * from t where b = $1 and c = $2",
     ] {
-        assert!(notice(without).ends_with("\"dk_meta\":[]}"), "{without}");
+        let told = notice(without);
+        assert!(
+            told.ends_with("\"tier\":\"default\",\"dk_meta\":[]}"),
+            "{told}"
+        );
     }
+    let told = notice("select 1");
+    assert!(told.ends_with("\"tier\":null,\"dk_meta\":[]}"), "{told}");
     // Nobody asked, or nobody understands.
     let mut raw = connect(&cluster, 0);
     raw.send(&[parse("", "SELECT 1", &[]), sync()]).unwrap();

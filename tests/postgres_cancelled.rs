@@ -76,6 +76,14 @@ fn a_begin_whose_answer_comes_late_leaves_no_transaction_open() {
 
 #[test]
 fn a_cancel_that_comes_late_stops_no_other_statement() {
+    // A busy machine may not get to the rows in time.
+    let number = (0..10).find_map(|_| after_a_late_cancel());
+    assert_eq!(number, Some(7));
+}
+
+/// Closes rows that are under way, whose cancel comes late, and answers what the next statement does; `None` if the rows
+/// did not come before the deadline.
+fn after_a_late_cancel() -> Option<i32> {
     let setup = Setup::new(false);
     let mut connection = setup.pool.acquire().unwrap();
     connection.ping().unwrap();
@@ -85,11 +93,16 @@ fn a_cancel_that_comes_late_stops_no_other_statement() {
     // All rows have come by the time at which nobody waits for the cancel any more.
     connection.set_timeout(Some(Duration::from_millis(50)));
     let many = "SELECT n, 'a row of a result' FROM generate_series(1, 1000) AS s (n)";
-    let mut rows = connection.query(many, ()).unwrap();
-    assert!(rows.next().unwrap().is_some());
-    rows.close().unwrap();
+    let closed = connection.query(many, ()).and_then(|mut rows| {
+        assert!(rows.next()?.is_some());
+        rows.close()
+    });
+    if let Err(error) = closed {
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        return None;
+    }
     connection.set_timeout(Some(Duration::from_secs(10)));
     let slow = "SELECT 7 FROM pg_sleep(0.3)";
     let (number,): (i32,) = connection.query_row(slow, ()).unwrap();
-    assert_eq!(number, 7);
+    Some(number)
 }

@@ -9,6 +9,7 @@ pub(crate) mod url;
 pub(crate) use duration::parse_duration;
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -134,16 +135,22 @@ pub(crate) struct LookupConfig {
 /// | `pool_health_check_period` | 1m | how often the least number of connections is seen to |
 /// | `statement_cache` | 128 | prepared statements that a connection keeps; 0 prepares none |
 /// | `placeholders` | native | how parameters are written: `native`, `question` (`?`), `named` (`:name`). PostgreSQL's own are `$1`; dqlite takes all of its own with each |
-/// | `sslmode` | see below | `disable`, `require`, `verify-ca`, `verify-full` |
+/// | `sslmode` | see below | `disable`, `allow`, `prefer`, `require`, `verify-ca`, `verify-full`; the second and the third not for dqlite |
 /// | `sslrootcert` | | file of CA certificates, or `system` |
 /// | `sslcert`, `sslkey` | | files of the client's certificate and its key |
 /// | `sslservername` | | the name to look for in the server's certificate instead of the host |
 /// | `dial_timeout` | 5s | how long one dial takes at most, TLS included |
 ///
 /// Without `sslmode`, dqlite is spoken to in plain text. For Picodata it is `verify-full` if `sslrootcert` is
-/// given, `require` if only `sslcert` is, and `disable` otherwise. libpq's default, `prefer`, is not offered: it
-/// falls back to plain text without a word, so that it protects from nobody who can alter the traffic. Certificates
-/// below `~/.postgresql` are not looked for.
+/// given, `require` if only `sslcert` is, and `disable` otherwise; libpq's default is `prefer`. Certificates below
+/// `~/.postgresql` are not looked for.
+///
+/// `prefer` and `allow` mean what they do in libpq: TLS where the server offers it and else plain text, or plain text and TLS
+/// where the server refuses that. They protect from those who only listen; whoever can alter the traffic has it go in plain
+/// text, whatever both ends would like. They verify no certificate, also where `sslrootcert` is given (libpq does then, and
+/// takes plain text instead of a certificate that is wrong), while `require` verifies it as `verify-ca` then, as in libpq. The
+/// second way is taken only where the server has not asked who the user is yet, so a password is sent once, and both are under
+/// the one deadline. Over a Unix socket both are plain text.
 ///
 /// # dqlite
 ///
@@ -426,6 +433,15 @@ impl Config {
             Database::Dqlite => crate::dqlite::backend(self),
             Database::Picodata => crate::picodata::backend(self),
         }
+    }
+}
+
+impl FromStr for Config {
+    type Err = Error;
+
+    /// As [`Config::parse`].
+    fn from_str(url: &str) -> Result<Config> {
+        Config::parse(url)
     }
 }
 

@@ -197,6 +197,7 @@ mod tests {
             ("pool_max_conns", "-1"),
             ("probe_limit", "many"),
             ("sslmode", "prefer"),
+            ("sslmode", "allow"),
             ("refresh_interval", "0"),
             ("max_message", "1"),
         ] {
@@ -208,7 +209,6 @@ mod tests {
             );
         }
         for (name, value, part) in [
-            ("sslmode", "prefer", "plain text silently"),
             ("sslmode", "on", "verify-full"),
             ("balance", "fair", "least_busy"),
             ("role", "leader", "master"),

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use crate::backend::{Backend, Refreshed, Route, Session, Target};
 use crate::config::Config;
 use crate::deadline::Deadline;
@@ -18,6 +16,7 @@ use crate::dqlite::wire::CLUSTER_FORMAT_ROLES;
 use crate::dqlite::wire::request::Request;
 use crate::dqlite::wire::response::Response;
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::Mutex;
 use crate::logging::Event;
 use crate::net::flight::{Boarded, Flight};
 use crate::net::wait::Call;

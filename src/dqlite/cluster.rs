@@ -1,5 +1,6 @@
 //! The cluster as an object: its nodes, their roles, and who leads.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::backend::Backend;
@@ -82,6 +83,7 @@ impl ClusterClient {
     }
 
     /// The same client with a deadline for the calls made through the value that is returned.
+    #[must_use = "the bounds hold for calls made through the value that is returned"]
     pub fn within(&self, deadline: impl Into<Deadline>) -> Self {
         ClusterClient {
             deadline: Some(deadline.into()),
@@ -90,6 +92,7 @@ impl ClusterClient {
     }
 
     /// The same client with a handle that cancels the calls made through the value that is returned.
+    #[must_use = "the bounds hold for calls made through the value that is returned"]
     pub fn cancel_with(&self, handle: &CancelHandle) -> Self {
         ClusterClient {
             cancel: Some(handle.clone()),
@@ -140,7 +143,8 @@ impl ClusterClient {
     /// What the leader answers: an id or an address that is taken, a change under way
     /// ([`ErrorKind::Busy`](crate::ErrorKind::Busy)).
     pub fn add(&self, id: u64, address: &str) -> Result<()> {
-        self.change(&Request::Add { id, address })
+        let request = Request::Add { id, address };
+        self.change(&request, format_args!("cannot add node {id} at {address}"))
     }
 
     /// Gives a node a role. Making a node a voter waits until it has caught up.
@@ -149,10 +153,11 @@ impl ClusterClient {
     ///
     /// What the leader answers: an unknown node, a role that the node has already, a change under way.
     pub fn assign(&self, id: u64, role: NodeRole) -> Result<()> {
-        self.change(&Request::Assign {
+        let request = Request::Assign {
             id,
             role: role.into(),
-        })
+        };
+        self.change(&request, format_args!("cannot make node {id} a {role}"))
     }
 
     /// Removes a node. The node itself is not told; it should be stopped.
@@ -161,7 +166,8 @@ impl ClusterClient {
     ///
     /// What the leader answers: an unknown node, a change under way.
     pub fn remove(&self, id: u64) -> Result<()> {
-        self.change(&Request::Remove { id })
+        let request = Request::Remove { id };
+        self.change(&request, format_args!("cannot remove node {id}"))
     }
 
     /// Passes the leadership to the voter `id`, or to any voter if it is 0.
@@ -170,7 +176,11 @@ impl ClusterClient {
     ///
     /// What the leader answers: the node is no voter, or did not take over in time.
     pub fn transfer(&self, id: u64) -> Result<()> {
-        self.change(&Request::Transfer { id })
+        let request = Request::Transfer { id };
+        match id {
+            0 => self.change(&request, format_args!("cannot pass the leadership on")),
+            _ => self.change(&request, format_args!("cannot make node {id} the leader")),
+        }
     }
 
     /// What the node at `address` says of itself.
@@ -253,8 +263,8 @@ impl ClusterClient {
         ask().map_err(|error: crate::Error| error.with_node(address))
     }
 
-    /// Asks the leader for a change that is answered by EMPTY.
-    fn change(&self, request: &Request<'_>) -> Result<()> {
+    /// Asks the leader for a change that is answered by EMPTY; `refused` is what to say where the answer is another.
+    fn change(&self, request: &Request<'_>, refused: fmt::Arguments<'_>) -> Result<()> {
         self.repeat(|call| {
             let (leader, mut channel) = self.backend.leader_channel(call)?;
             channel
@@ -263,7 +273,8 @@ impl ClusterClient {
             if channel.kind() == RESPONSE_EMPTY {
                 return Ok(());
             }
-            Err(channel.unexpected("EMPTY").with_node(&*leader))
+            let error = channel.unexpected("EMPTY").with_node(&*leader);
+            Err(error.context(refused))
         })
     }
 
@@ -301,8 +312,8 @@ fn files(channel: &mut Channel) -> Result<Vec<DatabaseFile>> {
     }
 }
 
-impl std::fmt::Debug for ClusterClient {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for ClusterClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClusterClient")
             .field("config", &self.config)
             .finish_non_exhaustive()

@@ -4,14 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use crate::cancel::CancelHandle;
 use crate::config::LookupConfig;
 use crate::deadline::Deadline;
 use crate::dqlite::probe::{Found, Prober};
 use crate::dqlite::store::{NodeInfo, NodeStore, order_for_lookup};
 use crate::error::{Error, ErrorKind, NodeCause, Result};
+use crate::lock::Mutex;
 use crate::net::backoff::Backoff;
 use crate::net::wait::{Call, Waker};
 

@@ -14,6 +14,7 @@ use crate::dqlite::wire::response::Response;
 use crate::error::{Error, ErrorKind, Result};
 use crate::logging::Logger;
 use crate::net::dial::Dialer;
+use crate::net::tls::TlsMode;
 use crate::net::wait::Call;
 
 /// How nodes are reached, and which database is opened on the leader.
@@ -36,7 +37,16 @@ pub(crate) struct Found {
 impl Prober {
     pub(crate) fn new(config: &Config) -> Result<Self> {
         let tls = match config.tls.mode() {
-            crate::net::tls::TlsMode::Disable => None,
+            TlsMode::Disable => None,
+            mode if mode.is_up_to_server() => {
+                return Err(Error::new(
+                    ErrorKind::Config,
+                    format!(
+                        "sslmode `{mode}` is not for dqlite, whose nodes do not say whether they have tls: use \
+                         `require`, or `disable` for plain text"
+                    ),
+                ));
+            }
             _ => Some(config.tls.build()?),
         };
         Ok(Prober {

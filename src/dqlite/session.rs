@@ -202,9 +202,16 @@ impl DqliteSession {
             // Nobody can tell whether the transaction was begun or ended.
             self.channel.set_broken();
         }
+        let yields_rows = error.code() == Some(SQLITE_ROW);
         error
             .with_outcome(Outcome::Unknown)
-            .context("one of several statements failed, and those before it were applied")
+            .context(match yields_rows {
+                true => {
+                    "one of several statements answers rows, which is for one by itself or in a batch, and those \
+                     before it were applied"
+                }
+                false => "one of several statements failed, and those before it were applied",
+            })
     }
 
     fn exec_kind(

@@ -5,8 +5,6 @@
 use std::ffi::c_char;
 use std::sync::Arc;
 
-use parking_lot::{Mutex, MutexGuard};
-
 use super::boundary::{Maybe, Out, answer, boundary, free};
 use super::connection::quorate_result;
 use super::error::quorate_error;
@@ -17,6 +15,7 @@ use super::status::{Answer, quorate_status};
 use super::value::{quorate_value, with_params};
 use super::view::text;
 use crate::batch::Batch;
+use crate::lock::{Mutex, MutexGuard};
 
 /// Statements that are sent together. Any thread may use a batch.
 pub struct quorate_batch {

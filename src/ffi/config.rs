@@ -12,8 +12,6 @@
 use std::ffi::{c_char, c_void};
 use std::os::fd::{FromRawFd, OwnedFd};
 
-use parking_lot::Mutex;
-
 use super::boundary::{Out, boundary, free};
 use super::buffer::quorate_buffer;
 use super::call::QUORATE_TIMEOUT_NONE;
@@ -25,6 +23,7 @@ use super::store::quorate_store;
 use super::view::text;
 use crate::config::Config;
 use crate::deadline::Deadline;
+use crate::lock::Mutex;
 
 /// The configuration of a pool. Any thread may use it.
 pub struct quorate_config {
@@ -131,7 +130,7 @@ pub unsafe extern "C" fn quorate_config_new(
 /// - `pool_health_check_period` (default 1m): how often the least number of connections is seen to
 /// - `statement_cache` (default 128): prepared statements that a connection keeps; 0 prepares none
 /// - `placeholders` (default native): how parameters are written: `native`, `question` (`?`), `named` (`:name`). PostgreSQL's own are `$1`; dqlite takes all of its own with each
-/// - `sslmode` (default see below): `disable`, `require`, `verify-ca`, `verify-full`
+/// - `sslmode` (default see below): `disable`, `allow`, `prefer`, `require`, `verify-ca`, `verify-full`; the second and the third not for dqlite
 /// - `sslrootcert`: file of CA certificates, or `system`
 /// - `sslcert`, `sslkey`: files of the client's certificate and its key
 /// - `sslservername`: the name to look for in the server's certificate instead of the host
@@ -139,6 +138,11 @@ pub unsafe extern "C" fn quorate_config_new(
 ///
 /// Without `sslmode`, dqlite is spoken to in plain text; for Picodata it is `verify-full` if `sslrootcert` is given,
 /// `require` if only `sslcert` is, and `disable` otherwise.
+///
+/// `prefer` is TLS where the server offers it and else plain text, `allow` plain text and TLS where the server refuses that, as
+/// in libpq. They protect from those who only listen: whoever can alter the traffic has it go in plain text. They verify no
+/// certificate, while `require` does where `sslrootcert` is given. The second way is taken only where the server has not asked
+/// who the user is yet, so a password is sent once.
 ///
 /// Of dqlite:
 ///

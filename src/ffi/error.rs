@@ -11,7 +11,41 @@ use std::ptr::null;
 use super::boundary::{answer, free};
 use super::status::{Failure, quorate_outcome, quorate_status};
 use super::view::{Text, put};
-use crate::error::{Error, Outcome};
+use crate::error::{Error, ErrorField, Outcome};
+
+/// A field of a server's error, as PostgreSQL names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+#[cfg_attr(not(test), expect(dead_code, reason = "names the numbers for C"))]
+pub enum quorate_field {
+    /// `ERROR`, `FATAL` or `PANIC`, which is not translated. Picodata sends it too, and no other field.
+    Severity = 1,
+    /// Where in the statement the error is: the number of a character, counted from 1, in the text that the program gave.
+    /// At a placeholder that was written as `?` or `:name` it is the first character of that.
+    Position = 2,
+    /// Where in `QUORATE_FIELD_INTERNAL_QUERY` the error is, counted alike.
+    InternalPosition = 3,
+    /// The text of a statement that the server has run by itself, such as one of a function. It may hold values of rows.
+    InternalQuery = 4,
+    /// What the server was doing: the functions and statements around the error, innermost first, one a line.
+    Where = 5,
+    /// The schema of what the error is about.
+    Schema = 6,
+    /// The table that the error is about.
+    Table = 7,
+    /// The column that the error is about, such as one that must not be NULL.
+    Column = 8,
+    /// The data type that the error is about, such as a domain.
+    DataType = 9,
+    /// The constraint that refused the statement; a unique index is one too.
+    Constraint = 10,
+    /// The file of the server's source that the error comes from.
+    File = 11,
+    /// The line of that file.
+    Line = 12,
+    /// The function of the server's source that the error comes from.
+    Routine = 13,
+}
 
 /// What went wrong, what became of the statement, and who said so.
 pub struct quorate_error {
@@ -25,6 +59,7 @@ pub struct quorate_error {
     detail: Option<Text>,
     hint: Option<Text>,
     sqlstate: Option<Text>,
+    fields: Vec<(ErrorField, Text)>,
     node: Option<Text>,
     causes: Vec<(Text, quorate_error)>,
 }
@@ -48,6 +83,11 @@ impl quorate_error {
             detail: error.detail().map(Text::new),
             hint: error.hint().map(Text::new),
             sqlstate: error.sqlstate().map(Text::new),
+            fields: error
+                .fields()
+                .iter()
+                .map(|(field, text)| (field, Text::new(text)))
+                .collect(),
             node: error.node().map(Text::new),
             causes: error
                 .causes()
@@ -119,7 +159,7 @@ pub unsafe extern "C" fn quorate_error_text(
 ) -> *const c_char {
     // SAFETY: the header's rules.
     answer(null(), || unsafe {
-        field(error, out_len, |error| Some(&error.text))
+        text(error, out_len, |error| Some(&error.text))
     })
 }
 
@@ -131,7 +171,7 @@ pub unsafe extern "C" fn quorate_error_message(
 ) -> *const c_char {
     // SAFETY: the header's rules.
     answer(null(), || unsafe {
-        field(error, out_len, |error| Some(&error.message))
+        text(error, out_len, |error| Some(&error.message))
     })
 }
 
@@ -145,7 +185,7 @@ pub unsafe extern "C" fn quorate_error_detail(
 ) -> *const c_char {
     // SAFETY: the header's rules.
     answer(null(), || unsafe {
-        field(error, out_len, |error| error.detail.as_ref())
+        text(error, out_len, |error| error.detail.as_ref())
     })
 }
 
@@ -157,7 +197,7 @@ pub unsafe extern "C" fn quorate_error_hint(
 ) -> *const c_char {
     // SAFETY: the header's rules.
     answer(null(), || unsafe {
-        field(error, out_len, |error| error.hint.as_ref())
+        text(error, out_len, |error| error.hint.as_ref())
     })
 }
 
@@ -169,7 +209,27 @@ pub unsafe extern "C" fn quorate_error_sqlstate(
 ) -> *const c_char {
     // SAFETY: the header's rules.
     answer(null(), || unsafe {
-        field(error, out_len, |error| error.sqlstate.as_ref())
+        text(error, out_len, |error| error.sqlstate.as_ref())
+    })
+}
+
+/// A field of PostgreSQL's error; `field` is a `quorate_field`. NULL where the server has not sent it, or there is no such
+/// field; Picodata sends the severity alone, and dqlite nothing. The numbers of lines and places are decimal.
+/// No field is part of `quorate_error_text`. `out_len` may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quorate_error_field(
+    error: *const quorate_error,
+    field: i32,
+    out_len: *mut usize,
+) -> *const c_char {
+    answer(null(), || {
+        let of = |error: &'static quorate_error| {
+            let mut fields = error.fields.iter();
+            let found = fields.find(|(known, _)| *known as i32 == field);
+            found.map(|(_, text)| text)
+        };
+        // SAFETY: the header's rules.
+        unsafe { text(error, out_len, of) }
     })
 }
 
@@ -181,7 +241,7 @@ pub unsafe extern "C" fn quorate_error_node(
 ) -> *const c_char {
     // SAFETY: the header's rules.
     answer(null(), || unsafe {
-        field(error, out_len, |error| error.node.as_ref())
+        text(error, out_len, |error| error.node.as_ref())
     })
 }
 
@@ -205,7 +265,7 @@ pub unsafe extern "C" fn quorate_error_cause_node(
     answer(null(), || {
         let at = |error: &'static quorate_error| error.causes.get(index).map(|(node, _)| node);
         // SAFETY: the header's rules.
-        unsafe { field(error, out_len, at) }
+        unsafe { text(error, out_len, at) }
     })
 }
 
@@ -235,7 +295,7 @@ pub unsafe extern "C" fn quorate_error_free(error: *mut quorate_error) {
 /// # Safety
 ///
 /// `error` is NULL or an error that stays, `out_len` is NULL or may be written.
-unsafe fn field(
+unsafe fn text(
     error: *const quorate_error,
     out_len: *mut usize,
     get: impl FnOnce(&'static quorate_error) -> Option<&'static Text>,
@@ -245,5 +305,52 @@ unsafe fn field(
         put(out_len, 0);
         let text = get(error.as_ref()?)?;
         Some(text.give(out_len))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    /// The numbers of C's fields and of Rust's are the same.
+    #[test]
+    fn a_field_is_found_by_its_number() {
+        for (field, number) in [
+            (ErrorField::Severity, quorate_field::Severity),
+            (ErrorField::Position, quorate_field::Position),
+            (
+                ErrorField::InternalPosition,
+                quorate_field::InternalPosition,
+            ),
+            (ErrorField::InternalQuery, quorate_field::InternalQuery),
+            (ErrorField::Where, quorate_field::Where),
+            (ErrorField::Schema, quorate_field::Schema),
+            (ErrorField::Table, quorate_field::Table),
+            (ErrorField::Column, quorate_field::Column),
+            (ErrorField::DataType, quorate_field::DataType),
+            (ErrorField::Constraint, quorate_field::Constraint),
+            (ErrorField::File, quorate_field::File),
+            (ErrorField::Line, quorate_field::Line),
+            (ErrorField::Routine, quorate_field::Routine),
+        ] {
+            let name = format!("{field:?}");
+            assert_eq!(name, format!("{number:?}"));
+            let made = Error::new(ErrorKind::Constraint, "").with_field(field, &*name);
+            let made = quorate_error::of(&made);
+            for asked in -1..20 {
+                let mut len = 7;
+                // SAFETY: both are alive.
+                let found = unsafe { quorate_error_field(&made, asked, &mut len) };
+                let expected = asked == number as i32;
+                assert_eq!(
+                    (found.is_null(), len),
+                    match expected {
+                        true => (false, name.len()),
+                        false => (true, 0),
+                    }
+                );
+            }
+        }
     }
 }

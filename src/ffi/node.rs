@@ -9,8 +9,6 @@ use std::ffi::c_char;
 use std::ptr::null;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use super::boundary::{Out, answer, boundary, free};
 use super::error::quorate_error;
 use super::handle::{borrow, give};
@@ -19,6 +17,7 @@ use super::view::{Text, put, text};
 use crate::config::parse_duration;
 use crate::dqlite::node::{Node, NodeBuilder, generate_id, library_version};
 use crate::error::{Error, ErrorKind};
+use crate::lock::Mutex;
 
 /// A node that is described but not started. Any thread may use it.
 pub struct quorate_node_config {

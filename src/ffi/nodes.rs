@@ -4,14 +4,13 @@
 
 use std::ffi::c_char;
 
-use parking_lot::Mutex;
-
 use super::boundary::{Out, answer, boundary, free};
 use super::error::quorate_error;
 use super::handle::{borrow, give};
 use super::status::{Answer, Failure, quorate_status};
 use super::view::{Text, text};
 use crate::dqlite::store::{NodeInfo, NodeRole};
+use crate::lock::Mutex;
 
 /// What a node does in its cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -8,7 +8,7 @@
 use std::ffi::c_char;
 use std::ptr::null;
 
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 
 use super::boundary::{Out, answer, boundary, free};
 use super::error::quorate_error;

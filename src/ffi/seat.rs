@@ -8,13 +8,12 @@ use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::{Mutex, MutexGuard};
-
 use super::call::Bounds;
 use super::status::{Answer, Failure};
 use crate::batch::Progress;
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind};
+use crate::lock::{Mutex, MutexGuard};
 use crate::pool::Pool;
 use crate::row::Row;
 

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use crate::error::Result;
+use crate::lock::Mutex;
 use crate::net::wait::{Call, Waker};
 
 /// What one thread fetches for all.

@@ -9,10 +9,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use parking_lot::{Mutex, MutexGuard};
-
 use super::address::{Address, Place};
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::{Mutex, MutexGuard};
 use crate::net::wait::{Call, Waker};
 
 /// The lookups of one resolver that run at a time, and so its helper threads.
@@ -116,7 +115,7 @@ impl Resolver {
             if let Some(flight) = self.board(&mut flights.lookups, host)? {
                 break flight;
             }
-            self.wait(&mut flights, host, call)?;
+            flights = self.wait(flights, host, call)?;
         };
         loop {
             match flight.outcome.get() {
@@ -134,23 +133,26 @@ impl Resolver {
                     )
                     .with_source(Arc::clone(cause)));
                 }
-                None => self.wait(&mut flights, host, call)?,
+                None => flights = self.wait(flights, host, call)?,
             }
         }
     }
 
     /// Waits until some lookup has ended, or the call does.
-    fn wait(
-        &self,
-        flights: &mut MutexGuard<'_, Flights>,
+    fn wait<'f>(
+        &'f self,
+        mut flights: MutexGuard<'f, Flights>,
         host: &str,
         call: &Call<'_>,
-    ) -> Result<()> {
+    ) -> Result<MutexGuard<'f, Flights>> {
         let waker = Waker::current()?;
         flights.waiting.push(Arc::clone(&waker));
-        let waited = MutexGuard::unlocked(flights, || call.wait(&waker));
+        drop(flights);
+        let waited = call.wait(&waker);
+        let mut flights = self.shared.flights.lock();
         flights.waiting.retain(|other| !Arc::ptr_eq(other, &waker));
-        waited.map_err(|error| late(host, error))
+        waited.map_err(|error| late(host, error))?;
+        Ok(flights)
     }
 
     /// The lookup of `host` that is under way, or a new one; none if as many run as may.

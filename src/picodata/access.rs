@@ -4,18 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use crate::backend::Session;
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::Mutex;
 use crate::net::dial::Dialer;
 use crate::net::flight::Flight;
-use crate::net::tls::TlsMode;
 use crate::net::wait::Call;
 use crate::picodata::config::{Passwords, Scheme};
 use crate::picodata::connect::connect;
+use crate::picodata::encryption::Encryption;
 use crate::picodata::options::{ConnectOptions, Server};
 use crate::picodata::sharding::StatementKeys;
 
@@ -44,10 +43,6 @@ pub(crate) struct Access {
 
 impl Access {
     pub(crate) fn new(config: &Config, statement_keys: Option<Arc<StatementKeys>>) -> Result<Self> {
-        let tls = match config.tls.mode() {
-            TlsMode::Disable => None,
-            _ => Some(config.tls.build()?),
-        };
         let own = &config.picodata;
         let server = match own.scheme {
             Scheme::Picodata => Server::Picodata,
@@ -57,7 +52,7 @@ impl Access {
             passwords: own.passwords(config.name(), &config.hosts, &config.logger),
             options: ConnectOptions {
                 dialer: Dialer::new(None, config.dial.clone(), config.dial_timeout),
-                tls,
+                encryption: Encryption::new(&config.tls)?,
                 connect_timeout: config.dial_timeout,
                 database: Some(config.name().to_owned()),
                 application_name: own.application_name.clone(),

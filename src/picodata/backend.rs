@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use crate::backend::{Aim, Backend, Refreshed, Route, Session, ShardingSource, Standing, Target};
 use crate::batch::BatchItem;
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, NodeCause, Result};
+use crate::lock::Mutex;
 use crate::logging::{Event, Logger};
 use crate::net::flight::{Boarded, Flight};
 use crate::net::wait::Call;

@@ -19,7 +19,8 @@ use crate::picodata::encode::check_doubles;
 use crate::picodata::failure::{Cause, Failure};
 use crate::picodata::portal;
 use crate::picodata::session::{PicodataSession, affected};
-use crate::picodata::statements::{Kind, Prepared, in_order, rewritten};
+use crate::picodata::statements::{Kind, Prepared, in_order, rewritten, style_of};
+use crate::sql::Placeholders;
 
 type Request<T> = Pin<Box<dyn Future<Output = Result<T, tokio_postgres::Error>> + Send>>;
 
@@ -28,6 +29,8 @@ pub(crate) struct BatchStatement {
     /// Which statement of the connection it is.
     number: u64,
     sql: String,
+    /// How its parameters are written.
+    style: Placeholders,
     kind: Kind,
     /// `None` for one that is run as a text.
     prepared: Option<Arc<Prepared>>,
@@ -45,24 +48,27 @@ impl PicodataSession {
         self.prepare_batch(&kinds, call)?;
         self.quiesce(call)?;
         let first = self.driver.executed() + 1;
+        let (style, server) = (self.options.placeholders, self.options.server);
         let mut steps = VecDeque::with_capacity(kinds.len());
         for (number, (item, kind)) in (first..).zip(kinds) {
+            let prepared = self.statements.get(&item.sql).cloned();
             steps.push_back(BatchStatement {
                 number,
                 sql: item.sql.clone(),
+                style: prepared.as_ref().map_or(style, |known| known.style(style)),
                 kind,
-                prepared: self.statements.get(&item.sql).cloned(),
+                prepared,
             });
         }
-        let (style, server) = (self.options.placeholders, self.options.server);
         self.driver.line_mut().queue_runs(|runs| {
-            for (index, (item, step)) in items.iter().zip(&steps).enumerate() {
+            for (index, (item, step)) in items.iter().zip(&mut steps).enumerate() {
                 let written = item.params.with_values(|params| match &step.prepared {
                     Some(prepared) => {
                         let values = prepared.bind(params)?;
                         portal::write(prepared, &values, runs).map_err(|failure| failure.error)
                     }
                     None => {
+                        step.style = style_of(params, style);
                         let (text, names) = rewritten(&item.sql, params, style)?;
                         let values = in_order(params, names.as_ref())?;
                         check_doubles(server, repeat(&Type::UNKNOWN), &values)?;
@@ -213,19 +219,21 @@ impl PicodataSession {
         statement: &BatchStatement,
         call: &Call<'_>,
     ) -> Error {
-        let BatchStatement { sql, kind, .. } = statement;
+        let BatchStatement {
+            sql, style, kind, ..
+        } = statement;
         match failure.cause {
             Cause::Unsendable => failure.error,
             Cause::Answered => {
                 if self.steps.is_empty() {
                     self.driver.settle(call);
                 }
-                failure.of_statement(sql, kind.reads)
+                failure.of_statement(sql, *style, kind.reads)
             }
             Cause::Stale => {
                 // Those behind it have been run: it is not for this batch to run it again.
                 self.forget_stale(sql);
-                failure.of_statement(sql, kind.reads)
+                failure.of_statement(sql, *style, kind.reads)
             }
             Cause::CallEnded | Cause::Broken => {
                 let outcome = self.driver.outcome(statement.number);

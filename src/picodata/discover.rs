@@ -5,7 +5,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::logging::Logger;
 use crate::net::wait::Call;
 use crate::params::ParamsRef;
-use crate::picodata::discovery::{Discovery, INSTANCES, INSTANCES_BRIEF, LEADER, Leader};
+use crate::picodata::discovery::{
+    Discovery, INSTANCES, INSTANCES_BRIEF, INSTANCES_OF_ANYONE, LEADER, Leader,
+};
 use crate::row::Row;
 use crate::topology::Snapshot;
 use crate::value::ValueRef;
@@ -33,7 +35,7 @@ pub(crate) fn discover(
         leader = Leader::decode(row)
     }))?;
     let mut first = None;
-    for query in [INSTANCES, INSTANCES_BRIEF] {
+    for query in [INSTANCES, INSTANCES_OF_ANYONE, INSTANCES_BRIEF] {
         let mut discovery = Discovery::new(leader.clone());
         match optional(read(session, query, call, |row| discovery.push(row)))? {
             None => {

@@ -6,8 +6,9 @@
 //!
 //! | query | who may ask | answers with |
 //! | --- | --- | --- |
-//! | [`INSTANCES`] | anyone | [`Discovery::push`] |
-//! | [`INSTANCES_BRIEF`] | anyone | the same; for a server that lacks a column of the other |
+//! | [`INSTANCES`] | who may read all tables | [`Discovery::push`] |
+//! | [`INSTANCES_OF_ANYONE`] | anyone | the same, without the masters |
+//! | [`INSTANCES_BRIEF`] | anyone | the same; for a server that lacks a column of the others |
 //! | [`LEADER`] | anyone; plain PostgreSQL does not know it | [`Leader::decode`] |
 //! | [`TIERS`] | an administrator | [`decode_tier`] |
 //! | [`buckets`] | anyone, 25.5.1 and later | [`BucketMap::parse`](super::sharding::BucketMap::parse) |
@@ -34,6 +35,15 @@ SELECT i.uuid, i.raft_id, p.address, i.current_state, i.name, i.replicaset_uuid,
 i.failure_domain, i.picodata_version, r.current_master_name \
 FROM _pico_instance AS i \
 JOIN _pico_replicaset AS r ON i.replicaset_name = r.name \
+JOIN _pico_peer_address AS p ON i.raft_id = p.raft_id \
+WHERE p.connection_type = 'pgproto'";
+
+/// [`INSTANCES`] without its last column: who has been granted nothing but tables of a program's own may read the instances and
+/// their addresses, and not the replicasets.
+pub(crate) const INSTANCES_OF_ANYONE: &str = "\
+SELECT i.uuid, i.raft_id, p.address, i.current_state, i.name, i.replicaset_uuid, i.tier, \
+i.failure_domain, i.picodata_version \
+FROM _pico_instance AS i \
 JOIN _pico_peer_address AS p ON i.raft_id = p.raft_id \
 WHERE p.connection_type = 'pgproto'";
 
@@ -110,13 +120,15 @@ pub(crate) fn decode_schema(row: &[ValueRef<'_>]) -> Option<(i64, i64)> {
     }
 }
 
-/// Takes the rows of [`INSTANCES`] or [`INSTANCES_BRIEF`] and makes a [`Snapshot`] of them.
+/// Takes the rows of [`INSTANCES`], [`INSTANCES_OF_ANYONE`] or [`INSTANCES_BRIEF`] and makes a [`Snapshot`] of them.
 ///
 /// A row that is not understood is left out and counted: one odd instance must not hide the others.
 #[derive(Debug, Default)]
 pub(crate) struct Discovery {
     leader: Leader,
     instances: Vec<Instance>,
+    /// The rows name no masters.
+    lacks_masters: bool,
     skipped: usize,
 }
 
@@ -147,7 +159,7 @@ impl Discovery {
     /// # Errors
     /// [`ErrorKind::Protocol`]: there was no row that could be understood. A cluster that answers has at least
     /// the instance that does.
-    pub(crate) fn finish(self) -> Result<Snapshot> {
+    pub(crate) fn finish(mut self) -> Result<Snapshot> {
         if self.instances.is_empty() {
             return Err(Error::new(
                 ErrorKind::Protocol,
@@ -157,10 +169,33 @@ impl Discovery {
                 },
             ));
         }
+        if self.lacks_masters {
+            self.find_masters();
+        }
         Ok(Snapshot::new(self.instances))
     }
 
-    fn decode(&self, row: &[ValueRef<'_>]) -> Option<Instance> {
+    /// Makes the instance that is alone in its replicaset the master of that.
+    fn find_masters(&mut self) {
+        let is_there = |instance: &&mut Instance| instance.state != InstanceState::Expelled;
+        let mut alone: BTreeMap<Arc<str>, Option<Arc<str>>> = BTreeMap::new();
+        for instance in self.instances.iter_mut().filter(is_there) {
+            let uuid = Some(Arc::clone(&instance.uuid));
+            let only = alone
+                .entry(Arc::clone(&instance.replicaset))
+                .or_insert(uuid.clone());
+            if *only != uuid {
+                *only = None;
+            }
+        }
+        for instance in self.instances.iter_mut().filter(is_there) {
+            let only = alone.get(&instance.replicaset).cloned().flatten();
+            instance.is_master =
+                !instance.replicaset.is_empty() && only.as_ref() == Some(&instance.uuid);
+        }
+    }
+
+    fn decode(&mut self, row: &[ValueRef<'_>]) -> Option<Instance> {
         let (brief, more) = row.split_at_checked(4)?;
         let [uuid_value, raft_value, address, state] = brief else {
             return None;
@@ -170,7 +205,9 @@ impl Discovery {
         instance.raft_id = raft_id(raft_value)?;
         let expelled = instance.state == InstanceState::Expelled;
         instance.is_leader = !expelled && self.leader.raft_id == Some(instance.raft_id);
-        if let [name, replicaset, tier, domain, version, master] = more {
+        if let [name, replicaset, tier, domain, version, master @ ..] = more
+            && master.len() <= 1
+        {
             let shared = |value| text(value).map(Arc::from).unwrap_or_default();
             instance.name = shared(name);
             instance.replicaset = uuid(replicaset).unwrap_or_default();
@@ -180,7 +217,11 @@ impl Discovery {
             // An expelled instance keeps its name in the tables, and its successor gets the same one.
             instance.is_master = !expelled
                 && !instance.name.is_empty()
-                && text(master).is_some_and(|master| *master == *instance.name);
+                && master
+                    .first()
+                    .and_then(text)
+                    .is_some_and(|master| *master == *instance.name);
+            self.lacks_masters |= master.is_empty();
         } else if !more.is_empty() {
             return None;
         }

@@ -2,10 +2,10 @@
 
 use std::io;
 
-use crate::error::{Error, ErrorKind, Outcome};
+use crate::error::{Error, ErrorField, ErrorKind, Outcome};
 use crate::net::socket::disconnected;
 use crate::picodata::server_error::ServerError;
-use crate::sql::{self, Dialect};
+use crate::sql::{self, Dialect, Keyword, Placeholders};
 
 /// The SQLSTATE of an internal error, which Picodata gives nearly every error of a statement.
 const INTERNAL_ERROR: &str = "XX000";
@@ -90,18 +90,20 @@ impl Failure {
     pub(crate) fn leaves_nothing(&self, sql: &str, reads: bool) -> bool {
         match self.undone {
             Undone::All => true,
-            Undone::OneReplicaset => reads || sql::inserts_one_row(sql, Dialect::Postgres),
+            Undone::OneReplicaset => reads || is_of_one_replicaset(sql),
             Undone::NobodyKnows => reads,
         }
     }
 
-    /// The error of a statement that was to run, with what became of it.
+    /// The error of a statement that was to run and whose parameters are written in `style`, with what became of it.
     #[cold]
-    pub(crate) fn of_statement(self, sql: &str, reads: bool) -> Error {
-        if self.leaves_nothing(sql, reads) {
-            self.error
+    pub(crate) fn of_statement(self, sql: &str, style: Placeholders, reads: bool) -> Error {
+        let rejected = self.leaves_nothing(sql, reads);
+        let error = placed(self.error, sql, style);
+        if rejected {
+            error
         } else {
-            self.error.with_outcome(Outcome::Unknown)
+            error.with_outcome(Outcome::Unknown)
         }
     }
 }
@@ -144,6 +146,25 @@ fn transport_error(source: Box<dyn std::error::Error + Send + Sync>, text: &str)
         Err(other) => {
             Error::new(ErrorKind::Protocol, format!("{text}: {other}")).with_source(other)
         }
+    }
+}
+
+/// The error of a text whose parameters are written in `style`, with its place in that text: the server counts in the one that
+/// it was sent.
+#[cold]
+pub(crate) fn placed(error: Error, sql: &str, style: Placeholders) -> Error {
+    let Some(text) = error.field(ErrorField::Position) else {
+        return error;
+    };
+    if style == Placeholders::Native {
+        return error;
+    }
+    let place = text.parse().ok();
+    let place =
+        place.and_then(|place| sql::original_position(sql, style, Dialect::Postgres, place));
+    match place {
+        Some(place) => error.with_field(ErrorField::Position, place.to_string()),
+        None => error.without_field(ErrorField::Position),
     }
 }
 
@@ -214,7 +235,7 @@ fn statement_error(answer: &ServerError) -> Error {
             Some("28") => ErrorKind::Authentication,
             Some("40") => ErrorKind::Busy,
             _ if internal && is_constraint(&message) => ErrorKind::Constraint,
-            _ if internal && has_no_reference(answer.message()) => ErrorKind::Busy,
+            _ if internal && has_not_begun(answer.message()) => ErrorKind::Busy,
             _ => ErrorKind::Database,
         },
     };
@@ -227,6 +248,7 @@ fn statement_error(answer: &ServerError) -> Error {
     let mut error = Error::new(kind, message)
         .with_outcome(outcome)
         .with_sqlstate(code)
+        .with_fields(answer.fields().clone())
         .with_source(answer.clone());
     if let Some(detail) = answer.detail().or(whole) {
         error = error.with_detail(detail);
@@ -242,8 +264,9 @@ fn statement_error(answer: &ServerError) -> Error {
 /// Picodata sends a statement to the replicasets that it concerns and answers what the first of them to fail says,
 /// `Error on replicaset <uuid>: Failed to execute '.proc_sql_execute': …`; or what the connection to it says, where
 /// there was no answer: `Error on replicaset <uuid>: Peer closed`. A change of the schema that some instance has not
-/// confirmed in time is `Timeout: timeout`, and is made when that one is back. (dispatch.lua and sql.rs, 25.5.7 and
-/// 26.3; each was seen to happen on 25.5.7.)
+/// confirmed in time is `Timeout: timeout`, and is made when that one is back. What concerns nobody but the instance that
+/// was asked, 26.1 runs there, and answers without that prefix. (dispatch.lua and sql.rs, 25.5.7 and 26.3; each was seen to
+/// happen, on 25.5.7 and 26.1.5.)
 fn undone(answer: &ServerError) -> Undone {
     if answer.code() != INTERNAL_ERROR {
         return Undone::All;
@@ -254,7 +277,7 @@ fn undone(answer: &ServerError) -> Undone {
     if text.starts_with("Timeout: ") {
         return Undone::NobodyKnows;
     }
-    if is_outdated(text) {
+    if is_outdated(text) && !is_of_router(text) {
         return Undone::OneReplicaset;
     }
     match text.strip_prefix(ON_REPLICASET).map(said) {
@@ -262,6 +285,13 @@ fn undone(answer: &ServerError) -> Undone {
         Some(Some(said)) if said.starts_with("Failed to ") => Undone::OneReplicaset,
         Some(_) => Undone::NobodyKnows,
     }
+}
+
+/// Whether a statement concerns one replicaset alone: an INSERT of one row, or a block, `DO $$ BEGIN … END $$`, which is a
+/// transaction on one bucket (26.1 and later).
+fn is_of_one_replicaset(sql: &str) -> bool {
+    sql::inserts_one_row(sql, Dialect::Postgres)
+        || sql::shape(sql, Dialect::Postgres).keyword == Keyword::Do
 }
 
 /// What stands behind the uuid of a replicaset, which that of an instance may follow: `<uuid> (instance: <uuid>): …`.
@@ -276,27 +306,47 @@ fn said(rest: &str) -> Option<&str> {
 /// Picodata's text before what a replicaset says, or the connection to it.
 const ON_REPLICASET: &str = "Error on replicaset ";
 
-/// Whether a text of Picodata's says that a replicaset has not begun with its part of a statement, because its buckets cannot
-/// be held where they are at the moment: they are being moved, or the instance has just started.
-fn has_no_reference(text: &str) -> bool {
+/// Whether a text of Picodata's says that a replicaset has not begun with its part of a statement: its buckets cannot be held
+/// where they are at the moment, because they are being moved or the instance has just started; or it could not ask the
+/// instance that sends the statement for the plan, which is what 26.1 says once where that instance has been restarted.
+fn has_not_begun(text: &str) -> bool {
     let wrapped = json_message(text);
     let text = wrapped.as_deref().unwrap_or(text);
     let said = text.strip_prefix(ON_REPLICASET).and_then(said);
-    said.is_some_and(|said| said.starts_with("Failed to add a storage reference"))
+    said.is_some_and(|said| {
+        said.starts_with("Failed to add a storage reference")
+            || said
+                .strip_prefix(EXECUTING)
+                .is_some_and(|said| said.starts_with("sbroad: proc_query_metadata call failed"))
+    })
 }
+
+/// Picodata's text before what the storage of a replicaset says.
+const EXECUTING: &str = "Failed to execute '.proc_sql_execute': ";
+/// The same before why a transaction of it was given up.
+const ROLLED_BACK: &str = "invalid transaction: transaction rolled-back: ";
 
 /// Whether a text of Picodata's says that a row is there already, or that a column that must not be NULL is.
 fn is_constraint(text: &str) -> bool {
     text.starts_with("TupleFound: Duplicate key")
+        // The same two of a block.
+        || text.starts_with("Duplicate key exists in unique index ")
+        || text.starts_with("Failed to execute SQL statement: NOT NULL constraint failed: ")
         || text.starts_with("invalid column: NonNull column ")
         || text.starts_with("FieldType: ") && text.ends_with(", got nil")
 }
 
 /// Picodata's text for a plan made before a change of the schema, before 26.1 and after.
 const OUTDATED_SCHEMA: &str = "storage schema version different from router";
-/// Picodata's text for a plan of a table that was dropped, before the number of the table. A new one of its name does not
+/// Picodata's text for a plan of a table that was dropped, before the number of the table, or its name. A new one of its name does not
 /// help: this comes for each run of what was prepared for the old one.
 const DROPPED_TABLE: &str = "space metadata for table: ";
+
+/// Whether a text that [is about the schema](is_outdated) is of the instance that was asked, and of nobody else: it has run
+/// nothing, or was to run the whole and has undone it.
+fn is_of_router(text: &str) -> bool {
+    text.starts_with(OUTDATED_SCHEMA) || text.starts_with(DROPPED_TABLE)
+}
 
 /// Whether a text says that a storage has no table like the plan's.
 fn is_outdated(text: &str) -> bool {
@@ -340,7 +390,7 @@ fn innermost(message: &str) -> String {
         rest = &rest[start..];
     }
     loop {
-        let stripped = ["sbroad: ", "box error: "]
+        let stripped = ["sbroad: ", "box error: ", EXECUTING, ROLLED_BACK]
             .iter()
             .find_map(|prefix| rest.strip_prefix(prefix))
             .or_else(|| rest.strip_prefix(ON_REPLICASET).and_then(said));
@@ -500,8 +550,11 @@ mod tests {
                 rejected,
             ),
         ] {
-            let outcome =
-                |sql: &str, reads: bool| answered(text).of_statement(sql, reads).outcome();
+            let outcome = |sql: &str, reads: bool| {
+                let failure = answered(text);
+                let error = failure.of_statement(sql, Placeholders::Native, reads);
+                error.outcome()
+            };
             assert_eq!(outcome(ONE, false), of_one, "{text}");
             assert_eq!(outcome(MANY, false), of_many, "{text}");
             assert_eq!(outcome("SELECT 1", true), of_read, "{text}");
@@ -509,5 +562,60 @@ mod tests {
         assert_eq!(answered(&refused).error.kind(), ErrorKind::Constraint);
         assert_eq!(answered(&not_begun).error.kind(), ErrorKind::Busy);
         assert_eq!(answered(&unanswered).error.kind(), ErrorKind::Database);
+    }
+
+    /// The texts are those of a cluster of 26.1.5, which runs what it can where it was asked to.
+    #[test]
+    fn the_texts_of_26_1_are_told_apart() {
+        const ONE: &str = "INSERT INTO t VALUES ($1)";
+        const MANY: &str = "UPDATE t SET a = $1";
+        const BLOCK: &str = "DO $$ BEGIN UPDATE t SET a = $1 WHERE b = 1; END $$";
+        let remote = |said: &str| {
+            let said = said.replace('"', "\\\"");
+            format!(
+                r#"sbroad: box error: ProcLua: {{"code":32,"base_type":"ClientError","type":"ClientError","message":"Error on replicaset 7f457550-ce94-4020-a792-80f94fc32353: Failed to execute '.proc_sql_execute': sbroad: {said}","trace":[{{"file":"vshard\/error.lua","line":284}}]}}"#
+            )
+        };
+        let local = |said: &str| format!("sbroad: {said}");
+        let duplicate = r#"Duplicate key exists in unique index "1028_pkey" in space "t""#;
+        let null = "Failed to execute SQL statement: NOT NULL constraint failed: t.b";
+        let division = "Failed to execute SQL statement: division by zero";
+        let outdated = "storage schema version different from router";
+        let dropped = "space metadata for table: t not found";
+        let no_plan = "proc_query_metadata call failed: io error: unexpected end of file";
+        let rolled_back = |said| format!("invalid transaction: transaction rolled-back: {said}");
+        let (constraint, busy, other) =
+            (ErrorKind::Constraint, ErrorKind::Busy, ErrorKind::Database);
+        for (said, inner, kind, is_stale) in [
+            (&*rolled_back(duplicate), duplicate, constraint, false),
+            (&rolled_back(null), null, constraint, false),
+            (&rolled_back(division), division, other, false),
+            (division, division, other, false),
+            (outdated, outdated, other, true),
+            (dropped, dropped, other, true),
+            (no_plan, no_plan, busy, false),
+        ] {
+            for (text, of_many) in [
+                (remote(said), Outcome::Unknown),
+                (local(said), Outcome::Rejected),
+            ] {
+                let body = format!("SERROR\0VERROR\0C{INTERNAL_ERROR}\0M{text}\0\0");
+                let answer = ServerError::parse(body.as_bytes()).unwrap();
+                let failure = Failure::answered(&answer);
+                assert_eq!(failure.error.message(), inner, "{text}");
+                assert_eq!(failure.cause == Cause::Stale, is_stale, "{text}");
+                if kind != busy || of_many == Outcome::Unknown {
+                    assert_eq!(failure.error.kind(), kind, "{text}");
+                }
+                let outcome = |sql: &str| {
+                    Failure::answered(&answer)
+                        .of_statement(sql, Placeholders::Native, false)
+                        .outcome()
+                };
+                assert_eq!(outcome(ONE), Outcome::Rejected, "{text}");
+                assert_eq!(outcome(BLOCK), Outcome::Rejected, "{text}");
+                assert_eq!(outcome(MANY), of_many, "{text}");
+            }
+        }
     }
 }

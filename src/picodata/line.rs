@@ -145,6 +145,12 @@ impl Line {
         self.starting.take().and_then(Starting::key)
     }
 
+    /// Whether the start-up goes on, and nothing was said of authentication yet.
+    pub(crate) fn is_unasked(&self) -> bool {
+        let starting = self.starting.as_ref();
+        starting.is_some_and(|starting| !starting.has_asked())
+    }
+
     /// How many statements have left this process whole. One that has not cannot have been run.
     pub(crate) fn executed(&mut self) -> u64 {
         while self

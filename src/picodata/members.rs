@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, RwLock};
-
 use crate::backend::Target;
+use crate::lock::{Mutex, RwLock};
 use crate::topology::{
     BalanceStrategy, Candidate, Change, Filter, Health, Instance, InstanceState, Snapshot, choose,
     diff,
@@ -203,19 +202,22 @@ impl Members {
         let record = |instance: &Instance| view.records.get(&instance.address).map(|r| &**r);
         let is_left = |instance: &Instance| !avoid.contains(&instance.address);
         // No call of a user's is the probe: it would end late, or nobody would know what became of it.
-        let usable = |instance: &Instance| {
-            is_left(instance) && record(instance).is_none_or(|record| !record.is_left_out())
-        };
+        let does_well =
+            |instance: &Instance| record(instance).is_none_or(|record| !record.is_left_out());
+        let usable = |instance: &Instance| is_left(instance) && does_well(instance);
         let mut chosen = self.filter.select(&view.snapshot, usable);
         chosen.retain(|instance| is_left(instance));
+        let admitted = view.snapshot.instances().iter();
+        let admitted = admitted.filter(|instance| self.filter.admits(instance));
+        let (left, avoided): (Vec<_>, Vec<_>) = admitted.partition(|one| is_left(one));
         if chosen.is_empty() {
             // Those outside of the preferred failure domain, and those whose breaker is open.
-            chosen = view
-                .snapshot
-                .instances()
-                .iter()
-                .filter(|instance| self.filter.admits(instance) && is_left(instance))
-                .collect();
+            chosen = left;
+        }
+        let is_full = |instance: &Instance| (target.load)(&instance.address) >= self.max_conns;
+        if avoided.iter().any(|one| does_well(one) && is_full(one)) {
+            // A connection of that one comes back soon, while one that is left out may keep the call to its end.
+            chosen.retain(|one| does_well(one));
         }
         let candidates: Vec<_> = chosen
             .iter()

@@ -37,6 +37,7 @@ mod discover;
 pub(crate) mod discovery;
 mod drive;
 mod encode;
+pub(crate) mod encryption;
 mod failure;
 pub(crate) mod frames;
 pub(crate) mod json;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind, Result};
 use crate::logging::Logger;
 use crate::net::dial::Dialer;
-use crate::net::tls::TlsConnector;
+use crate::picodata::encryption::Encryption;
 use crate::picodata::sharding::StatementKeys;
 use crate::sql::Placeholders;
 
@@ -27,8 +27,8 @@ pub(crate) struct ConnectOptions {
     pub(crate) server: Server,
     /// Connects sockets. It has no TLS of its own: PostgreSQL's begins with a message in plain text.
     pub(crate) dialer: Dialer,
-    /// Encrypts every connection, or none.
-    pub(crate) tls: Option<TlsConnector>,
+    /// Whether connections are encrypted; for a session, whether its own is.
+    pub(crate) encryption: Encryption,
     /// How long dialling, TLS and authentication may take together.
     pub(crate) connect_timeout: Duration,
     pub(crate) user: String,
@@ -61,7 +61,7 @@ impl ConnectOptions {
         ConnectOptions {
             server,
             dialer: Dialer::new(None, None, connect_timeout),
-            tls: None,
+            encryption: Encryption::Never,
             connect_timeout,
             user: user.into(),
             password: None,
@@ -115,7 +115,7 @@ impl fmt::Debug for ConnectOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConnectOptions")
             .field("server", &self.server)
-            .field("tls", &self.tls)
+            .field("encryption", &self.encryption)
             .field("connect_timeout", &self.connect_timeout)
             .field("user", &self.user)
             .field("password", &self.password.as_ref().map(|_| "…"))

@@ -5,10 +5,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::error::Result;
+use crate::lock::Mutex;
 
 /// The end of the queues that the driver holds. One thread at a time uses a session, so the lock is never waited
 /// for.

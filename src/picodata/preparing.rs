@@ -7,9 +7,9 @@ use crate::error::{Outcome, Result};
 use crate::net::wait::Call;
 use crate::params::ParamsRef;
 use crate::picodata::drive;
-use crate::picodata::failure::Cause;
+use crate::picodata::failure::{Cause, placed};
 use crate::picodata::session::PicodataSession;
-use crate::picodata::statements::{Kind, Prepared, rewritten};
+use crate::picodata::statements::{Kind, Prepared, rewritten, style_of};
 
 impl PicodataSession {
     /// The statement of a text, prepared now if it was not before.
@@ -60,7 +60,8 @@ impl PicodataSession {
                 return Err(failure.error);
             }
             Err(failure) => {
-                let error = failure.error;
+                let style = style_of(params, self.options.placeholders);
+                let error = placed(failure.error, sql, style);
                 return Err(match error.outcome() {
                     Outcome::Unknown => error.with_outcome(Outcome::NotSent),
                     _ => error,

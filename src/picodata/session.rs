@@ -28,7 +28,7 @@ use crate::picodata::startup::Key;
 use crate::picodata::statements::{Kind, Prepared, RowShape};
 use crate::picodata::types::Types;
 use crate::row::{Cell, Columns};
-use crate::sql::Effect;
+use crate::sql::{Effect, Placeholders};
 use crate::statement_cache::StatementCache;
 
 /// How long a call that has ended waits for the server to give its statement up, before the connection is: by so
@@ -274,13 +274,14 @@ impl PicodataSession {
             Err(failure) => failure,
         };
         let reads = prepared.kind.reads;
+        let style = prepared.style(self.options.placeholders);
         let is_stale = failure.cause == Cause::Stale;
         if is_stale {
             self.forget_stale(sql);
         }
         // Inside a transaction the error has spoiled it.
         if !is_stale || !failure.leaves_nothing(sql, reads) || self.in_transaction() {
-            return Err(failure.of_statement(sql, reads));
+            return Err(failure.of_statement(sql, style, reads));
         }
         self.options.logger.debug(format_args!(
             "{}: preparing a statement again: {}",
@@ -289,7 +290,7 @@ impl PicodataSession {
         let prepared = self.prepare_text(sql, prepared.kind, params, call)?;
         match self.start(&prepared, params, call) {
             Ok((answer, first)) => Ok((prepared, answer, first)),
-            Err(failure) => Err(failure.of_statement(sql, reads)),
+            Err(failure) => Err(failure.of_statement(sql, style, reads)),
         }
     }
 
@@ -300,7 +301,7 @@ impl PicodataSession {
         let mut sending = pin!(client.simple_query_raw(sql));
         let stream = self
             .run(number, call, drive::poll(sending.as_mut()))
-            .map_err(|failure| failure.of_statement(sql, kind.reads))?;
+            .map_err(|failure| failure.of_statement(sql, Placeholders::Native, kind.reads))?;
         let mut stream = pin!(stream);
         let mut completed = None;
         let done = self.run(number, call, |context| {
@@ -332,7 +333,7 @@ impl PicodataSession {
                     "one of several statements failed, and those before it may have been applied",
                 ))
             }
-            Err(failure) => Err(failure.of_statement(sql, kind.reads)),
+            Err(failure) => Err(failure.of_statement(sql, Placeholders::Native, kind.reads)),
         }
     }
 
@@ -446,7 +447,10 @@ impl Session for PicodataSession {
             Step::End(count) => count,
             Step::Row | Step::Wait => self
                 .try_until(number, call, |driver, call| answer.finish(driver, call))
-                .map_err(|failure| failure.of_statement(sql, prepared.kind.reads))?,
+                .map_err(|failure| {
+                    let style = prepared.style(self.options.placeholders);
+                    failure.of_statement(sql, style, prepared.kind.reads)
+                })?,
         };
         self.completed(prepared.kind, number)?;
         Ok(affected(prepared.kind, count))

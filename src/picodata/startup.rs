@@ -30,6 +30,8 @@ pub(crate) struct Starting {
     allow_cleartext: bool,
     /// The start-up message, the only one without a tag, has been taken.
     begun: bool,
+    /// The server has said something of authentication: from then on the user may have proved who it is.
+    asked: bool,
     /// How many bytes the server has sent.
     received: usize,
     key: Option<Key>,
@@ -42,6 +44,7 @@ impl Starting {
             has_password: options.password.is_some(),
             allow_cleartext: options.allow_cleartext || is_encrypted,
             begun: false,
+            asked: false,
             received: 0,
             key: None,
         }
@@ -50,6 +53,11 @@ impl Starting {
     /// The key that the server has sent, if it has.
     pub(crate) fn key(self) -> Option<Key> {
         self.key
+    }
+
+    /// Whether the server has asked for a proof of who the user is, or has said that it needs none.
+    pub(crate) fn has_asked(&self) -> bool {
+        self.asked
     }
 
     /// Makes of the first message the one to be sent; `None` if it has been before.
@@ -86,6 +94,7 @@ impl Starting {
 
     /// Looks at a message of the server. It fails where the message asks for what may not be given.
     pub(crate) fn received(&mut self, tag: u8, body: &[u8]) -> Result<()> {
+        self.asked |= tag == AUTHENTICATION;
         match (tag, body) {
             (AUTHENTICATION, [a, b, c, d, ..]) => check_authentication(
                 u32::from_be_bytes([*a, *b, *c, *d]),

@@ -59,7 +59,8 @@ impl Kind {
                 reads: matches!(shape.keyword, Keyword::Select | Keyword::Values),
                 preparable: statements == Statements::One
                     && (shape.verb.is_dml()
-                        || matches!(shape.verb, Keyword::Select | Keyword::Values)),
+                        || matches!(shape.verb, Keyword::Select | Keyword::Values)
+                        || shape.verb == Keyword::Do && server == Server::Picodata),
                 effect: sql::transaction_effect(text, Dialect::Postgres),
                 rolls_back: shape.keyword == Keyword::Rollback,
             },
@@ -199,6 +200,14 @@ impl Prepared {
         })
     }
 
+    /// How the parameters in its text are written, where the option says `option`.
+    pub(crate) fn style(&self, option: Placeholders) -> Placeholders {
+        match self.names {
+            None => Placeholders::Native,
+            Some(_) => named_at_least(option),
+        }
+    }
+
     /// Brings parameters into the order of the statement, and checks their number and that the server takes them for
     /// what they are.
     pub(crate) fn bind<'p>(&self, params: ParamsRef<'p>) -> Result<Cow<'p, [ValueRef<'p>]>> {
@@ -224,19 +233,32 @@ pub(crate) fn in_order<'p>(
     }
 }
 
+/// How the parameters of a text are written that go with `params`, where the option says `option`.
+pub(crate) fn style_of(params: ParamsRef<'_>, option: Placeholders) -> Placeholders {
+    match params {
+        ParamsRef::Positional(_) => option,
+        ParamsRef::Named(_) => named_at_least(option),
+    }
+}
+
+/// The server's own parameters have no names.
+fn named_at_least(option: Placeholders) -> Placeholders {
+    match option {
+        Placeholders::Native => Placeholders::Named,
+        style => style,
+    }
+}
+
 /// The text that the server takes, which knows parameters by number alone, and the names that it had.
 pub(crate) fn rewritten<'a>(
     text: &'a str,
     params: ParamsRef<'_>,
     style: Placeholders,
 ) -> Result<(Cow<'a, str>, Option<ParameterList>)> {
-    let style = match (params, style) {
-        (ParamsRef::Positional(_), Placeholders::Native) => {
-            return Ok((Cow::Borrowed(text), None));
-        }
-        (ParamsRef::Named(_), Placeholders::Native) => Placeholders::Named,
-        (_, style) => style,
-    };
+    let style = style_of(params, style);
+    if style == Placeholders::Native {
+        return Ok((Cow::Borrowed(text), None));
+    }
     let Rewritten { sql, parameters } = sql::rewrite(text, style, Dialect::Postgres)?;
     Ok((sql, Some(parameters)))
 }
@@ -254,6 +276,10 @@ mod tests {
         assert!(!kind("WITH x AS (DELETE FROM t RETURNING a) SELECT a FROM x").reads);
         assert!(!kind("CREATE TABLE t (a int)").preparable);
         assert!(!kind("SHOW server_version").preparable);
+        // On Picodata it takes parameters.
+        let block = "DO $$ BEGIN UPDATE t SET a = $1 WHERE b = $2; END $$";
+        assert!(!kind(block).preparable && !kind(block).reads);
+        assert!(Kind::of(block, Server::Picodata, false).unwrap().preparable);
         assert!(kind("SELECT 1; SELECT 2").several);
         assert_eq!(kind("BEGIN").effect, Effect::Begin);
         assert!(kind("rollback to a; COMMIT").rolls_back && kind("ABORT").rolls_back);

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
-
 use crate::backend::{Aim, Backend, Target};
 use crate::cancel::CancelHandle;
 use crate::clock::Moment;
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, NodeCause, Outcome, Result};
+use crate::lock::{Mutex, MutexGuard};
 use crate::net::backoff::Backoff;
 use crate::net::wait::{Call, closed};
 use crate::pool::endpoint::{Endpoint, Unavailable};
@@ -229,9 +228,14 @@ impl Core {
             self.counters.failed();
         }
         if self.backend.report(endpoint, error) {
-            self.config.logger.debug(format_args!(
-                "{endpoint}: {error}; reading the topology again"
-            ));
+            let logger = &self.config.logger;
+            // An error that names its node says so itself.
+            match error.node() {
+                Some(_) => logger.debug(format_args!("{error}; reading the topology again")),
+                None => logger.debug(format_args!(
+                    "{endpoint}: {error}; reading the topology again"
+                )),
+            }
             self.signal.poke();
         }
         if self.backend.standing(endpoint).is_left_out {

@@ -1,22 +1,22 @@
-//! The gate of an endpoint: how many connections may be in use at once, who is next, and what was left there last.
+//! The gate of an endpoint: how many connections there may be at once, who is next, and those that lie idle.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use parking_lot::Mutex;
-
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::Mutex;
 use crate::net::wait::{Call, Waker};
 
 /// Lets a limited number of callers in, the others in the order in which they came.
 ///
 /// A caller that waits can be cancelled, has a deadline, and is sent away when the gate closes.
 ///
-/// What one has in hand when it leaves, the next one to enter finds: so a connection that is used again and again
-/// changes hands under the one lock that is taken anyway.
+/// What one has in hand when it leaves, the next one to enter finds, the last that was left first: so a connection
+/// changes hands under the one lock that is taken anyway. There are never more items than places: an item is made by one
+/// who has entered and has found none, and one that is taken away keeps its place until it is gone.
 pub(crate) struct Gate<T> {
     state: Mutex<State<T>>,
     size: u32,
@@ -24,9 +24,12 @@ pub(crate) struct Gate<T> {
 
 struct State<T> {
     inside: u32,
+    /// How many of those inside have been let in by another one, and have not taken yet what was left for them.
+    granted: u32,
     waiting: VecDeque<Arc<Ticket>>,
     closed: bool,
-    left: Option<Left<T>>,
+    /// The last one is found first.
+    left: Vec<Left<T>>,
     /// Who waits for the last caller to leave.
     watchers: Vec<Arc<Waker>>,
 }
@@ -68,9 +71,10 @@ impl<T> Gate<T> {
         Gate {
             state: Mutex::new(State {
                 inside: 0,
+                granted: 0,
                 waiting: VecDeque::new(),
                 closed: false,
-                left: None,
+                left: Vec::new(),
                 watchers: Vec::new(),
             }),
             size,
@@ -85,6 +89,20 @@ impl<T> Gate<T> {
         }
         state.inside += 1;
         Some(self.permit(&mut state))
+    }
+
+    /// Lets the caller in at once if nobody waits and there are fewer than `most` items, those in use among them; it finds
+    /// none, but is to make one.
+    pub(crate) fn try_enter_below(&self, most: u32) -> Option<Permit<'_, T>> {
+        let mut state = self.state.lock();
+        if state.closed || state.count() >= most.min(self.size) || !state.waiting.is_empty() {
+            return None;
+        }
+        state.inside += 1;
+        Some(Permit {
+            gate: self,
+            item: None,
+        })
     }
 
     /// Waits to be let in, until the call ends at the latest.
@@ -110,6 +128,7 @@ impl<T> Gate<T> {
             let waited = call.wait(&waker);
             let mut state = self.state.lock();
             if ticket.granted.load(Ordering::Acquire) {
+                state.granted -= 1;
                 return Ok(self.permit(&mut state));
             }
             let refusal = match waited {
@@ -126,8 +145,13 @@ impl<T> Gate<T> {
     fn permit(&self, state: &mut State<T>) -> Permit<'_, T> {
         Permit {
             gate: self,
-            item: state.left.take().map(|left| left.item),
+            item: state.left.pop().map(|left| left.item),
         }
+    }
+
+    /// What else was left at the gate, for one who is inside and cannot use what it has found.
+    pub(crate) fn take_left(&self) -> Option<T> {
+        self.state.lock().left.pop().map(|left| left.item)
     }
 
     /// One goes, whose permit was [kept](Permit::keep), and leaves `item` for the next.
@@ -137,19 +161,21 @@ impl<T> Gate<T> {
         drop(unwanted);
     }
 
-    /// One goes, and leaves `item` for the next, unless the gate is closed. Answers what nobody will find here.
+    /// One goes, and leaves `item` for the next, unless the gate is closed: then it answers it.
     fn take_back(&self, item: Option<T>) -> Option<T> {
         let mut state = self.state.lock();
         let unwanted = if state.closed {
             item
         } else {
-            item.and_then(|item| state.left.replace(Left { item, seen: None }))
-                .map(|left| left.item)
+            let item = item.map(|item| Left { item, seen: None });
+            state.left.extend(item);
+            None
         };
         if !state.closed
             && let Some(ticket) = state.waiting.pop_front()
         {
             // The place goes to the next in line without being free in between.
+            state.granted += 1;
             ticket.granted.store(true, Ordering::Release);
             ticket.waker.wake();
             return unwanted;
@@ -163,29 +189,38 @@ impl<T> Gate<T> {
         unwanted
     }
 
-    /// Takes away what was left at the gate.
-    pub(crate) fn clear(&self) -> Option<T> {
-        self.state.lock().left.take().map(|left| left.item)
+    /// Takes away all that was left at the gate. Each keeps its place until it is dropped.
+    pub(crate) fn clear(&self) -> Vec<Permit<'_, T>> {
+        self.clear_if(Instant::now(), |_, _| true)
     }
 
-    /// Takes away what was left at the gate if `is_over` says so, who is told since when at least it has lain there.
+    /// Takes away what was left at the gate and of which `is_over` says so, who is told since when at least it has lain
+    /// there. Each keeps its place until it is dropped.
     pub(crate) fn clear_if(
         &self,
         now: Instant,
-        is_over: impl FnOnce(&T, Instant) -> bool,
-    ) -> Option<T> {
+        is_over: impl Fn(&T, Instant) -> bool,
+    ) -> Vec<Permit<'_, T>> {
         let mut state = self.state.lock();
-        let left = state.left.as_mut()?;
-        let since = *left.seen.get_or_insert(now);
-        if !is_over(&left.item, since) {
-            return None;
-        }
-        state.left.take().map(|left| left.item)
+        let spare = state.spare();
+        let over: Vec<_> = state
+            .left
+            .extract_if(..spare, |left| {
+                is_over(&left.item, *left.seen.get_or_insert(now))
+            })
+            .map(|left| Permit {
+                gate: self,
+                item: Some(left.item),
+            })
+            .collect();
+        state.inside += count(over.len());
+        over
     }
 
-    /// Whether something was left at the gate.
-    pub(crate) fn has_left(&self) -> bool {
-        self.state.lock().left.is_some()
+    /// How many items there are, and how many of them lie at the gate.
+    pub(crate) fn items(&self) -> (u32, u32) {
+        let state = self.state.lock();
+        (state.count(), count(state.spare()))
     }
 
     fn ended(&self, error: Error) -> Error {
@@ -244,11 +279,32 @@ impl<T> Gate<T> {
 
     /// How many callers wait.
     pub(crate) fn waiting(&self) -> u32 {
-        u32::try_from(self.state.lock().waiting.len()).unwrap_or(u32::MAX)
+        count(self.state.lock().waiting.len())
     }
 }
 
+impl<T> State<T> {
+    /// How many were left for nobody in particular: those at the beginning.
+    fn spare(&self) -> usize {
+        self.left.len().saturating_sub(self.granted as usize)
+    }
+
+    /// How many items there are, or will be when all who are inside have one.
+    fn count(&self) -> u32 {
+        self.inside.saturating_add(count(self.spare()))
+    }
+}
+
+fn count(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
 impl<T> Permit<'_, T> {
+    /// Drops what it holds, and then frees the place.
+    pub(crate) fn discard(mut self) {
+        drop(self.item.take());
+    }
+
     /// Hands over the duty to [leave](Gate::leave); what it still holds is dropped.
     pub(crate) fn keep(mut self) {
         drop(self.item.take());
@@ -396,17 +452,48 @@ mod tests {
         let mut second = gate.try_enter().unwrap();
         assert_eq!((first.item, second.item), (None, None));
         (first.item, second.item) = (Some(1), Some(2));
-        assert!(!gate.has_left());
+        assert_eq!(gate.items(), (2, 0));
         drop(first);
-        assert_eq!(gate.take_back(second.item.take()), Some(1));
-        std::mem::forget(second);
-        assert!(gate.has_left());
+        drop(second);
+        assert_eq!(gate.items(), (2, 2));
         let found = gate.enter(&soon()).unwrap();
         assert_eq!(found.item, Some(2));
-        assert_eq!(gate.try_enter().unwrap().item, None);
+        assert_eq!(gate.try_enter().unwrap().item, Some(1));
+        assert_eq!((gate.take_left(), gate.take_left()), (Some(1), None));
         drop(found);
-        assert_eq!(gate.clear(), Some(2));
-        assert_eq!(gate.inside(), 0);
+        assert_eq!((gate.items(), gate.inside()), ((1, 1), 0));
+    }
+
+    #[test]
+    fn what_is_taken_away_keeps_its_place_until_it_is_gone() {
+        let gate = Gate::new(2);
+        let mut permits = [(); 2].map(|()| gate.try_enter().unwrap());
+        for (item, permit) in permits.iter_mut().enumerate() {
+            permit.item = Some(item);
+        }
+        drop(permits);
+        let mut cleared = gate.clear();
+        assert_eq!((cleared.len(), gate.items(), gate.inside()), (2, (2, 0), 2));
+        assert!(gate.try_enter().is_none() && gate.try_enter_below(2).is_none());
+        cleared.pop().unwrap().discard();
+        assert_eq!(gate.try_enter().unwrap().item, None);
+        cleared.pop().unwrap().discard();
+        assert_eq!((gate.items(), gate.inside()), ((0, 0), 0));
+    }
+
+    #[test]
+    fn who_is_to_make_one_finds_none_and_enters_only_as_long_as_there_are_too_few() {
+        let gate = Gate::new(3);
+        gate.try_enter().unwrap().item = Some(1);
+        let mut maker = gate.try_enter_below(2).unwrap();
+        assert_eq!(maker.item, None);
+        assert!(gate.try_enter_below(2).is_none());
+        maker.item = Some(2);
+        drop(maker);
+        assert_eq!(gate.items(), (2, 2));
+        assert!(gate.try_enter_below(2).is_none());
+        gate.close();
+        assert!(gate.try_enter_below(3).is_none());
     }
 
     #[test]
@@ -431,7 +518,7 @@ mod tests {
         permit.item = Some(Arc::clone(&item));
         gate.close();
         drop(permit);
-        assert!(!gate.has_left());
+        assert_eq!(gate.items(), (0, 0));
         assert_eq!(Arc::strong_count(&item), 1);
     }
 
@@ -442,7 +529,10 @@ mod tests {
         let limit = Duration::from_secs(1);
         let is_over = |now: Instant| move |_: &i32, since: Instant| now - since >= limit;
         let at = |seconds| start + Duration::from_secs(seconds);
-        let look = |seconds| gate.clear_if(at(seconds), is_over(at(seconds)));
+        let look = |seconds| {
+            let mut over = gate.clear_if(at(seconds), is_over(at(seconds)));
+            over.pop().and_then(|mut permit| permit.item.take())
+        };
         gate.try_enter().unwrap().item = Some(1);
         assert_eq!((look(0), look(0)), (None, None));
         // Used meanwhile, so it counts anew.

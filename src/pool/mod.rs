@@ -125,6 +125,7 @@ impl Pool {
     /// `pool.within(Duration::from_secs(2)).exec(…)`.
     ///
     /// A [`Duration`] counts from now. The deadline holds for each call and for the rows it answers.
+    #[must_use = "the bounds hold for calls made through the value that is returned"]
     pub fn within(&self, deadline: impl Into<Deadline>) -> Pool {
         Pool {
             deadline: Some(deadline.into()),
@@ -133,6 +134,7 @@ impl Pool {
     }
 
     /// The same pool with a handle that cancels the calls made through the value that is returned.
+    #[must_use = "the bounds hold for calls made through the value that is returned"]
     pub fn cancel_with(&self, handle: &CancelHandle) -> Pool {
         Pool {
             cancel: Some(handle.clone()),
@@ -298,7 +300,7 @@ impl Pool {
     pub fn transaction<T>(
         &self,
         mode: TransactionMode,
-        body: impl FnMut(&mut Connection) -> Result<T>,
+        body: impl FnMut(&mut Transaction<'_>) -> Result<T>,
     ) -> Result<T> {
         self.acquire_for_call(Aim::Any)?.transaction(mode, body)
     }

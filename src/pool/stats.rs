@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 
 /// The state of a pool, and what it has done since it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -7,11 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, ThreadId};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use crate::cancel::CancelHandle;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::Mutex;
 use crate::net::wait::{Call, Waker};
 use crate::pool::core::Core;
 
@@ -53,7 +52,7 @@ struct End(Arc<Done>);
 impl Drop for End {
     fn drop(&mut self) {
         self.0.done.store(true, Ordering::Release);
-        if let Some(watcher) = &*self.0.watcher.lock() {
+        for watcher in &*self.0.watchers.lock() {
             watcher.wake();
         }
     }
@@ -69,7 +68,7 @@ pub(crate) struct Worker {
 #[derive(Default)]
 struct Done {
     done: AtomicBool,
-    watcher: Mutex<Option<Arc<Waker>>>,
+    watchers: Mutex<Vec<Arc<Waker>>>,
 }
 
 impl Worker {
@@ -127,27 +126,26 @@ impl Worker {
         if std::thread::current().id() == self.id {
             return false;
         }
-        let thread = match deadline.instant() {
-            Some(instant) => self.thread.try_lock_until(instant),
-            None => Some(self.thread.lock()),
-        };
-        // Another thread waits already, and for longer.
-        let Some(mut thread) = thread else {
-            return false;
-        };
-        if thread.is_none() {
-            return true;
-        }
         let Ok(waker) = Waker::current() else {
             return false;
         };
-        *self.done.watcher.lock() = Some(Arc::clone(&waker));
+        self.done.watchers.lock().push(Arc::clone(&waker));
         let call = Call::until(deadline);
-        while !self.done.done.load(Ordering::Acquire) {
-            if call.wait(&waker).is_err() {
-                return false;
+        let mut done = false;
+        loop {
+            done = done || self.done.done.load(Ordering::Acquire);
+            if done || call.wait(&waker).is_err() {
+                break;
             }
         }
+        let mut watchers = self.done.watchers.lock();
+        watchers.retain(|other| !Arc::ptr_eq(other, &waker));
+        drop(watchers);
+        if !done {
+            return false;
+        }
+        // It has nothing left to do but to end; another one who waits does so behind this lock.
+        let mut thread = self.thread.lock();
         if let Some(thread) = thread.take() {
             // A panic of the worker has been reported by the panic hook.
             let _ = thread.join();

@@ -26,6 +26,8 @@ pub(crate) enum Keyword {
     Release,
     /// CREATE, ALTER, DROP, and PostgreSQL's TRUNCATE.
     Ddl,
+    /// PostgreSQL's block of code; Picodata's transaction on one bucket.
+    Do,
     /// Any other word, or none.
     Other,
 }
@@ -59,6 +61,7 @@ impl Keyword {
             b"release" => Keyword::Release,
             b"create" | b"alter" | b"drop" => Keyword::Ddl,
             b"truncate" if dialect == Dialect::Postgres => Keyword::Ddl,
+            b"do" if dialect == Dialect::Postgres => Keyword::Do,
             _ => Keyword::Other,
         }
     }
@@ -91,6 +94,7 @@ mod tests {
             ("start", Keyword::Other, Keyword::Begin),
             ("abort", Keyword::Other, Keyword::Rollback),
             ("truncate", Keyword::Other, Keyword::Ddl),
+            ("do", Keyword::Other, Keyword::Do),
             ("Savepoint", Keyword::Savepoint, Keyword::Savepoint),
             ("selects", Keyword::Other, Keyword::Other),
             ("savepoints", Keyword::Other, Keyword::Other),

@@ -1,6 +1,7 @@
 //! Placeholders: the same statement with the parameters that its server takes.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::Dialect;
 use super::lexeme::{byte, is_word_byte};
@@ -66,19 +67,39 @@ pub(crate) fn rewrite<'a>(
             parameters: parameters(sql, dialect)?,
         });
     }
-    let mut rewriter = Rewriter {
-        sql,
-        from,
-        numbering: Numbering::new(dialect),
-        first: None,
-        output: String::new(),
-        copied: 0,
-    };
-    match dialect {
-        Dialect::Sqlite => rewriter.sqlite()?,
-        Dialect::Postgres => rewriter.postgres()?,
-    }
+    let mut rewriter = Rewriter::new(sql, from, dialect);
+    rewriter.run(dialect)?;
     Ok(rewriter.finish())
+}
+
+/// The place in `sql` of a place in what [`rewrite`] makes of it, both as numbers of characters from 1. For one within what
+/// stands for a placeholder it is the first character of that. `None` for a place that is not in the text.
+pub(crate) fn original_position(
+    sql: &str,
+    from: Placeholders,
+    dialect: Dialect,
+    position: usize,
+) -> Option<usize> {
+    let mut rewriter = Rewriter::new(sql, from, dialect);
+    rewriter.changes = Some(Vec::new());
+    rewriter.run(dialect).ok()?;
+    let changes = rewriter.changes.take()?;
+    let text = rewriter.finish().sql;
+    let mut ends = text.char_indices().map(|(at, _)| at).chain([text.len()]);
+    let at = ends.nth(position.checked_sub(1)?)?;
+    let before = changes.iter().rev().find(|change| change.put.start <= at);
+    let at = match before {
+        None => at,
+        Some(change) if at < change.put.end => change.taken.start,
+        Some(change) => at - change.put.end + change.taken.end,
+    };
+    Some(sql.get(..at)?.chars().count() + 1)
+}
+
+/// What was taken out of a text, and what was put in its place, each as bytes of its own text.
+struct Change {
+    taken: Range<usize>,
+    put: Range<usize>,
 }
 
 struct Rewriter<'a> {
@@ -90,9 +111,30 @@ struct Rewriter<'a> {
     output: String,
     /// How much of `sql` is in `output`, in bytes.
     copied: usize,
+    /// What has been replaced, where somebody wants to know.
+    changes: Option<Vec<Change>>,
 }
 
 impl<'a> Rewriter<'a> {
+    fn new(sql: &'a str, from: Placeholders, dialect: Dialect) -> Self {
+        Rewriter {
+            sql,
+            from,
+            numbering: Numbering::new(dialect),
+            first: None,
+            output: String::new(),
+            copied: 0,
+            changes: None,
+        }
+    }
+
+    fn run(&mut self, dialect: Dialect) -> Result<()> {
+        match dialect {
+            Dialect::Sqlite => self.sqlite(),
+            Dialect::Postgres => self.postgres(),
+        }
+    }
+
     fn sqlite(&mut self) -> Result<()> {
         for token in Tokens::new(self.sql, Dialect::Sqlite) {
             if token.kind != TokenKind::Parameter {
@@ -188,8 +230,15 @@ impl<'a> Rewriter<'a> {
         }
         let between = self.sql.get(self.copied..start).unwrap_or_default();
         self.output.push_str(between);
+        let put = self.output.len();
         self.output.push_str(text);
         self.copied = end;
+        if let Some(changes) = &mut self.changes {
+            changes.push(Change {
+                taken: start..end,
+                put: put..self.output.len(),
+            });
+        }
     }
 
     fn finish(mut self) -> Rewritten<'a> {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 
 /// When a breaker opens and when it lets a call through again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 
 /// The moving average of an instance's answers, weighted by time: what was measured [`MEMORY`](Latency::MEMORY)
 /// ago counts 1/e of what is measured now, however many measurements lie between.

@@ -55,6 +55,7 @@ struct Shared {
     stop: Arc<AtomicBool>,
     acts: Mutex<Acts>,
     connections: AtomicUsize,
+    open: AtomicUsize,
     runs: AtomicUsize,
 }
 
@@ -69,6 +70,7 @@ impl FakePostgres {
             let shared = Arc::clone(&shared);
             move |_, stream| {
                 shared.connections.fetch_add(1, Ordering::SeqCst);
+                shared.open.fetch_add(1, Ordering::SeqCst);
                 let conversation = Conversation {
                     stream,
                     shared: Arc::clone(&shared),
@@ -76,6 +78,7 @@ impl FakePostgres {
                 };
                 // That a peer goes away is what these tests are about.
                 let _ = conversation.serve();
+                shared.open.fetch_sub(1, Ordering::SeqCst);
             }
         });
         FakePostgres { acceptor, shared }
@@ -99,6 +102,11 @@ impl FakePostgres {
     /// How many connections there have been.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many connections are open.
+    pub fn open(&self) -> usize {
+        self.shared.open.load(Ordering::SeqCst)
     }
 
     /// How many statements were asked to be run.

@@ -45,6 +45,7 @@ impl Auth {
 pub struct PostgresOptions {
     users: Vec<(String, String, Auth)>,
     settings: Vec<(String, String)>,
+    rules: Vec<String>,
     tls: bool,
     expired: bool,
     clients_of_ca: bool,
@@ -65,6 +66,12 @@ impl PostgresOptions {
     /// Adds a line to postgresql.conf.
     pub fn setting(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds a line to pg_hba.conf, before those of the users.
+    pub fn rule(mut self, line: &str) -> Self {
+        self.rules.push(line.into());
         self
     }
 
@@ -163,6 +170,9 @@ impl PostgresCluster {
         fs::write(&path, settings).unwrap();
 
         let mut rules = String::new();
+        for line in &options.rules {
+            writeln!(rules, "{line}").unwrap();
+        }
         for (name, _, auth) in &options.users {
             let (kind, more) = match options.clients_of_ca {
                 true => ("hostssl", " clientcert=verify-ca"),

@@ -68,6 +68,46 @@ func TestRowsThatAreClosedEarlyGiveTheirConnectionBack(t *testing.T) {
 	}
 }
 
+func TestAnErrorHasTheFieldsOfTheServer(t *testing.T) {
+	pool := single(t)
+	ctx := soon(t)
+	for _, sql := range []string{
+		"CREATE TABLE fields_of_errors (id int CONSTRAINT one_of_each PRIMARY KEY, name text NOT NULL)",
+		"INSERT INTO fields_of_errors VALUES (1, 'brick')",
+	} {
+		if _, err := pool.Exec(ctx, sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	defer pool.Exec(ctx, "DROP TABLE fields_of_errors")
+	failure := func(sql string, args ...interface{}) picodata.Error {
+		_, err := pool.Exec(ctx, sql, args...)
+		var failure *picodata.Error
+		if !errors.As(err, &failure) {
+			t.Fatalf("%s: %v", sql, err)
+		}
+		return *failure
+	}
+	taken := failure("INSERT INTO fields_of_errors VALUES ($1, 'panel')", 1)
+	if taken.ConstraintName != "one_of_each" || taken.TableName != "fields_of_errors" || taken.SchemaName != "public" ||
+		taken.Severity != "ERROR" || taken.Detail != "Key (id)=(1) already exists." || taken.Routine == "" ||
+		taken.File == "" || taken.Line == 0 || taken.ColumnName != "" || taken.Position != 0 {
+		t.Errorf("%+v", taken)
+	}
+	if null := failure("INSERT INTO fields_of_errors VALUES (2, $1)", nil); null.ColumnName != "name" {
+		t.Errorf("%+v", null)
+	}
+	missing := failure("SELECT 'я', $1::int, lenth('x')", 1)
+	if missing.Position != 22 || !strings.HasPrefix(missing.Hint, "No function matches") || strings.Contains(missing.Error(), missing.Hint) {
+		t.Errorf("%+v", missing)
+	}
+	inner := failure("DO $$ BEGIN PERFORM 1 + nothing.at_all; END $$")
+	if inner.InternalQuery != "SELECT 1 + nothing.at_all" || inner.InternalPosition != 12 || inner.Position != 0 ||
+		!strings.HasPrefix(inner.Where, "PL/pgSQL function") {
+		t.Errorf("%+v", inner)
+	}
+}
+
 func TestRowsOfAStatementThatFailedAnswerItsError(t *testing.T) {
 	rows, err := single(t).Query(soon(t), "SELECT * FROM nowhere")
 	var failure *picodata.Error

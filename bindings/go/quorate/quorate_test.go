@@ -223,6 +223,35 @@ func TestTransactions(t *testing.T) {
 	}
 }
 
+// PostgreSQL has the levels that are asked for, and refuses to write where a transaction is to read only.
+func TestTransactionsOfPostgreSQLHaveTheLevelThatIsAskedFor(t *testing.T) {
+	db := openAt(t, testcluster.Picodata(t), "?topology=off")
+	ctx := context.Background()
+	levels := map[sql.IsolationLevel]string{
+		sql.LevelDefault:        "read committed",
+		sql.LevelReadCommitted:  "read committed",
+		sql.LevelRepeatableRead: "repeatable read",
+		sql.LevelSerializable:   "serializable",
+	}
+	for level, want := range levels {
+		for _, readOnly := range []bool{false, true} {
+			tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: level, ReadOnly: readOnly})
+			must(t, err)
+			var got, held string
+			must(t, tx.QueryRow("SELECT current_setting('transaction_isolation'), current_setting('transaction_read_only')").Scan(&got, &held))
+			must(t, tx.Rollback())
+			if got != want || (held == "on") != readOnly {
+				t.Errorf("%v, read only %v: %q, %q", level, readOnly, got, held)
+			}
+		}
+	}
+	var failure *quorate.Error
+	_, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelLinearizable})
+	if !errors.As(err, &failure) || failure.Kind != quorate.KindUnsupported {
+		t.Fatal(err)
+	}
+}
+
 // Eight goroutines write while the leader is killed: every acknowledged write is there, once.
 func TestNothingAcknowledgedIsLostWhenTheLeaderIsKilled(t *testing.T) {
 	cluster := testcluster.Dqlite(t)

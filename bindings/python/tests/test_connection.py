@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -134,6 +136,48 @@ def test_errors_say_what_became_of_the_statement(connection: quorate.Connection)
         connection.execute("SELECT ?", (1, 2))
 
 
+def test_an_error_has_the_fields_of_the_server(picodata: str, table: str) -> None:
+    with quorate.connect(picodata, transaction_guard="off") as connection:
+        columns = "id int CONSTRAINT one_of_each PRIMARY KEY, name text NOT NULL"
+        connection.execute(f"CREATE TEMP TABLE {table} ({columns})")
+        connection.execute(f"INSERT INTO {table} VALUES (1, 'brick')")
+        connection.commit()
+
+        def failure(sql: str, *params: object) -> quorate.Diagnostic:
+            with pytest.raises(quorate.Error) as caught:
+                connection.execute(sql, params)
+            connection.rollback()
+            found = caught.value.diag
+            assert (found.severity, found.severity_nonlocalized) == ("ERROR", "ERROR")
+            assert found.message_primary is not None and found.message_primary in str(caught.value)
+            assert found.sqlstate == caught.value.sqlstate is not None
+            return found
+
+        taken = failure(f"INSERT INTO {table} VALUES (?, 'panel')", 1)
+        assert (taken.constraint_name, taken.table_name, taken.column_name) == ("one_of_each", table, None)
+        assert taken.message_detail == "Key (id)=(1) already exists."
+        assert taken.schema_name is not None and taken.statement_position is None
+        assert taken.source_file and taken.source_line and taken.source_function
+        assert failure(f"INSERT INTO {table} VALUES (2, ?)", None).column_name == "name"
+        # It counts in the text that was given, in which a parameter is one character.
+        missing = failure("SELECT 'я', ?::int, lenth('x')", 1)
+        assert missing.statement_position == "21"
+        assert missing.message_hint is not None and missing.message_hint.startswith("No function matches")
+        inner = failure("DO $$ BEGIN PERFORM 1 + nothing.at_all; END $$")
+        assert (inner.internal_query, inner.internal_position) == ("SELECT 1 + nothing.at_all", "12")
+        assert inner.context is not None and inner.context.startswith("PL/pgSQL function")
+
+
+def test_an_error_of_dqlite_has_its_message_alone(connection: quorate.Connection) -> None:
+    with pytest.raises(quorate.IntegrityError) as caught:
+        connection.executemany("INSERT INTO t VALUES (1, ?)", [("a",), ("b",)])
+    assert caught.value.diag == quorate.Diagnostic(message_primary=caught.value.diag.message_primary)
+    assert caught.value.diag.message_primary is not None
+    with pytest.raises(quorate.ProgrammingError) as misuse:
+        connection.execute("CREATE TABLE u (a)").fetchone()
+    assert misuse.value.diag == quorate.Diagnostic()
+
+
 def test_an_error_of_many_lets_the_transaction_be_undone(dqlite: str, connection: quorate.Connection) -> None:
     with pytest.raises(quorate.IntegrityError):
         connection.executemany("INSERT INTO t (name) VALUES (?)", [("a",), ("b",), ("a",), ("c",)])
@@ -196,3 +240,27 @@ def test_a_timeout_may_be_a_duration(dqlite: str) -> None:
         assert connection.execute("SELECT 1").fetchone() == (1,)
     with pytest.raises(quorate.ProgrammingError, match="timeout"):
         quorate.connect(dqlite, timeout="soon")
+
+
+def test_the_error_that_leaves_the_block_is_the_programs_own_though_the_rollback_fails(dqlite: str) -> None:
+    sockets: list[socket.socket] = []
+
+    def dial(address: str, timeout: float | None) -> socket.socket:
+        host, _, port = address.rpartition(":")
+        made = socket.create_connection((host, int(port)), timeout)
+        sockets.append(made.dup())
+        return made
+
+    with quorate.Pool(dqlite, dial=dial) as pool:
+        pool.exec("CREATE TABLE t (a)")
+        with pytest.raises(KeyError), pool.connection() as connection:
+            connection.execute("INSERT INTO t VALUES (1)")
+            for one in sockets:
+                # One to a node that had nothing to say may be closed already.
+                with contextlib.suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+            raise KeyError
+        for one in sockets:
+            one.close()
+        assert pool.query_row("SELECT count(*) FROM t") == (0,)
+        assert pool.stats()["in_use"] == 0

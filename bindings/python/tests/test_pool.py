@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -142,3 +143,14 @@ def test_a_function_chooses_the_instance(picodata_cluster: Cluster) -> None:
         assert {pool.query_row("SELECT inet_server_port()") for _ in range(9)} == {(5434,)}
     assert {one.name for one in seen} == {"default_1_1", "default_2_1", "default_3_1"}
     assert any(one.latency is not None and one.latency > 0 for one in seen)
+
+
+def test_an_error_leaves_the_block_of_a_pool_at_once_though_a_connection_is_in_use(url: str) -> None:
+    start = time.monotonic()
+    with pytest.raises(KeyError), quorate.Pool(url, timeout=20) as pool:
+        connection = pool.connection(autocommit=True)
+        connection.execute("SELECT 1")
+        raise KeyError
+    assert time.monotonic() - start < 10
+    with pytest.raises(quorate.InterfaceError):
+        connection.execute("SELECT 1")

@@ -126,3 +126,9 @@ def test_large_values_and_many_columns(dqlite: str) -> None:
         assert connection.execute("SELECT ?, ?, 1", (blob, text)).fetchall() == [(blob, text, 1)]
         wide = ", ".join(f"{number} AS c{number}" for number in range(32))
         assert connection.execute(f"SELECT {wide}").fetchall() == [tuple(range(32))]
+
+
+@pytest.mark.parametrize("value", [{"a": datetime.date(2024, 1, 2)}, [float("nan")], {"a": {1}}])
+def test_what_is_no_json_is_refused_before_it_is_sent(url: str, value: object) -> None:
+    with quorate.connect(url) as connection, pytest.raises(quorate.DataError, match="JSON"):
+        connection.execute("SELECT ?", (value,))

@@ -45,10 +45,6 @@ const DATABASE: &str = "demo";
 const COPY: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// How long a node may take to catch up before it is killed and started once more: now and then one of libdqlite 1.11
-/// that was killed under load and started again does not (docs/dqlite.md).
-const CATCH_UP: Duration = Duration::from_secs(6);
-
 pub(crate) fn run(words: Vec<OsString>) -> Result<(), Stop> {
     let mut parser = lexopt::Parser::from_args(words);
     if let Some(argument) = parser.next()? {
@@ -226,7 +222,6 @@ impl<'n> Demo<'n> {
     /// Waits until a node has the same in its own copy: one that was started again has to catch up.
     fn wait_for_copy(&self, number: usize, table: &Table) -> Result<(), Stop> {
         let address = &self.nodes.addresses()[number - 1];
-        let mut patience = Some(Deadline::after(CATCH_UP).min(self.limit));
         loop {
             let cluster = self.cluster.within(Deadline::after(COPY));
             let copy = copies::read(&cluster, address, DATABASE, self.nodes.directory());
@@ -242,13 +237,6 @@ impl<'n> Demo<'n> {
             if self.limit.has_passed() {
                 let text = format!("node {number} does not catch up: {why}");
                 return Err(Stop::Failure(Error::new(ErrorKind::Internal, text)));
-            }
-            if patience.take_if(|end| end.has_passed()).is_some() {
-                self.note(&format!(
-                    "node {number} does not catch up ({why}); it is killed and started once more"
-                ))?;
-                self.nodes.kill(number)?;
-                self.nodes.start(&[number], self.limit)?;
             }
             thread::sleep(PAUSE);
         }

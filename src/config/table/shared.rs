@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use super::value::{duration, limit, number, path, positive, shown, time};
 use super::{Fault, OptionEntry, entry};
+use crate::config::Database;
 use crate::net::tls::TlsMode;
 use crate::sql::Placeholders;
 
@@ -76,14 +77,18 @@ pub(super) const OPTIONS: &[OptionEntry] = &[
     entry(
         "sslmode",
         |c, v| match TlsMode::from_str(v) {
+            Ok(mode) if mode.is_up_to_server() && c.database == Database::Dqlite => {
+                Err(Fault::Wanted(
+                    "for dqlite, whose nodes do not say whether they have tls: use require, or disable for plain text",
+                ))
+            }
             Ok(mode) => {
                 c.tls.set_mode(mode);
                 Ok(())
             }
-            Err(_) if matches!(v, "allow" | "prefer") => Err(Fault::Wanted(
-                "offered, because it falls back to plain text silently: use require, or disable for plain text",
+            Err(_) => Err(Fault::Wanted(
+                "disable, allow, prefer, require, verify-ca or verify-full",
             )),
-            Err(_) => Err(Fault::Wanted("disable, require, verify-ca or verify-full")),
         },
         |c| Some(c.tls.mode().to_string()),
     ),

@@ -92,6 +92,10 @@ impl NodeBuilder {
 
     /// Takes a snapshot every `threshold` log entries and keeps `trailing` entries after one. `trailing` has
     /// to be 4 or more and not less than `threshold`. 1024 and 8192 where unset.
+    ///
+    /// A node that takes a snapshot while it catches up, having been away, misses the leader's if that comes meanwhile.
+    /// The leader sends it again after 30 seconds, and the node lags behind until then (1.11.1 and 1.18.6). A threshold
+    /// that is not reached while it catches up prevents it.
     pub fn snapshot_params(mut self, threshold: u32, trailing: u32) -> Self {
         self.snapshot_params = Some((threshold, trailing));
         self

@@ -5,10 +5,9 @@ use std::env;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::path::{Path, PathBuf};
 
-use parking_lot::Mutex;
-
 use super::vfs::Sqlite;
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::Mutex;
 
 /// The name under which the dynamic linker knows libdqlite 1.x.
 const SONAME: &str = "libdqlite.so.0";

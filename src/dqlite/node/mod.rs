@@ -3,6 +3,30 @@
 //! libdqlite (`libdqlite.so.0`) is not linked but opened at the first use, so a program that is only a client
 //! needs none. The environment variable `QUORATE_LIBDQLITE` or [`NodeBuilder::library`] names another file.
 //!
+//! ```no_run
+//! use quorate::Pool;
+//! use quorate::dqlite::ClusterClient;
+//! use quorate::dqlite::node::{BOOTSTRAP_ID, Node, generate_id};
+//! use quorate::dqlite::store::NodeRole;
+//!
+//! # fn main() -> quorate::Result<()> {
+//! // The first node begins a cluster and is the whole of it. At its next start it finds its data again.
+//! let first = Node::builder(BOOTSTRAP_ID, "10.0.0.1:9001", "data/1").start()?;
+//! let pool = Pool::open("dqlite://10.0.0.1:9001/app")?;
+//! pool.exec("CREATE TABLE IF NOT EXISTS item (id INTEGER PRIMARY KEY, name TEXT)", ())?;
+//!
+//! // Another one joins, here or in another process, which keeps the id for the next start.
+//! let id = generate_id("10.0.0.1:9002")?;
+//! let second = Node::builder(id, "10.0.0.1:9002", "data/2").start()?;
+//! let cluster = ClusterClient::open("dqlite://10.0.0.1:9001/app")?;
+//! cluster.add(id, "10.0.0.1:9002")?;
+//! cluster.assign(id, NodeRole::Voter)?;
+//! # pool.close()?;
+//! # second.stop()?;
+//! first.stop()
+//! # }
+//! ```
+//!
 //! # What the host should know
 //!
 //! - A node has a thread of its own, on which libdqlite runs everything, and the threads of libuv's pool, which

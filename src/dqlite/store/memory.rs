@@ -1,9 +1,8 @@
 //! A node store that lives as long as its process.
 
-use parking_lot::RwLock;
-
 use super::{NodeInfo, NodeRole, NodeStore, checked, without_duplicates};
 use crate::error::Result;
+use crate::lock::RwLock;
 
 /// Keeps the nodes in memory. Neither call does any I/O.
 #[derive(Debug, Default)]

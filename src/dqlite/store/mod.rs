@@ -1,10 +1,12 @@
 //! Node stores: where a client keeps the addresses of a dqlite cluster between runs.
 //!
 //! A client that looks for the leader asks its store for candidates, and writes back what the leader says
-//! about the cluster. Three stores are here: [`MemoryNodeStore`], [`SqliteNodeStore`] and [`YamlNodeStore`].
-//! The last two read and write the files of go-dqlite, so programs in both languages can share one.
+//! about the cluster. Three stores are here: [`MemoryNodeStore`], [`YamlNodeStore`] and, with the feature
+//! `sqlite-store`, `SqliteNodeStore`. The last two read and write the files of go-dqlite, so programs in both languages
+//! can share one.
 
 mod memory;
+#[cfg(feature = "sqlite-store")]
 mod sqlite;
 pub(crate) mod yaml;
 
@@ -16,6 +18,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 
 pub use memory::MemoryNodeStore;
+#[cfg(feature = "sqlite-store")]
 pub use sqlite::{SqliteNodeStore, SqliteNodeStoreBuilder};
 pub use yaml::YamlNodeStore;
 
@@ -139,22 +142,40 @@ pub trait NodeStore: Send + Sync {
 
 impl dyn NodeStore {
     /// Opens the store in the file at `path`: a [`YamlNodeStore`] if the name ends in `.yaml` or `.yml`, and
-    /// a [`SqliteNodeStore`] otherwise, whose file and table are created if they are missing.
+    /// a `SqliteNodeStore` otherwise, whose file and table are created if they are missing.
     ///
     /// go-dqlite chooses by `.yaml` alone: it takes a name in `.yml` for an SQLite database.
     ///
     /// # Errors
     ///
-    /// Those of [`YamlNodeStore::open`] and [`SqliteNodeStore::open`].
+    /// Those of [`YamlNodeStore::open`] and of `SqliteNodeStore::open`. [`ErrorKind::Unsupported`]: the file is one for
+    /// SQLite, and the feature `sqlite-store` is off.
     pub fn open(path: impl AsRef<Path>) -> Result<Box<dyn NodeStore>> {
         let path = path.as_ref();
         let name = path.as_os_str().as_encoded_bytes();
         if name.ends_with(b".yaml") || name.ends_with(b".yml") {
             Ok(Box::new(YamlNodeStore::open(path)?))
         } else {
-            Ok(Box::new(SqliteNodeStore::open(path)?))
+            open_sqlite(path)
         }
     }
+}
+
+#[cfg(feature = "sqlite-store")]
+fn open_sqlite(path: &Path) -> Result<Box<dyn NodeStore>> {
+    Ok(Box::new(SqliteNodeStore::open(path)?))
+}
+
+#[cfg(not(feature = "sqlite-store"))]
+fn open_sqlite(path: &Path) -> Result<Box<dyn NodeStore>> {
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        format!(
+            "the node store {} is an SQLite file, which this build of the library cannot read: turn its feature \
+             sqlite-store on, or use a file in .yaml",
+            path.display()
+        ),
+    ))
 }
 
 /// Orders nodes as a leader lookup should ask them: voters, then stand-bys, then spares, and within a role as
@@ -226,6 +247,15 @@ mod tests {
         assert_eq!(order, [2, 4, 3, 1]);
     }
 
+    #[cfg(not(feature = "sqlite-store"))]
+    #[test]
+    fn a_store_that_was_left_out_says_which_feature_has_it() {
+        let error = <dyn NodeStore>::open("servers.db").err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.message().contains("sqlite-store"), "{error}");
+    }
+
+    #[cfg(feature = "sqlite-store")]
     #[test]
     fn every_store_keeps_to_the_contract() {
         let dir = tempfile::tempdir().unwrap();

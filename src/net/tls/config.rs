@@ -10,11 +10,18 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Whether a connection is encrypted and what is checked of the peer: libpq's `sslmode`.
 ///
-/// libpq's `allow` and `prefer` are not offered: both fall back to plain text without a word.
+/// With `Allow` and `Prefer` the server decides, or whoever answers in its place: anyone who can alter the traffic has it go in
+/// plain text. They are for PostgreSQL's protocol, in which a server says whether it has TLS; dqlite has no such thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TlsMode {
     /// Plain text.
     Disable,
+    /// Plain text; where the server refuses that before it asks who the user is, encrypt as with
+    /// [`Prefer`](TlsMode::Prefer).
+    Allow,
+    /// Encrypt where the server offers it, without verifying its certificate, be there a CA or not; plain text where it does
+    /// not, where the handshake fails, and where it refuses the encrypted connection before it asks who the user is.
+    Prefer,
     /// Encrypt. Without a CA the peer's certificate is not verified, so that anyone on the path can pose as
     /// the peer. With a CA it is verified as with [`VerifyCa`](TlsMode::VerifyCa), as libpq does.
     Require,
@@ -32,10 +39,17 @@ impl TlsMode {
     pub fn as_str(self) -> &'static str {
         match self {
             TlsMode::Disable => "disable",
+            TlsMode::Allow => "allow",
+            TlsMode::Prefer => "prefer",
             TlsMode::Require => "require",
             TlsMode::VerifyCa => "verify-ca",
             TlsMode::VerifyFull => "verify-full",
         }
+    }
+
+    /// Whether the server decides about it.
+    pub(crate) fn is_up_to_server(self) -> bool {
+        matches!(self, TlsMode::Allow | TlsMode::Prefer)
     }
 }
 
@@ -52,20 +66,16 @@ impl FromStr for TlsMode {
     fn from_str(name: &str) -> Result<Self> {
         match name {
             "disable" => Ok(TlsMode::Disable),
+            "allow" => Ok(TlsMode::Allow),
+            "prefer" => Ok(TlsMode::Prefer),
             "require" => Ok(TlsMode::Require),
             "verify-ca" => Ok(TlsMode::VerifyCa),
             "verify-full" => Ok(TlsMode::VerifyFull),
-            "allow" | "prefer" => Err(Error::new(
-                ErrorKind::Config,
-                format!(
-                    "sslmode `{name}` is not offered, because it falls back to plain text silently: \
-                     use `require`, or `disable` for plain text"
-                ),
-            )),
             _ => Err(Error::new(
                 ErrorKind::Config,
                 format!(
-                    "unknown sslmode `{name}`: use `disable`, `require`, `verify-ca` or `verify-full`"
+                    "unknown sslmode `{name}`: use `disable`, `allow`, `prefer`, `require`, `verify-ca` or \
+                     `verify-full`"
                 ),
             )),
         }
@@ -221,6 +231,8 @@ mod tests {
     fn modes_are_read_and_written_under_libpqs_names() {
         for mode in [
             TlsMode::Disable,
+            TlsMode::Allow,
+            TlsMode::Prefer,
             TlsMode::Require,
             TlsMode::VerifyCa,
             TlsMode::VerifyFull,
@@ -230,14 +242,10 @@ mod tests {
     }
 
     #[test]
-    fn silent_fallbacks_and_unknown_modes_are_refused() {
-        for name in ["allow", "prefer"] {
-            let error = name.parse::<TlsMode>().unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Config);
-            assert!(error.message().contains("plain text silently"), "{error}");
-        }
+    fn unknown_modes_are_refused() {
         for name in ["", "Require", "verify_full", "on"] {
             let error = name.parse::<TlsMode>().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
             assert!(error.message().contains("unknown sslmode"), "{error}");
         }
     }

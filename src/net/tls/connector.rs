@@ -93,6 +93,8 @@ fn trust(options: &TlsConfig) -> Result<Option<Trust>> {
             "sslmode is `disable`: there is no tls session to make",
         )),
         (Roots::Unset, TlsMode::Require) => Ok(None),
+        // Plain text would be taken instead of what it refuses.
+        (Roots::Unset | Roots::Pem(_), TlsMode::Allow | TlsMode::Prefer) => Ok(None),
         (Roots::Unset, TlsMode::VerifyCa | TlsMode::VerifyFull) => Err(Error::new(
             ErrorKind::Config,
             format!(

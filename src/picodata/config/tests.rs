@@ -185,6 +185,8 @@ fn an_absent_sslmode_follows_the_certificates() {
         ("sslrootcert=ca.crt&sslmode=disable", TlsMode::Disable),
         ("sslmode=verify-ca&sslrootcert=ca.crt", TlsMode::VerifyCa),
         ("sslmode=require", TlsMode::Require),
+        ("sslmode=prefer", TlsMode::Prefer),
+        ("sslmode=allow&sslrootcert=ca.crt", TlsMode::Allow),
         ("ssl=true", TlsMode::Require),
     ] {
         let config = parse(&format!("picodata://u@a?{query}")).unwrap();
@@ -197,6 +199,11 @@ fn an_absent_sslmode_follows_the_certificates() {
         &[("PGSSLROOTCERT", "ca.crt"), ("PGSSLMODE", "disable")],
     )
     .unwrap();
+    assert_eq!(config.tls.mode(), TlsMode::Disable);
+    // The default of others' programs, which their environment may name.
+    let config = parse_with("picodata://u@a", &[("PGSSLMODE", "prefer")]).unwrap();
+    assert_eq!(config.tls.mode(), TlsMode::Prefer);
+    let config = parse_with("dqlite://a:1/app", &[("PGSSLMODE", "prefer")]).unwrap();
     assert_eq!(config.tls.mode(), TlsMode::Disable);
 }
 
@@ -220,8 +227,7 @@ fn what_is_wrong_is_named() {
             "\"topology_interval\"",
         ),
         ("picodata://u@a?store=x", "for Picodata"),
-        ("picodata://u@a?sslmode=prefer", "plain text silently"),
-        ("picodata://u@a?sslmode=allow", "plain text silently"),
+        ("picodata://u@a?sslmode=preferred", "prefer, require"),
         (
             "picodata://u@a?target_session_attrs=read-write",
             "role=master",
@@ -283,7 +289,7 @@ fn no_error_repeats_what_may_be_a_password() {
         "host=a password=my s3cr3t=x",
         "host=a password=my s3cr3t = x port=1",
         "host=a password='s3cr3t",
-        "host=a password=s3cr3t sslmode=prefer",
+        "host=a password=s3cr3t sslmode=on",
         "host=a password=s3cr3t s3cr3t port=1",
         "mysql://app:s3cr3t@a/db",
         "app:s3cr3t@a/db",
@@ -301,7 +307,7 @@ fn no_error_repeats_what_may_be_a_password() {
 
 #[test]
 fn a_keyword_behind_the_password_is_still_named_if_it_is_known() {
-    let error = parse("host=a password=x sslmode=prefer").unwrap_err();
+    let error = parse("host=a password=x sslmode=on").unwrap_err();
     assert!(error.message().contains("sslmode"), "{error}");
 }
 
@@ -410,7 +416,7 @@ fn the_environment_fills_in_what_the_string_leaves_open() {
 #[test]
 fn a_mistake_in_the_environment_names_the_variable() {
     for (name, value) in [
-        ("PGSSLMODE", "prefer"),
+        ("PGSSLMODE", "on"),
         ("PGPORT", "x"),
         ("PGPORT", "1,2"),
         ("PGHOST", "a b"),
@@ -440,7 +446,7 @@ fn the_service_file_goes_before_the_environment() {
         "[shop]\nhost=a,b\nport=1,2\nuser=eve\npool_max_conns=3\n",
     )
     .unwrap();
-    fs::write(&named, "[shop]\nhost=named\nuser=\n[bad]\nsslmode=prefer\n").unwrap();
+    fs::write(&named, "[shop]\nhost=named\nuser=\n[bad]\nsslmode=on\n").unwrap();
     fs::write(&system, "[shop]\nhost=system\n[deep]\nhost=deep\n").unwrap();
     let named = named.to_str().unwrap();
     let base = [("HOME", home), ("PGSYSCONFDIR", home), ("PGUSER", "adam")];
@@ -464,7 +470,7 @@ fn the_service_file_goes_before_the_environment() {
     assert_eq!(config.hosts(), ["named:5432"]);
     let error = parse_with("postgres://?service=bad", &all).unwrap_err();
     assert!(error.message().contains(named), "{error}");
-    assert!(error.message().contains("plain text silently"), "{error}");
+    assert!(error.message().contains("verify-full"), "{error}");
     let error = parse_with("service=deep", &all).unwrap_err();
     assert!(error.message().contains("\"deep\""), "{error}");
     let error = parse_with("service=deep servicefile=/none/such", &base).unwrap_err();

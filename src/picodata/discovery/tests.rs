@@ -118,6 +118,30 @@ fn the_brief_rows_do_as_well() {
 }
 
 #[test]
+fn without_masters_in_the_rows_who_is_alone_in_its_replicaset_is_one() {
+    let mut discovery = Discovery::default();
+    let rows = [
+        row(1, 1, "Online", false),
+        row(2, 2, "Expelled", false),
+        row(2, 4, "Offline", false),
+        row(3, 3, "Online", false),
+        row(4, 5, "Online", false),
+    ];
+    for row in &rows {
+        let mut values = row.values();
+        if row.place == 4 {
+            values[5] = Value::Text("r3".into());
+        }
+        discovery.push(&values[..9].iter().map(Value::as_ref).collect::<Vec<_>>());
+    }
+    assert_eq!(discovery.skipped(), 0);
+    let snapshot = discovery.finish().unwrap();
+    let raft_id = |replicaset| snapshot.master(replicaset).map(|master| master.raft_id);
+    assert_eq!(["r1", "r2", "r3"].map(raft_id), [Some(1), Some(4), None]);
+    assert_eq!(&*snapshot.instances()[0].version, "25.5.7");
+}
+
+#[test]
 fn states_are_read_in_every_form() {
     for (text, state) in [
         (r#"["Online",1]"#, Some("Online")),
@@ -155,7 +179,7 @@ fn a_row_that_is_not_understood_is_left_out() {
         let mut bad = good.clone();
         bad[column] = value;
         let mut discovery = Discovery::default();
-        for row in [&bad[..], &good[..9], &good[..3], &[], &good] {
+        for row in [&bad[..], &good[..8], &good[..3], &[], &good] {
             discovery.push(&row.iter().map(Value::as_ref).collect::<Vec<_>>());
         }
         assert_eq!(discovery.skipped(), 4);
@@ -221,6 +245,7 @@ fn the_queries_are_such_as_picodata_takes() {
     assert!(buckets.contains("('it''s')") && table.ends_with("name = 'o'"));
     for sql in [
         INSTANCES,
+        INSTANCES_OF_ANYONE,
         INSTANCES_BRIEF,
         LEADER,
         TIERS,
@@ -258,7 +283,11 @@ INSERT INTO _pico_peer_address VALUES
 "#,
         )
         .unwrap();
-    for (sql, master) in [(INSTANCES, true), (INSTANCES_BRIEF, false)] {
+    for (sql, master) in [
+        (INSTANCES, true),
+        (INSTANCES_OF_ANYONE, false),
+        (INSTANCES_BRIEF, false),
+    ] {
         let mut statement = tables.prepare(sql).unwrap();
         let columns = statement.column_count();
         let mut rows = statement.query([]).unwrap();

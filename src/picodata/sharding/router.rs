@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
-use parking_lot::{Mutex, RwLock};
 
 use crate::backend::{Session, ShardingSource, TableSharding};
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::{Mutex, RwLock};
 use crate::net::flight::Flight;
 use crate::net::wait::Call;
 use crate::params::ParamsRef;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use lru::LruCache;
-use parking_lot::Mutex;
 
+use crate::lock::Mutex;
 use crate::params::ParamsRef;
 use crate::picodata::sharding::{Hashing, StatementKey};
 use crate::picodata::statements::in_order;

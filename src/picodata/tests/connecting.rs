@@ -2,14 +2,19 @@ use super::*;
 use crate::error::{ErrorKind, Outcome};
 use crate::net::socket::Idle;
 use crate::net::tls::{TlsConfig, TlsMode};
+use crate::picodata::encryption::Encryption;
 use basic::{loopback, wait_for};
 
-fn user(name: &str, password: &str) -> ConnectOptions {
+pub(super) fn user(name: &str, password: &str) -> ConnectOptions {
     let mut options = options();
     options.user = name.to_owned();
     options.password = Some(password.to_owned());
     options.database = Some("postgres".to_owned());
     options
+}
+
+fn encryption(mode: TlsMode) -> Encryption {
+    Encryption::new(&TlsConfig::new(mode)).unwrap()
 }
 
 fn kind(result: Result<Testing>) -> ErrorKind {
@@ -40,7 +45,7 @@ fn every_way_of_authentication() {
     allowed.allow_cleartext = true;
     open_with(&cluster, allowed).unwrap().check();
     let mut encrypted = user("in_clear", PASSWORD);
-    encrypted.tls = Some(TlsConfig::new(TlsMode::Require).build().unwrap());
+    encrypted.encryption = encryption(TlsMode::Require);
     open_with(&cluster, encrypted).unwrap().check();
 
     let mut without = user("by_scram", "");
@@ -79,7 +84,7 @@ fn tls_verifies_what_it_is_told_to() {
             config.ca_file(cluster.ca_file());
         }
         let mut options = user("by_scram", PASSWORD);
-        options.tls = Some(config.build().unwrap());
+        options.encryption = Encryption::new(&config).unwrap();
         options
     };
     let mut session = open_with(&cluster, with(TlsMode::VerifyFull, true)).unwrap();
@@ -123,7 +128,7 @@ fn each_sslmode_meets_a_server_as_it_should() {
                 let [cert, key] = owner.client_files();
                 config.client_cert_file(cert).client_key_file(key);
             }
-            options.tls = Some(config.build().unwrap());
+            options.encryption = Encryption::new(&config).unwrap();
         }
         open_with(cluster, options).map(|mut session| session.check())
     };
@@ -193,7 +198,7 @@ fn what_cannot_be_reached_or_is_not_there() {
     );
 
     let mut encrypted = options();
-    encrypted.tls = Some(TlsConfig::new(TlsMode::Require).build().unwrap());
+    encrypted.encryption = encryption(TlsMode::Require);
     let error = open_with(&cluster, encrypted).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Tls);
     assert!(error.message().contains("offers no tls"), "{error}");

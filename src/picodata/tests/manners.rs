@@ -25,7 +25,9 @@ const STALE: Reply = Reply::Error(
     "XX000",
     r#"sbroad: box error: ProcLua: {"code":32,"message":"Error on replicaset r1: sbroad: storage schema version different from router","trace":[]}"#,
 );
-const INVALIDATED: Reply = Reply::Error("42999", "prepared statement was invalidated");
+const INVALIDATED: Reply = Reply::Error("42999", "prepared statement s1 has been invalidated");
+/// 26.1 says it when it binds, of a table that was dropped.
+const GONE: Reply = Reply::Error("XX000", "sbroad: space metadata for table: t not found");
 
 /// Serves one connection; the executions are answered by `replies` in turn, and then not at all.
 fn serve(replies: &[Reply]) -> (String, thread::JoinHandle<usize>) {
@@ -120,6 +122,7 @@ fn a_statement_out_of_date_is_prepared_again_unless_part_of_it_may_have_been_run
         (write, &[Reply::Done, STALE, Reply::Done], true, 2),
         (writes, &[Reply::Done, STALE, Reply::Done], false, 1),
         (writes, &[Reply::Done, INVALIDATED, Reply::Done], true, 2),
+        (writes, &[Reply::Done, GONE, Reply::Done], true, 2),
         // Once, and not for ever.
         (read, &[Reply::Done, STALE, STALE, Reply::Done], false, 2),
     ] {

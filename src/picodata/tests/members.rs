@@ -50,9 +50,18 @@ fn apply(members: &Members, instances: &[Instance]) -> Vec<(&'static str, u64)> 
 }
 
 fn choose(members: &Members, avoid: &[Arc<str>]) -> Option<Arc<str>> {
+    choose_with(members, avoid, &|_| 0)
+}
+
+/// Chooses with so many connections in use.
+fn choose_with(
+    members: &Members,
+    avoid: &[Arc<str>],
+    load: &dyn Fn(&str) -> u32,
+) -> Option<Arc<str>> {
     let target = Target {
         avoid,
-        load: &|_| 0,
+        load,
         aim: Aim::Any,
         refresh: &|| {},
     };
@@ -168,4 +177,22 @@ fn what_is_thought_of_an_address_goes_with_its_instance() {
     fail(&members, 2);
     apply(&members, &[all[0].clone(), at(7, 8), all[2].clone()]);
     goes_to(&members, &[1, 3, 8]);
+}
+
+#[test]
+fn a_call_waits_for_a_connection_of_one_that_does_well_and_not_for_one_that_is_left_out() {
+    let members = members();
+    apply(&members, &[at(1, 1), at(2, 2), at(3, 3)]);
+    fail(&members, 2);
+    let full = |address: &str| if address == &*name(2) { 0 } else { 10 };
+    assert_eq!(choose_with(&members, &[name(1), name(3)], &full), None);
+    // The third has failed in this call.
+    let first = |address: &str| if address == &*name(1) { 10 } else { 0 };
+    assert_eq!(choose_with(&members, &[name(3)], &first), Some(name(1)));
+    assert_eq!(choose_with(&members, &[name(3), name(1)], &first), None);
+    // None that does well is left to wait for.
+    fail(&members, 1);
+    fail(&members, 3);
+    let chosen = choose_with(&members, &[name(1), name(3)], &full);
+    assert_eq!(chosen, Some(name(2)));
 }

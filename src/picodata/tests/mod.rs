@@ -3,6 +3,8 @@
 mod batches;
 mod connecting;
 mod deadlines;
+mod encryption;
+mod fields;
 mod manners;
 mod members;
 mod membership;

@@ -11,8 +11,11 @@ use crate::backend::{BatchStep, Description, ExecResult, NextRow, Refreshed, Rou
 use crate::batch::BatchItem;
 use crate::cancel::CancelHandle;
 use crate::config::{Config, Database};
+use crate::error::ErrorKind;
+use crate::lock::Mutex;
 use crate::params::ParamsRef;
 use crate::pool::lease::Lease;
+use crate::process;
 use crate::row::{Cell, Columns};
 
 const SOON: Duration = Duration::from_secs(5);
@@ -241,7 +244,7 @@ const LONG: Duration = Duration::from_secs(1);
 const ROUNDS: u32 = 50_000;
 
 #[test]
-fn who_waits_for_the_slot_of_a_connection_that_is_closed_meanwhile_gets_it() {
+fn who_waits_for_the_place_of_a_connection_that_is_closed_meanwhile_gets_it() {
     let setup = Setup::new(1, |config| {
         config.max_conn_idle_time = Some(Duration::from_nanos(1))
     });
@@ -262,11 +265,12 @@ fn who_waits_for_the_slot_of_a_connection_that_is_closed_meanwhile_gets_it() {
 }
 
 #[test]
-fn who_waits_for_a_slot_can_be_cancelled() {
+fn who_waits_for_the_end_of_a_connection_can_be_cancelled() {
     let setup = Setup::new(1, |_| {});
     drop(setup.take());
     let (begun, go_on) = setup.world.hold(&setup.world.holds_close);
     let handle = CancelHandle::new();
+    let other = handle.clone();
     thread::scope(|scope| {
         scope.spawn(|| setup.endpoint.reset());
         begun.recv_timeout(SOON).unwrap();
@@ -283,7 +287,7 @@ fn who_waits_for_a_slot_can_be_cancelled() {
             }
         });
         thread::sleep(Duration::from_millis(20));
-        handle.clone().cancel();
+        other.cancel();
         assert_eq!(taker.join().unwrap(), ErrorKind::Cancelled);
         assert!(start.elapsed() < LONG);
         go_on.send(()).unwrap();
@@ -293,7 +297,6 @@ fn who_waits_for_a_slot_can_be_cancelled() {
 #[test]
 fn idle_connections_are_there_for_callers_while_a_further_one_is_made() {
     let setup = Setup::new(3, |_| {});
-    // One lies at the gate, one is r2d2's.
     let taken = (setup.take(), setup.take());
     drop(taken);
     let call = Call::until(Deadline::after(SOON));
@@ -341,7 +344,7 @@ fn the_least_number_is_restored_beside_callers_who_make_connections_themselves()
         }
         keeper.join().unwrap()
     });
-    assert_eq!(late, 0, "it waited for slots that lay at the gate");
+    assert_eq!(late, 0, "it waited for connections that lay at the gate");
 }
 
 /// Lets some instructions pass.
@@ -443,14 +446,4 @@ fn there_are_never_more_connections_than_allowed() {
             (0, (0, 0))
         );
     }
-}
-
-#[test]
-fn a_slot_that_is_long_in_coming_is_asked_for_once() {
-    let setup = Setup::new(8, |_| {});
-    // The thread that makes them is busy.
-    scheduler().execute(|| thread::sleep(Duration::from_millis(50)));
-    drop(setup.take());
-    thread::sleep(Duration::from_millis(20));
-    assert_eq!(setup.endpoint.connections(), (1, 1));
 }

@@ -181,6 +181,49 @@ fn mixed_styles_are_refused_with_both_places() {
 }
 
 #[test]
+fn a_place_is_that_in_the_text_that_was_written() {
+    for (sql, from, sent, places) in [
+        (
+            "я = ? and x",
+            Question,
+            "я = $1 and x",
+            &[(1, 1), (5, 5), (6, 5), (7, 6), (12, 11), (13, 12)][..],
+        ),
+        (
+            "a ??| ? or b",
+            Question,
+            "a ?| $1 or b",
+            &[(3, 3), (4, 5), (6, 7), (7, 7), (8, 8), (12, 12)],
+        ),
+        (
+            "select:name::int,:b\"é\" x",
+            Named,
+            "select $1::int,$2\"é\" x",
+            &[
+                (7, 7),
+                (8, 7),
+                (9, 7),
+                (10, 12),
+                (16, 18),
+                (18, 20),
+                (22, 24),
+            ],
+        ),
+        ("select x", Named, "select x", &[(8, 8), (9, 9)]),
+    ] {
+        assert_eq!(rewrite(sql, from, Dialect::Postgres).unwrap().sql, sent);
+        for (place, expected) in places {
+            let found = original_position(sql, from, Dialect::Postgres, *place);
+            assert_eq!(found, Some(*expected), "{place} in {sent:?}");
+        }
+        for outside in [0, sent.chars().count() + 2, usize::MAX] {
+            let found = original_position(sql, from, Dialect::Postgres, outside);
+            assert_eq!(found, None, "{outside} in {sent:?}");
+        }
+    }
+}
+
+#[test]
 fn more_parameters_than_the_protocol_counts_are_refused() {
     let text = "?,".repeat(65_535);
     let found = rewrite(&text, Question, Dialect::Postgres).unwrap();

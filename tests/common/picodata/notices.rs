@@ -8,7 +8,7 @@ use super::tables::Table;
 use super::types::Type;
 
 /// The parameters that make the distribution key, as pairs of number and type: those of an INSERT of one row
-/// that gives every column of the key as a parameter of its own. Otherwise there are none, even where a
+/// that gives every column of the key as a parameter. Otherwise there are none, even where a
 /// condition names the key: that is what 26.1 answers.
 pub fn distribution_key(
     tokens: &[Token],
@@ -22,17 +22,10 @@ pub fn distribution_key(
 
 fn inserted(tokens: &[Token], table: &Table, params: &[Type]) -> Option<Vec<(usize, u32)>> {
     let (columns, row) = insert_parts(tokens, table)?;
-    let used = |number: usize| {
-        tokens
-            .iter()
-            .filter(|token| token.kind == Kind::Param(number))
-            .count()
-    };
     let of_column = |name: &String| {
         let position = columns.iter().position(|column| column == name)?;
         let number = parameter(row.get(position)?)?;
-        let kind = params.get(number - 1)?;
-        (used(number) == 1).then_some((number, kind.oid()))
+        Some((number, params.get(number - 1)?.oid()))
     };
     table.distributed_by.iter().map(of_column).collect()
 }
@@ -76,16 +69,16 @@ fn parameter(tokens: &[Token]) -> Option<usize> {
     }
 }
 
-/// The text of the notice.
-pub fn metadata(query: &str, tier: &str, key: &[(usize, u32)]) -> String {
+/// The text of the notice. A statement on no table, or on a global one, has no tier.
+pub fn metadata(query: &str, tier: Option<&str>, key: &[(usize, u32)]) -> String {
     let pairs: Vec<_> = key
         .iter()
         .map(|(number, oid)| format!("[{number},{oid}]"))
         .collect();
     format!(
-        "{{\"query\":{},\"tier\":{},\"dk_meta\":[{}]}}",
+        "{{\"type\":\"PreparedStatementMetadata\",\"query\":{},\"tier\":{},\"dk_meta\":[{}]}}",
         json_text(query),
-        json_text(tier),
+        tier.map_or("null".to_owned(), json_text),
         pairs.join(",")
     )
 }

@@ -67,7 +67,8 @@ pub struct Plan {
     pub tables: Vec<(String, u64)>,
     pub row_max: Option<u64>,
     pub key: Vec<(usize, u32)>,
-    pub tier: String,
+    /// That of its first table, if that is sharded.
+    pub tier: Option<String>,
 }
 
 impl Plan {
@@ -106,7 +107,7 @@ pub fn plan(engine: &Engine, sql: &str, oids: &[u32]) -> Result<Plan, PgError> {
         tables: Vec::new(),
         row_max: None,
         key: Vec::new(),
-        tier: "default".to_owned(),
+        tier: None,
     };
     if words.is_empty() {
         return Ok(plan);
@@ -139,9 +140,10 @@ pub fn plan(engine: &Engine, sql: &str, oids: &[u32]) -> Result<Plan, PgError> {
         .iter()
         .map(|table| (table.name.clone(), table.version))
         .collect();
-    if let Some(table) = tables.first() {
-        plan.tier.clone_from(&table.tier);
-    }
+    let sharded = tables
+        .first()
+        .filter(|table| !table.distributed_by.is_empty());
+    plan.tier = sharded.map(|table| table.tier.clone());
     plan.action = action(engine, sql, &mut words)?;
     if let Action::Query(text) = &plan.action {
         plan.columns = columns(engine, &words, &scope, text)?;

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 	"unsafe"
 )
@@ -83,6 +84,34 @@ type Error struct {
 	Node string
 	// Message is the sentence that says what happened.
 	Message string
+
+	// What PostgreSQL says of the error besides, under the names of pgx's PgError; empty, or 0, where it does not. Picodata
+	// sends the severity alone; Detail is then the whole of a message of which Message is the innermost sentence. dqlite has
+	// none of them. No field but Message is part of the text of the error, and some may hold values of rows.
+
+	Detail string
+	Hint   string
+	// Severity is ERROR, FATAL or PANIC.
+	Severity string
+	// Position is where in the statement the error is: the number of a character of the text that the program gave,
+	// counted from 1.
+	Position int32
+	// InternalQuery is a statement that the server has run by itself, such as one of a function, and InternalPosition a
+	// place in it.
+	InternalPosition int32
+	InternalQuery    string
+	// Where is what the server was doing, the innermost first, one a line.
+	Where          string
+	SchemaName     string
+	TableName      string
+	ColumnName     string
+	DataTypeName   string
+	ConstraintName string
+	// File, Line and Routine are where in the server's source the error comes from.
+	File    string
+	Line    int32
+	Routine string
+
 	// Causes are what each node answered, where several were asked.
 	Causes []Cause
 	// Retryable says that the same call may be made again without the danger that the statement is applied twice,
@@ -205,6 +234,10 @@ func newError(native *C.quorate_error) *Error {
 	err.Message = text(C.quorate_error_message(native, &length))
 	err.SQLState = text(C.quorate_error_sqlstate(native, &length))
 	err.Node = text(C.quorate_error_node(native, &length))
+	err.Detail = text(C.quorate_error_detail(native, &length))
+	if err.SQLState != "" {
+		err.readFields(native)
+	}
 	for index := C.size_t(0); index < C.quorate_error_causes(native); index++ {
 		node := text(C.quorate_error_cause_node(native, index, &length))
 		if cause := C.quorate_error_cause(native, index); cause != nil {
@@ -212,6 +245,30 @@ func newError(native *C.quorate_error) *Error {
 		}
 	}
 	return err
+}
+
+func (e *Error) readFields(native *C.quorate_error) {
+	var length C.size_t
+	text := func(pointer *C.char) string { return goString(pointer, length) }
+	field := func(field C.int32_t) string { return text(C.quorate_error_field(native, field, &length)) }
+	number := func(text string) int32 {
+		number, _ := strconv.ParseInt(text, 10, 32)
+		return int32(number)
+	}
+	e.Hint = text(C.quorate_error_hint(native, &length))
+	e.Severity = field(C.QUORATE_FIELD_SEVERITY)
+	e.Position = number(field(C.QUORATE_FIELD_POSITION))
+	e.InternalPosition = number(field(C.QUORATE_FIELD_INTERNAL_POSITION))
+	e.InternalQuery = field(C.QUORATE_FIELD_INTERNAL_QUERY)
+	e.Where = field(C.QUORATE_FIELD_WHERE)
+	e.SchemaName = field(C.QUORATE_FIELD_SCHEMA)
+	e.TableName = field(C.QUORATE_FIELD_TABLE)
+	e.ColumnName = field(C.QUORATE_FIELD_COLUMN)
+	e.DataTypeName = field(C.QUORATE_FIELD_DATA_TYPE)
+	e.ConstraintName = field(C.QUORATE_FIELD_CONSTRAINT)
+	e.File = field(C.QUORATE_FIELD_FILE)
+	e.Line = number(field(C.QUORATE_FIELD_LINE))
+	e.Routine = field(C.QUORATE_FIELD_ROUTINE)
 }
 
 func goString(pointer *C.char, length C.size_t) string {

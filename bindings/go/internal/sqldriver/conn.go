@@ -103,19 +103,41 @@ func (c *Conn) Begin() (driver.Tx, error) {
 // isolationSerializable is sql.LevelSerializable: the package database/sql itself is no business of a driver.
 const isolationSerializable = 6
 
-// BeginTx begins a transaction, which takes its locks with its first read or write. Transactions are serializable; no
-// other level can be had, and none that is held to read only. Picodata has no transactions.
+// isolationLevels are the levels of database/sql that PostgreSQL has (its manual, "SET TRANSACTION").
+var isolationLevels = map[driver.IsolationLevel]string{
+	1:                     "READ UNCOMMITTED",
+	2:                     "READ COMMITTED",
+	4:                     "REPEATABLE READ",
+	isolationSerializable: "SERIALIZABLE",
+}
+
+// BeginTx begins a transaction. One of dqlite takes its locks with its first read or write, and is serializable; no other
+// level can be had, and none that is held to read only. One of PostgreSQL has the server's own level unless another is asked
+// for. Picodata has no transactions.
 func (c *Conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
-	if opts.Isolation != 0 && opts.Isolation != isolationSerializable {
-		return nil, capi.Errorf(capi.KindUnsupported, "isolation level %d is not offered: transactions are serializable",
-			int(opts.Isolation))
+	level, offered := isolationLevels[opts.Isolation]
+	if opts.Isolation != 0 && (!offered || c.rowIDs && opts.Isolation != isolationSerializable) {
+		return nil, capi.Errorf(capi.KindUnsupported, "isolation level %d is not offered", int(opts.Isolation))
 	}
-	if opts.ReadOnly {
+	if opts.ReadOnly && c.rowIDs {
 		return nil, capi.Errorf(capi.KindUnsupported, "a transaction cannot be held to read only")
 	}
 	tx, err := c.conn.Begin(ctx, capi.Deferred)
 	if err != nil {
 		return nil, err
+	}
+	if !c.rowIDs && (offered || opts.ReadOnly) {
+		mode := "SET TRANSACTION"
+		if offered {
+			mode += " ISOLATION LEVEL " + level
+		}
+		if opts.ReadOnly {
+			mode += " READ ONLY"
+		}
+		if _, err := c.conn.Exec(ctx, mode, nil); err != nil {
+			_ = tx.Rollback(context.Background())
+			return nil, err
+		}
 	}
 	return &Tx{tx}, nil
 }

@@ -22,6 +22,7 @@ from weakref import WeakValueDictionary
 from quorate._errors import (
     DatabaseError,
     DataError,
+    Diagnostic,
     Error,
     IntegrityError,
     InterfaceError,
@@ -72,6 +73,7 @@ __all__ = [
     "DatabaseError",
     "Date",
     "DateFromTicks",
+    "Diagnostic",
     "DialFunction",
     "EndpointStats",
     "Error",

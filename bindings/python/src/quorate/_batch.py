@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from ctypes import byref, c_void_p
+from ctypes import byref
 
 from quorate._closing import Closing
 from quorate._errors import invoke
 from quorate._library import library
+from quorate._owner import BatchHandle
 from quorate._values import Parameters, encode
 
 
@@ -14,7 +15,7 @@ class Batch(Closing):
     """Owns the library's batch until it is closed."""
 
     def __init__(self) -> None:
-        self.handle = c_void_p()
+        self.handle = BatchHandle()
         invoke(library.quorate_batch_new, byref(self.handle))
 
     def queue(self, text: bytes, parameters: Parameters) -> None:
@@ -32,5 +33,4 @@ class Batch(Closing):
 
     def close(self) -> None:
         """Frees the batch."""
-        handle, self.handle = self.handle, c_void_p()
-        library.quorate_batch_free(handle)
+        self.handle.free()

@@ -22,6 +22,20 @@ EVENT_KIND_INSTANCE_MOVED = 5
 EVENT_KIND_INSTANCE_STATE = 6
 EVENT_KIND_INSTANCE_ROLE = 7
 
+FIELD_SEVERITY = 1
+FIELD_POSITION = 2
+FIELD_INTERNAL_POSITION = 3
+FIELD_INTERNAL_QUERY = 4
+FIELD_WHERE = 5
+FIELD_SCHEMA = 6
+FIELD_TABLE = 7
+FIELD_COLUMN = 8
+FIELD_DATA_TYPE = 9
+FIELD_CONSTRAINT = 10
+FIELD_FILE = 11
+FIELD_LINE = 12
+FIELD_ROUTINE = 13
+
 LOG_LEVEL_ERROR = 1
 LOG_LEVEL_WARN = 2
 LOG_LEVEL_INFO = 3
@@ -246,6 +260,7 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "quorate_error_detail": (c_void_p, [c_void_p, POINTER(c_size_t)]),
     "quorate_error_hint": (c_void_p, [c_void_p, POINTER(c_size_t)]),
     "quorate_error_sqlstate": (c_void_p, [c_void_p, POINTER(c_size_t)]),
+    "quorate_error_field": (c_void_p, [c_void_p, c_int32, POINTER(c_size_t)]),
     "quorate_error_node": (c_void_p, [c_void_p, POINTER(c_size_t)]),
     "quorate_error_causes": (c_size_t, [c_void_p]),
     "quorate_error_cause_node": (c_void_p, [c_void_p, c_size_t, POINTER(c_size_t)]),

@@ -9,7 +9,6 @@ import struct
 import uuid
 from collections.abc import Callable
 from ctypes import addressof, c_char, cast, sizeof
-from ctypes import POINTER as pointer_to
 from typing import Any, Union
 
 from quorate import _declarations as c
@@ -20,6 +19,8 @@ _EPOCH_DAY = datetime.date(1970, 1, 1).toordinal()
 # Words of eight bytes in a value, and the one that its data begins with.
 _WORDS = sizeof(c.Value) // 8
 _DATA = c.Value.data.offset // 8
+# A sub-interpreter that imports ctypes has that forget the pointer types it has made, and make others from then on.
+_POINTER: Any = next(kind for name, kind, *_ in c.ValueBuffer._fields_ if name == "values")
 
 
 class Buffer:
@@ -44,7 +45,7 @@ class Buffer:
             self.size = size
             self._bytes: Any = (c_char * size)()
         self.struct = c.ValueBuffer(
-            values=cast(self._memory, pointer_to(c.Value)), bytes=addressof(self._bytes), bytes_capacity=self.size
+            values=cast(self._memory, _POINTER), bytes=addressof(self._bytes), bytes_capacity=self.size
         )
 
     def rows(self, rows: int, columns: int) -> list[tuple[Any, ...]]:

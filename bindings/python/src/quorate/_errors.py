@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import enum
 from ctypes import byref, c_int32, c_size_t, c_void_p
 from typing import Any
@@ -30,6 +31,63 @@ class Warning(Exception):  # noqa: A001 (the name is PEP 249's)
     """Never raised; PEP 249 wants it."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Diagnostic:
+    """What the server says of its error, field by field, under psycopg's names; None where it does not say it.
+
+    PostgreSQL has them all. Picodata sends the severity, the SQLSTATE and the message, of which `message_primary` is the
+    innermost sentence and `message_detail` the whole; dqlite the message alone.
+    """
+
+    severity: str | None = None
+    """`ERROR`, `FATAL` or `PANIC`, which is not translated."""
+    sqlstate: str | None = None
+    message_primary: str | None = None
+    """The message, without what the text of the error puts before it."""
+    message_detail: str | None = None
+    """It may name values of rows."""
+    message_hint: str | None = None
+    statement_position: str | None = None
+    """Where in the statement the error is: the number of a character, counted from 1, of the text that was executed."""
+    internal_position: str | None = None
+    """Where in `internal_query` the error is, counted alike."""
+    internal_query: str | None = None
+    """A statement that the server has run by itself, such as one of a function. It may hold values of rows."""
+    context: str | None = None
+    """What the server was doing, the innermost first, one a line."""
+    schema_name: str | None = None
+    table_name: str | None = None
+    column_name: str | None = None
+    datatype_name: str | None = None
+    constraint_name: str | None = None
+    """The constraint that refused the statement; a unique index is one too."""
+    source_file: str | None = None
+    source_line: str | None = None
+    source_function: str | None = None
+
+    @property
+    def severity_nonlocalized(self) -> str | None:
+        """The severity."""
+        return self.severity
+
+
+_FIELDS = {
+    "severity": c.FIELD_SEVERITY,
+    "statement_position": c.FIELD_POSITION,
+    "internal_position": c.FIELD_INTERNAL_POSITION,
+    "internal_query": c.FIELD_INTERNAL_QUERY,
+    "context": c.FIELD_WHERE,
+    "schema_name": c.FIELD_SCHEMA,
+    "table_name": c.FIELD_TABLE,
+    "column_name": c.FIELD_COLUMN,
+    "datatype_name": c.FIELD_DATA_TYPE,
+    "constraint_name": c.FIELD_CONSTRAINT,
+    "source_file": c.FIELD_FILE,
+    "source_line": c.FIELD_LINE,
+    "source_function": c.FIELD_ROUTINE,
+}
+
+
 class Error(Exception):
     """The base of all errors of this package.
 
@@ -47,6 +105,8 @@ class Error(Exception):
     """The server's own number for the error (dqlite: SQLite's extended result code)."""
     sqlstate: str | None = None
     """The five characters of the SQLSTATE, where the server has sent one."""
+    diag: Diagnostic = Diagnostic()
+    """What the server says of the error, field by field: the constraint, the table, the place in the statement."""
     node: str | None = None
     """The address of the node that was asked."""
     causes: list[tuple[str, Error]]
@@ -141,8 +201,11 @@ def _read(error: int) -> Error:
     number = c_int32()
     status = library.quorate_error_status(error)
     code = number.value if library.quorate_error_code(error, byref(number)) else None
-    state = library.quorate_error_sqlstate(error, byref(length))
-    sqlstate = text_at(state, length.value) if state else None
+
+    def read(address: int | None) -> str | None:
+        return text_at(address, length.value) if address else None
+
+    sqlstate = read(library.quorate_error_sqlstate(error, byref(length)))
     text = library.quorate_error_text(error, byref(length))
     made = _class_of(status, code, sqlstate)(text_at(text, length.value))
     made.kind = KINDS.get(status, str(status))
@@ -151,8 +214,18 @@ def _read(error: int) -> Error:
     made.is_retryable = library.quorate_error_is_retryable(error)
     made.code = code
     made.sqlstate = sqlstate
-    node = library.quorate_error_node(error, byref(length))
-    made.node = text_at(node, length.value) if node else None
+    fields: dict[str, str | None] = {}
+    if sqlstate is not None:
+        for name, field in _FIELDS.items():
+            fields[name] = read(library.quorate_error_field(error, field, byref(length)))
+    made.diag = Diagnostic(
+        sqlstate=sqlstate,
+        message_primary=read(library.quorate_error_message(error, byref(length))),
+        message_detail=read(library.quorate_error_detail(error, byref(length))),
+        message_hint=read(library.quorate_error_hint(error, byref(length))),
+        **fields,
+    )
+    made.node = read(library.quorate_error_node(error, byref(length)))
     for index in range(library.quorate_error_causes(error)):
         place = text_at(library.quorate_error_cause_node(error, index, byref(length)), length.value)
         made.causes.append((place, _read(library.quorate_error_cause(error, index))))

@@ -6,11 +6,12 @@ ctypes lets go of the interpreter's lock for the time of every call made through
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 from pathlib import Path
 from typing import Any
 
-from quorate._declarations import FUNCTIONS, TIMEOUT_DEFAULT, VERSION_MAJOR, VERSION_MINOR, Bytes
+from quorate._declarations import FUNCTIONS, TIMEOUT_DEFAULT, TIMEOUT_NONE, VERSION_MAJOR, VERSION_MINOR, Bytes
 
 NAME = "libquorate.so"
 
@@ -25,6 +26,13 @@ def _path() -> str:
 
 
 def _load(path: str) -> Any:
+    interpreter = ctypes.pythonapi.PyInterpreterState_Get
+    interpreter.restype = ctypes.c_void_p
+    number = ctypes.pythonapi.PyInterpreterState_GetID
+    number.argtypes, number.restype = [ctypes.c_void_p], ctypes.c_int64
+    if number(interpreter()) != 0:
+        # Of the types and callbacks of ctypes, which all interpreters share, the second one would take the first's away.
+        raise ImportError("quorate cannot be imported in a sub-interpreter; import it in the main one, or use processes")
     try:
         library = ctypes.CDLL(path)
     except OSError as error:
@@ -62,5 +70,11 @@ def seconds_of(microseconds: int) -> float | None:
 
 
 def milliseconds(timeout: float | None) -> int:
-    """A timeout in seconds as the library takes it; None is the configured one."""
-    return TIMEOUT_DEFAULT if timeout is None else int(timeout * 1000)
+    """A timeout in seconds as the library takes it, rounded up; None is the configured one, and infinity none."""
+    if timeout is None:
+        return TIMEOUT_DEFAULT
+    # Of the numbers below zero one means the configured timeout.
+    if not timeout >= 0:
+        raise ValueError(f"the timeout is {timeout} seconds; it may be 0 and more, or None for the configured one")
+    # What is longer than the library can count is without limit.
+    return min(math.ceil(timeout * 1000), TIMEOUT_NONE) if timeout < TIMEOUT_NONE / 1000 else TIMEOUT_NONE

@@ -10,6 +10,7 @@ from quorate._decode import Buffer
 from quorate._errors import invoke, take
 from quorate._interrupt import check_call
 from quorate._library import library, text_at
+from quorate._owner import RowsHandle
 
 # The most rows, and the most values, that one foreign call fetches.
 MAX_ROWS = 4096
@@ -19,8 +20,8 @@ MAX_VALUES = 1 << 15
 class Reader:
     """Owns the library's handle on rows, and lets go of it when the last row was read."""
 
-    def __init__(self, handle: c_void_p, buffer: Buffer) -> None:
-        self._handle: c_void_p | None = handle
+    def __init__(self, handle: RowsHandle, buffer: Buffer) -> None:
+        self._handle: RowsHandle | None = handle
         self._buffer = buffer
         self.columns: int = library.quorate_rows_columns(handle)
         self._names: tuple[str, ...] | None = None
@@ -105,7 +106,7 @@ class Reader:
         self.free()
         check_call(status, error)
 
-    def take_handle(self) -> c_void_p:
+    def take_handle(self) -> RowsHandle:
         """Gives the handle away; the reader is at its end then."""
         handle = self._handle
         assert handle is not None
@@ -117,7 +118,4 @@ class Reader:
         """Frees the handle."""
         handle, self._handle = self._handle, None
         if handle is not None:
-            library.quorate_rows_free(handle)
-
-    def __del__(self) -> None:
-        self.free()
+            handle.free()

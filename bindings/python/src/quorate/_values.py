@@ -94,7 +94,11 @@ def _put_uuid(slot: c.Value, value: uuid.UUID) -> None:
 
 
 def _put_json(slot: c.Value, value: Any) -> None:
-    _put_bytes(slot, c.TYPE_JSON, json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"the value cannot be sent as JSON: {error}") from error
+    _put_bytes(slot, c.TYPE_JSON, text)
 
 
 def _put_marked_json(slot: c.Value, value: Json) -> None:

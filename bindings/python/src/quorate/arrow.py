@@ -104,7 +104,7 @@ class ArrowRows:
                 )
             finally:
                 # The stream has taken the rows over.
-                library.quorate_rows_free(handle)
+                handle.free()
         check_call(status, error)
         address = ctypes.addressof(stream)
         _streams[address] = stream

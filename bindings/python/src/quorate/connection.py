@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ctypes import byref, c_bool, c_size_t, c_void_p
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,8 @@ from quorate._batch import Batch
 from quorate._errors import InterfaceError, NotSupportedError, ProgrammingError, invoke
 from quorate._interrupt import cancel_handle, check_call, invoke_interruptible
 from quorate._library import library, milliseconds, text_at
-from quorate._rows import Reader
+from quorate._owner import ConnectionHandle, Owner, ResultsHandle, RowsHandle, TransactionHandle
+from quorate._rows import MAX_ROWS, Reader
 from quorate._statements import may_end_transaction, wants_transaction
 from quorate._values import Parameters
 from quorate.cursor import Cursor
@@ -32,7 +34,7 @@ MODES = {
 }
 
 
-class Connection:
+class Connection(Owner):
     """A connection out of a pool, until it is closed.
 
     One thread at a time may use it, with its cursors; a second one that comes while a call runs gets a
@@ -65,11 +67,11 @@ class Connection:
         transaction_mode: str = "immediate",
         timeout: float | None = None,
         row_factory: RowFactory = tuple_row,
-        acquire: Callable[[int], c_void_p] | None = None,
+        acquire: Callable[[int], ConnectionHandle] | None = None,
     ) -> None:
         # `acquire` takes the library's connection out, within so many milliseconds; unless given, the pool does.
-        self._handle: c_void_p | None = None
-        self._transaction: c_void_p | None = None
+        self._handle: ConnectionHandle | None = None
+        self._transaction: TransactionHandle | None = None
         if transaction_mode not in MODES:
             raise ProgrammingError(f"transaction_mode is {transaction_mode!r}; it may be {', '.join(MODES)}")
         self.pool = pool
@@ -80,7 +82,8 @@ class Connection:
         self._autocommit = autocommit or not pool.has_transactions
         self._buffer = Buffer()
         self._busy = threading.Lock()
-        self._reader_cursor: Cursor | None = None
+        # Rows that are being read, and whose they are. The cursor is not kept alive, as it would keep the connection.
+        self._open: tuple[Reader, weakref.ref[Cursor]] | None = None
         self._handle = (acquire or pool._acquire)(self._timeout())
 
     @property
@@ -143,7 +146,7 @@ class Connection:
             raise NotSupportedError("Picodata has no transactions")
         number = MODES[mode or self.transaction_mode]
         self._free_transaction()
-        handle = c_void_p()
+        handle = TransactionHandle()
         with self._inside():
             self._settle()
             begin = library.quorate_connection_begin
@@ -192,13 +195,13 @@ class Connection:
 
         InterfaceError where it was closed before, as PEP 249 has it of every operation.
         """
-        self._check()
-        handle, self._handle = self._handle, None
-        self._reader_cursor = None
+        handle = self._check()
+        self._handle = None
+        self._open = None
         error = c_void_p()
         status = library.quorate_connection_close(handle, byref(error))
         self._free_transaction()
-        library.quorate_connection_free(handle)
+        handle.free()
         check_call(status, error)
 
     def __enter__(self) -> Connection:
@@ -209,23 +212,24 @@ class Connection:
     ) -> None:
         if self.closed:
             return
-        try:
-            if kind is None:
+        if kind is None:
+            try:
                 self.commit()
-            elif self.pool.has_transactions:
-                self.rollback()
-        finally:
-            self.close()
+            finally:
+                self.close()
+            return
+        # The error goes on, and not one of the rollback: what was not committed ends with the connection.
+        with suppress(errors.Error):
+            try:
+                if self.pool.has_transactions:
+                    self.rollback()
+            finally:
+                self.close()
 
-    def __del__(self) -> None:
-        handle, self._handle = self._handle, None
-        self._free_transaction()
-        if handle is not None:
-            library.quorate_connection_free(handle)
-
-    def _check(self) -> None:
+    def _check(self) -> ConnectionHandle:
         if self._handle is None:
             raise InterfaceError("the connection was closed")
+        return self._handle
 
     def _timeout(self) -> int:
         return milliseconds(self.timeout)
@@ -243,13 +247,23 @@ class Connection:
             self._busy.release()
 
     def _settle(self) -> None:
-        """Lets a cursor with rows that nobody has read keep them, before the connection does something else."""
-        cursor, self._reader_cursor = self._reader_cursor, None
+        """Lets a cursor with rows that nobody has read keep them, before the connection does something else. Those of a cursor
+        that is gone are dropped."""
+        opened, self._open = self._open, None
+        if opened is None:
+            return
+        reader, reference = opened
+        cursor = reference()
         if cursor is not None:
             cursor._keep_rest()
+        elif not self.in_transaction:
+            reader.close()
+        # The library gives a connection up where much is left to be read, and the transaction would be lost.
+        while not reader.done:
+            reader.fetch(MAX_ROWS)
 
-    def _reading(self, cursor: Cursor) -> None:
-        self._reader_cursor = cursor
+    def _reading(self, reader: Reader, cursor: Cursor) -> None:
+        self._open = reader, weakref.ref(cursor)
 
     def _prepare(self, operation: str) -> None:
         """Begins a transaction where a statement wants one."""
@@ -269,7 +283,7 @@ class Connection:
             return self._run(operation, values)
 
     def _run(self, operation: str, values: Any = ()) -> Reader:
-        handle, error = c_void_p(), c_void_p()
+        handle, error = RowsHandle(), c_void_p()
         text = operation.encode()
         status = library.quorate_connection_query(
             self._handle,
@@ -288,7 +302,7 @@ class Connection:
 
     def _send(self, batch: Batch, result: c.Result) -> int:
         """Sends a batch; gives how many rows it affected, and the last statement's counts in `result`."""
-        results = c_void_p()
+        results = ResultsHandle()
         affected = 0
         with self._inside():
             self._settle()
@@ -300,10 +314,10 @@ class Connection:
                     invoke_interruptible(library.quorate_results_exec, results, byref(result))
                     affected += result.rows_affected
             finally:
-                library.quorate_results_free(results)
+                results.free()
         return affected
 
     def _free_transaction(self) -> None:
         transaction, self._transaction = self._transaction, None
         if transaction is not None:
-            library.quorate_transaction_free(transaction)
+            transaction.free()

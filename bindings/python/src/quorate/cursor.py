@@ -11,6 +11,7 @@ from quorate._batch import Batch
 from quorate._closing import Closing
 from quorate._decode import TYPES
 from quorate._errors import InterfaceError, ProgrammingError
+from quorate._owner import Owner
 from quorate._rows import MAX_ROWS, Reader
 from quorate._statements import writes
 from quorate._values import Parameters, encode
@@ -28,7 +29,7 @@ BATCH = 256
 Description = tuple[str, Any, None, None, None, None, None]
 
 
-class Cursor(ArrowRows, Closing):
+class Cursor(Owner, ArrowRows, Closing):
     """Runs statements on its connection, and holds the rows of the last one. One thread at a time uses it.
 
     Rows are fetched as they are asked for. Where another statement is run on the connection before all were, the rest is
@@ -82,7 +83,7 @@ class Cursor(ArrowRows, Closing):
         connection._prepare(operation)
         self._reader = reader = connection._query(operation, encode(parameters))
         if reader.columns:
-            connection._reading(self)
+            connection._reading(reader, self)
         else:
             # SQLite leaves the count of the statement before in place where one cannot write rows.
             self.rowcount = reader.result.rows_affected if writes(operation) else -1

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ctypes import byref, c_void_p
+from types import TracebackType
 from typing import Any
 
 from quorate import _declarations as c
@@ -21,9 +22,10 @@ from quorate._callbacks import (
 )
 from quorate._closing import Closing
 from quorate._decode import Buffer
-from quorate._errors import Error, invoke
+from quorate._errors import Error, OperationalError, invoke
 from quorate._interrupt import cancel_handle, check_call, invoke_interruptible
 from quorate._library import library, milliseconds
+from quorate._owner import ConfigHandle, ConnectionHandle, Owner, PoolHandle, ResultsHandle, RowsHandle
 from quorate._rows import Reader
 from quorate._values import Parameters, encode
 from quorate.connection import Connection
@@ -33,7 +35,7 @@ from quorate.sharding import ShardingKey
 from quorate.stats import EndpointStats, read_endpoints, read_stats
 
 
-class Pool(Closing):
+class Pool(Owner, Closing):
     """Connections to a cluster. Any thread may use it, several at once.
 
         pool = Pool("dqlite://10.0.0.1:9001,10.0.0.2:9001/app", timeout="5s", pool_max_conns=20)
@@ -50,6 +52,8 @@ class Pool(Closing):
     `transactions` says whether the database has some: unless given, all have but those at `picodata://`. Give false for a
     Picodata at `postgres://`.
 
+    Used as a context manager, it is closed: behind the last connection in use, or at once where an error leaves the block.
+
     Every call that blocks takes `timeout` in seconds; None is the option `timeout`. A child of this process needs a pool
     of its own: calls on this one raise InterfaceError there.
     """
@@ -65,7 +69,7 @@ class Pool(Closing):
         transactions: bool | None = None,
         **options: object,
     ) -> None:
-        self._handle: c_void_p | None = None
+        self._handle: PoolHandle | None = None
         self.url = url
         scheme = url.split("://")[0].strip().lower()
         self.has_transactions = scheme != "picodata" if transactions is None else transactions
@@ -73,7 +77,7 @@ class Pool(Closing):
         if scheme != "dqlite":
             # dqlite takes `?` as it is.
             options.setdefault("placeholders", "question")
-        config, pool = c_void_p(), c_void_p()
+        config, pool = ConfigHandle(), PoolHandle()
         text = url.encode()
         invoke(library.quorate_config_new, text, len(text), byref(config))
         try:
@@ -91,10 +95,10 @@ class Pool(Closing):
                 set_balance(config, balance)
             invoke(library.quorate_pool_open_config, config, byref(pool))
         finally:
-            library.quorate_config_free(config)
+            config.free()
         self._handle = pool
 
-    def _pointer(self) -> c_void_p | None:
+    def _pointer(self) -> PoolHandle | None:
         return self._handle
 
     def exec(self, sql: str, parameters: Parameters = (), *, timeout: float | None = None) -> Result:
@@ -126,7 +130,7 @@ class Pool(Closing):
         row_factory: RowFactory = tuple_row,
     ) -> Rows:
         """Runs a statement and gives its rows, which hold a connection until they were all read or closed."""
-        values, text, rows, error = encode(parameters), sql.encode(), c_void_p(), c_void_p()
+        values, text, rows, error = encode(parameters), sql.encode(), RowsHandle(), c_void_p()
         status = library.quorate_pool_query(
             self._handle,
             text,
@@ -161,7 +165,7 @@ class Pool(Closing):
 
         It is no transaction: a statement that fails does not stop those behind it.
         """
-        results = c_void_p()
+        results = ResultsHandle()
         with Batch() as batch:
             for sql, parameters in statements:
                 batch.queue(sql.encode(), parameters)
@@ -170,7 +174,7 @@ class Pool(Closing):
         try:
             return answers_of(results)
         finally:
-            library.quorate_results_free(results)
+            results.free()
 
     def connection(
         self,
@@ -194,8 +198,8 @@ class Pool(Closing):
 
     acquire = connection
 
-    def _acquire(self, timeout: int) -> c_void_p:
-        handle = c_void_p()
+    def _acquire(self, timeout: int) -> ConnectionHandle:
+        handle = ConnectionHandle()
         invoke_interruptible(library.quorate_pool_acquire, self._handle, timeout, cancel_handle(), byref(handle))
         return handle
 
@@ -236,10 +240,15 @@ class Pool(Closing):
         """Closes the pool, and waits until the connections in use have come back. Closing again does nothing."""
         invoke_interruptible(library.quorate_pool_close, self._handle, milliseconds(timeout))
 
-    def __del__(self) -> None:
-        handle, self._handle = self._handle, None
-        if handle is not None:
-            library.quorate_pool_free(handle)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+            return
+        # The error's own traceback may hold connections, which would not come back before it was handled.
+        with suppress(OperationalError):
+            self.close(timeout=0)
 
 
 def set_option(config: c_void_p, name: str, value: object) -> None:

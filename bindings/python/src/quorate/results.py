@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ctypes import byref, c_void_p
+from ctypes import byref
 from typing import Any, NamedTuple
 
 from quorate import _declarations as c
@@ -13,6 +13,7 @@ from quorate._decode import Buffer
 from quorate._errors import Error
 from quorate._interrupt import invoke_interruptible
 from quorate._library import library
+from quorate._owner import Owner, ResultsHandle, RowsHandle
 from quorate._rows import MAX_ROWS, Reader
 from quorate.arrow import ArrowRows
 from quorate.rows import RowFactory
@@ -32,7 +33,7 @@ class Result(NamedTuple):
         return cls(native.rows_affected, native.last_insert_id)
 
 
-class Rows(ArrowRows, Closing):
+class Rows(Owner, ArrowRows, Closing):
     """The rows of a query on a pool. One thread at a time uses them."""
 
     def __init__(self, reader: Reader, row_factory: RowFactory) -> None:
@@ -79,12 +80,12 @@ class Rows(ArrowRows, Closing):
         self._reader.close()
 
 
-def answers_of(results: c_void_p) -> list[Result | list[tuple[Any, ...]] | Error]:
+def answers_of(results: ResultsHandle) -> list[Result | list[tuple[Any, ...]] | Error]:
     """What each statement of a batch has answered, in order."""
     answers: list[Result | list[tuple[Any, ...]] | Error] = []
     buffer = Buffer()
     while library.quorate_results_left(results):
-        rows = c_void_p()
+        rows = RowsHandle()
         try:
             invoke_interruptible(library.quorate_results_query, results, byref(rows))
             reader = Reader(rows, buffer)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from ctypes import byref, c_size_t, c_uint64, c_void_p
+from ctypes import byref, c_size_t, c_uint64
 from typing import TYPE_CHECKING
 
 from quorate._errors import invoke
 from quorate._interrupt import cancel_handle, invoke_interruptible
 from quorate._library import library, milliseconds, text_at
+from quorate._owner import ConnectionHandle, Owner, ShardingKeyHandle
 from quorate._values import Parameters, encode
 from quorate.connection import Connection
 from quorate.rows import RowFactory, tuple_row
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from quorate.pool import Pool
 
 
-class ShardingKey:
+class ShardingKey(Owner):
     """The columns of a table by which its rows are spread over the instances: it tells the bucket of a row, and gives a
     connection to the instance that has it. `Pool.sharding_key` gives one.
 
@@ -34,9 +35,8 @@ class ShardingKey:
     """
 
     def __init__(self, pool: Pool, table: str, timeout: float | None = None) -> None:
-        self._handle: c_void_p | None = None
         self._pool = pool
-        text, handle, ask = table.encode(), c_void_p(), library.quorate_pool_sharding_key
+        text, handle, ask = table.encode(), ShardingKeyHandle(), library.quorate_pool_sharding_key
         within = milliseconds(timeout)
         invoke_interruptible(ask, pool._pointer(), text, len(text), within, cancel_handle(), byref(handle))
         self._handle = handle
@@ -79,8 +79,8 @@ class ShardingKey:
         """
         values = encode(parameters)
 
-        def acquire(within: int) -> c_void_p:
-            handle, take = c_void_p(), library.quorate_sharding_key_acquire
+        def acquire(within: int) -> ConnectionHandle:
+            handle, take = ConnectionHandle(), library.quorate_sharding_key_acquire
             invoke_interruptible(take, self._handle, values, len(values), within, cancel_handle(), byref(handle))
             return handle
 
@@ -97,8 +97,3 @@ class ShardingKey:
 
     def __repr__(self) -> str:
         return f"ShardingKey(table={self.table!r}, tier={self.tier!r}, columns={self.columns!r})"
-
-    def __del__(self) -> None:
-        handle, self._handle = self._handle, None
-        if handle is not None:
-            library.quorate_sharding_key_free(handle)

@@ -1,12 +1,11 @@
 //! Ctrl-C, which cancels what runs.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use quorate::CancelHandle;
 use signal_hook::consts::SIGINT;
 use signal_hook::iterator::Signals;
@@ -51,13 +50,13 @@ impl Interrupt {
     /// Does `work`, whose calls `handle` cancels.
     pub(crate) fn during<R>(&self, handle: CancelHandle, work: impl FnOnce() -> R) -> R {
         {
-            let mut current = self.shared.work.lock();
+            let mut current = self.shared.work();
             current.number += 1;
             current.handle = Some(handle);
             self.shared.was_pressed.store(false, Ordering::SeqCst);
         }
         let result = work();
-        self.shared.work.lock().handle = None;
+        self.shared.work().handle = None;
         result
     }
 
@@ -68,15 +67,19 @@ impl Interrupt {
 }
 
 impl Shared {
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Cancels until the work that runs at this moment has ended.
     fn interrupt(&self) {
         let number = {
-            let work = self.work.lock();
+            let work = self.work();
             self.was_pressed.store(true, Ordering::SeqCst);
             work.number
         };
         loop {
-            match &*self.work.lock() {
+            match &*self.work() {
                 Work {
                     number: current,
                     handle: Some(handle),

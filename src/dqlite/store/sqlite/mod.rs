@@ -3,14 +3,15 @@
 mod table;
 
 use std::path::Path;
+use std::sync::{Condvar, PoisonError};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::{NodeInfo, NodeStore, checked};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::Mutex;
 use table::Table;
 
 const DEFAULT_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,7 +41,9 @@ const MAX_BUSY_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 /// **Blocking**: a call waits for another thread's call, and for another program's lock, each for the busy
 /// timeout at most. One connection is open as long as the store lives.
 pub struct SqliteNodeStore {
-    connection: Mutex<Connection>,
+    /// None while a thread uses it.
+    connection: Mutex<Option<Connection>>,
+    given_back: Condvar,
     table: Table,
     busy_timeout: Duration,
 }
@@ -88,20 +91,46 @@ impl SqliteNodeStore {
         call: impl FnOnce(&mut Connection) -> Result<T>,
     ) -> Result<T> {
         let left = deadline.remaining().unwrap_or(self.busy_timeout);
-        let end = Deadline::after(self.busy_timeout.min(left));
-        let Some(mut connection) = self.connection.try_lock_for(self.busy_timeout.min(left)) else {
+        let left = self.busy_timeout.min(left);
+        let end = Deadline::after(left);
+        let idle = self.connection.lock();
+        let (mut idle, _) = self
+            .given_back
+            .wait_timeout_while(idle, left, |idle| idle.is_none())
+            .unwrap_or_else(PoisonError::into_inner);
+        let Some(connection) = idle.take() else {
             let message = format!(
-                "{}: other threads have used the store for {:?}; try again, or raise the busy timeout",
+                "{}: other threads have used the store for {left:?}; try again, or raise the busy timeout",
                 self.table.path.display(),
-                self.busy_timeout.min(left)
             );
             return Err(Error::new(ErrorKind::Store, message));
+        };
+        drop(idle);
+        let mut turn = Turn {
+            store: self,
+            connection: Some(connection),
+        };
+        let Some(connection) = &mut turn.connection else {
+            return Err(Error::new(ErrorKind::Internal, "a connection is missing"));
         };
         // SQLite sleeps in steps that it does not cut short, of up to 100 ms for a long timeout.
         connection
             .busy_timeout(end.remaining().unwrap_or_default())
             .map_err(|error| self.table.failed("open", error))?;
-        call(&mut connection)
+        call(connection)
+    }
+}
+
+/// The use of a store by one thread. Its drop gives the connection back, also where the thread panics.
+struct Turn<'s> {
+    store: &'s SqliteNodeStore,
+    connection: Option<Connection>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *self.store.connection.lock() = self.connection.take();
+        self.store.given_back.notify_one();
     }
 }
 
@@ -199,7 +228,8 @@ impl SqliteNodeStoreBuilder {
         }
         self.table.get(&mut connection)?;
         Ok(SqliteNodeStore {
-            connection: Mutex::new(connection),
+            connection: Mutex::new(Some(connection)),
+            given_back: Condvar::new(),
             table: self.table,
             busy_timeout: self.busy_timeout,
         })

@@ -92,7 +92,7 @@ impl Session {
             ));
         }
         if self.query_metadata {
-            let text = metadata(&parse.query, &plan.tier, &plan.key);
+            let text = metadata(&parse.query, plan.tier.as_deref(), &plan.key);
             self.say(Answer::NoticeResponse(NoticeResponse::new(vec![
                 (b'S', "NOTICE".to_owned()),
                 (b'C', "00000".to_owned()),
@@ -108,6 +108,11 @@ impl Session {
         let statement = bind.statement_name.unwrap_or_default();
         let plan = self.statement(&statement)?.clone();
         if self.invalidation && world.stale(&plan).is_some() {
+            let mut names = plan.tables.iter().map(|(name, _)| name);
+            if let Some(name) = names.find(|name| world.engine.table(name).is_none()) {
+                let text = format!("space metadata for table: {name} not found");
+                return Err(PgError::sql(text));
+            }
             let text = format!("prepared statement {statement} has been invalidated");
             return Err(PgError::new("42999", text));
         }
