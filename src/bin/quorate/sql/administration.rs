@@ -67,12 +67,20 @@ fn instances(shell: &mut Shell) -> Result<Flow, Fault> {
     let rows: Vec<_> = all
         .iter()
         .map(|one| {
-            let role = if one.is_master { "master" } else { "replica" };
+            // Who may not read the replicasets does not know their masters.
+            let mut others = all
+                .iter()
+                .filter(|other| other.replicaset == one.replicaset);
+            let role = match one.is_master {
+                true => ValueRef::Text("master"),
+                false if others.any(|other| other.is_master) => ValueRef::Text("replica"),
+                false => ValueRef::Null,
+            };
             vec![
                 ValueRef::Text(&one.name),
                 ValueRef::Text(&one.address),
                 ValueRef::Text(one.state.as_str()),
-                ValueRef::Text(role),
+                role,
                 ValueRef::Bool(one.is_leader),
                 ValueRef::Text(&one.tier),
                 ValueRef::Text(&one.replicaset),
