@@ -10,6 +10,7 @@ use crate::net::socket::Idle;
 use crate::net::wait::Call;
 use crate::params::ParamsRef;
 use crate::row::{Cell, Columns};
+use crate::topology::Instance;
 
 /// One database: its topology and its way of choosing an endpoint.
 ///
@@ -83,6 +84,11 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// How many instances the last reading has found, and how many of them calls may go to. Never blocks.
     fn instances(&self) -> (usize, usize) {
         (0, 0)
+    }
+
+    /// All instances that the last reading has found. Never blocks.
+    fn known_instances(&self) -> Vec<Arc<Instance>> {
+        Vec::new()
     }
 
     /// The number of times that the preferred endpoint (dqlite: the leader) became another one.

@@ -21,7 +21,7 @@ use crate::logging::{Event, LogLevel, Logger};
 use crate::net::dial::DialFn;
 use crate::net::tls::{TlsConfig, TlsMode};
 use crate::picodata::config::{Balance, Environment, PicodataConfig};
-use crate::sql::{Dialect, Placeholders};
+use crate::sql::{self, Dialect, Placeholders};
 use crate::topology::BalanceStrategy;
 
 /// Which database a pool talks to.
@@ -32,6 +32,34 @@ pub enum Database {
     Dqlite,
     /// Picodata, or PostgreSQL itself, over PostgreSQL's protocol.
     Picodata,
+}
+
+impl Database {
+    /// The SQL that the database speaks.
+    pub(crate) fn dialect(self) -> Dialect {
+        match self {
+            Database::Dqlite => Dialect::Sqlite,
+            Database::Picodata => Dialect::Postgres,
+        }
+    }
+
+    /// Cuts the first statement off a text that may hold several.
+    ///
+    /// Answers the statement, without its `;` and without white space and comments around it, and the text behind
+    /// the `;`; in the place of that text `None` where no `;` ends the statement, which may then go on in text that is
+    /// still to come. Answers `None` where there is no statement. A `;` in a string, in a comment or in the body of a
+    /// trigger ends none.
+    ///
+    /// ```
+    /// # use quorate::Database;
+    /// let text = "insert into t values (';'); select";
+    /// let (first, rest) = Database::Dqlite.first_statement(text).unwrap();
+    /// assert_eq!((first, rest), ("insert into t values (';')", Some(" select")));
+    /// assert_eq!(Database::Dqlite.first_statement(" select"), Some(("select", None)));
+    /// ```
+    pub fn first_statement(self, sql: &str) -> Option<(&str, Option<&str>)> {
+        sql::first_statement(sql, self.dialect())
+    }
 }
 
 /// The sizes and times of a pool of connections.
@@ -380,10 +408,7 @@ impl Config {
 
     /// The SQL that the database speaks.
     pub(crate) fn dialect(&self) -> Dialect {
-        match self.database {
-            Database::Dqlite => Dialect::Sqlite,
-            Database::Picodata => Dialect::Postgres,
-        }
+        self.database.dialect()
     }
 
     /// Checks the options against each other.

@@ -381,6 +381,13 @@ impl Backend for PicodataBackend {
         self.members.count()
     }
 
+    fn known_instances(&self) -> Vec<Arc<Instance>> {
+        let mut instances = self.members.snapshot();
+        // The hosts that stand in for instances where there is no topology have none.
+        instances.retain(|instance| instance.raft_id != 0);
+        instances
+    }
+
     fn leader_changes(&self) -> u64 {
         self.leader_changes.load(Ordering::Relaxed)
     }

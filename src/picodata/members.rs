@@ -111,7 +111,6 @@ impl Members {
     }
 
     /// The instances of the last snapshot.
-    #[cfg(test)]
     pub(crate) fn snapshot(&self) -> Vec<Arc<Instance>> {
         self.view()
             .map_or_else(Vec::new, |view| view.snapshot.instances().to_vec())

@@ -19,6 +19,7 @@ use crate::pool::lease::Lease;
 use crate::pool::stats::{Counters, EndpointStats, Stats};
 use crate::pool::worker::Signal;
 use crate::process;
+use crate::topology::Instance;
 
 /// How long the worker gives one of several endpoints, while it waits for it, to be connected to and to answer.
 const OWN_TIMEOUT: Duration = Duration::from_secs(1);
@@ -365,6 +366,11 @@ impl Core {
                 endpoint_stats(address, endpoint, &*self.backend)
             })
             .collect()
+    }
+
+    pub(crate) fn instances(&self) -> Vec<Instance> {
+        let instances = self.backend.known_instances();
+        instances.iter().map(|one| Instance::clone(one)).collect()
     }
 
     pub(crate) fn stats(&self) -> Stats {

@@ -25,6 +25,7 @@ use crate::pool::stats::{EndpointStats, Stats};
 use crate::pool::worker::Worker;
 use crate::rows::Rows;
 use crate::sharding::ShardingKey;
+use crate::topology::Instance;
 use crate::transaction::{Transaction, TransactionMode};
 
 /// How long a worker that is stopped by the drop of its pool is waited for.
@@ -356,6 +357,18 @@ impl Pool {
             return Vec::new();
         }
         self.core().endpoint_stats()
+    }
+
+    /// The instances of a Picodata cluster as the topology was read last, those included that are offline or are not
+    /// asked for, sorted by uuid. Never blocks on the network.
+    ///
+    /// Empty before the first call, with dqlite ([`ClusterClient::nodes`](crate::dqlite::ClusterClient::nodes) reads its
+    /// nodes), with PostgreSQL, where the option `topology` is off, and in a forked child.
+    pub fn instances(&self) -> Vec<Instance> {
+        if self.core().is_forked() {
+            return Vec::new();
+        }
+        self.core().instances()
     }
 
     /// The configuration that the pool was opened with.

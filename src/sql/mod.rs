@@ -46,7 +46,7 @@ pub(crate) use keyword::Keyword;
 pub(crate) use parameter::{ParameterList, parameters};
 pub(crate) use placeholder::{Placeholders, Rewritten, original_position, rewrite};
 pub(crate) use shape::{Statements, is_ddl, shape};
-pub(crate) use split::{statements, statements_end};
+pub(crate) use split::{first_statement, statements, statements_end};
 pub(crate) use transaction::{Effect, is_rollback, transaction_effect};
 
 /// Whose lexical rules a text follows.

@@ -30,6 +30,23 @@ pub(crate) fn statements(sql: &str, dialect: Dialect) -> impl Iterator<Item = &s
     })
 }
 
+/// The first statement of `sql`, cut as [`statements`] does, and the text behind the `;` that ends it; `None` in its
+/// place where none does.
+pub(crate) fn first_statement(sql: &str, dialect: Dialect) -> Option<(&str, Option<&str>)> {
+    let mut tokens = Tokens::new(sql, dialect);
+    let first = first_token(&mut tokens)?;
+    let mut boundary = Boundary::new(dialect);
+    boundary.is_end(first, sql);
+    let mut end = first.end;
+    for token in tokens {
+        if boundary.is_end(token, sql) {
+            return Some((sql.get(first.start..end)?, sql.get(token.end..)));
+        }
+        end = token.end;
+    }
+    Some((sql.get(first.start..end)?, None))
+}
+
 /// The byte behind the last statement of `sql`, without its `;`.
 pub(crate) fn statements_end(sql: &str, dialect: Dialect) -> usize {
     let last = statements(sql, dialect).last().unwrap_or_default();
@@ -54,6 +71,30 @@ mod tests {
             ("", 0),
         ] {
             assert_eq!(statements_end(sql, Dialect::Sqlite), end, "{sql:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_statement_is_cut_off_where_it_ends() {
+        for (sql, expected) in [
+            ("", None),
+            (" ; -- a\n /* ; */", None),
+            ("a", Some(("a", None))),
+            ("; a -- ;\n", Some(("a", None))),
+            (" a ; b; c", Some(("a", Some(" b; c")))),
+            ("a; 'b", Some(("a", Some(" 'b")))),
+            ("'a; b", Some(("'a; b", None))),
+            (
+                "create trigger t begin x;",
+                Some(("create trigger t begin x;", None)),
+            ),
+            (
+                "create trigger t begin x; end; y",
+                Some(("create trigger t begin x; end", Some(" y"))),
+            ),
+        ] {
+            let found = first_statement(sql, Dialect::Sqlite);
+            assert_eq!(found, expected, "{sql:?}");
         }
     }
 

@@ -20,6 +20,7 @@ pub mod postgres;
 pub mod proxy;
 pub mod raw;
 pub mod scripted;
+pub mod shell;
 pub mod tap;
 
 pub use basic::*;

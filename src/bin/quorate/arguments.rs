@@ -13,6 +13,8 @@ pub(crate) enum Stop {
     Usage(String),
     /// The work failed: exit status 1.
     Failure(quorate::Error),
+    /// The work failed, and all that is to be said of it has been said: exit status 1.
+    Reported,
 }
 
 impl From<lexopt::Error> for Stop {
