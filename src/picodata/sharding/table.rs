@@ -196,7 +196,7 @@ mod tests {
             (
                 ParamsRef::Positional(&[one]),
                 ErrorKind::Misuse,
-                "(id, code), and 1",
+                "(id, code), but was given 1",
             ),
             (
                 ParamsRef::Positional(&[one, one]),

@@ -388,10 +388,10 @@ fn a_lock_is_waited_for_no_longer_than_the_busy_timeout() {
     other.execute_batch("ROLLBACK").unwrap();
     store.set(&voters(&["a:1"])).unwrap();
 
-    let held = store.connection.lock();
+    let held = store.connection.lock().take();
     let error = store.get().unwrap_err();
     assert!(error.message().contains("other threads"), "{error}");
-    drop(held);
+    *store.connection.lock() = held;
     assert_eq!(store.get().unwrap(), voters(&["a:1"]));
 }
 
