@@ -179,7 +179,7 @@ for mode in $modes; do
             skipped="$skipped threads-under-ThreadSanitizer"
             continue
         fi
-        RUSTFLAGS=$flags CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+        RUSTFLAGS="$flags --cfg thread_sanitizer" CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
             cargo +nightly build --release --lib --target "$machine" --target-dir target/tsan
         # shellcheck disable=SC2086
         "$CC" -std=c11 -D_GNU_SOURCE $cflags -fsanitize=thread -c -o "$work/threads.o" ffi-tests/threads.c

@@ -5,7 +5,7 @@
 //! of others, and the table is gone through when a lock is waited for. Of 450 children of a process with an idle pool, 54
 //! crashed when they opened a pool of their own, and none with these.
 
-use std::sync::{self, PoisonError, TryLockError};
+use std::sync::{self, LockResult, PoisonError, TryLockError, TryLockResult};
 
 pub(crate) use std::sync::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
 
@@ -20,17 +20,13 @@ impl<T> Mutex<T> {
 
     #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        wait(|| self.0.lock(), || self.0.try_lock())
     }
 
     /// `None` where another thread holds it.
     #[inline]
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        match self.0.try_lock() {
-            Ok(guard) => Some(guard),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
+        taken(self.0.try_lock())
     }
 }
 
@@ -45,11 +41,37 @@ impl<T> RwLock<T> {
 
     #[inline]
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, T> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        wait(|| self.0.read(), || self.0.try_read())
     }
 
     #[inline]
     pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        wait(|| self.0.write(), || self.0.try_write())
+    }
+}
+
+fn taken<G>(tried: TryLockResult<G>) -> Option<G> {
+    match tried {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
+#[cfg(not(thread_sanitizer))]
+#[inline]
+fn wait<G>(lock: impl FnOnce() -> LockResult<G>, _try_lock: impl Fn() -> TryLockResult<G>) -> G {
+    lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A lock that has to be waited for is taken by code of the standard library that was not built for the sanitizer, which
+/// then knows of no order between those who hold it. One that is free is taken by code that becomes a part of ours.
+#[cfg(thread_sanitizer)]
+fn wait<G>(_lock: impl FnOnce() -> LockResult<G>, try_lock: impl Fn() -> TryLockResult<G>) -> G {
+    loop {
+        match taken(try_lock()) {
+            Some(guard) => return guard,
+            None => std::thread::yield_now(),
+        }
     }
 }
