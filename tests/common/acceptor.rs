@@ -2,7 +2,7 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -14,7 +14,14 @@ pub struct Acceptor {
     listener: TcpListener,
     address: String,
     stop: Arc<AtomicBool>,
+    counts: Arc<Counts>,
     thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Counts {
+    connections: AtomicUsize,
+    open: AtomicUsize,
 }
 
 impl Acceptor {
@@ -27,12 +34,23 @@ impl Acceptor {
             listener,
             address,
             stop: Arc::default(),
+            counts: Arc::default(),
             thread: None,
         }
     }
 
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// How many connections there have been.
+    pub fn connections(&self) -> usize {
+        self.counts.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many connections are open.
+    pub fn open(&self) -> usize {
+        self.counts.open.load(Ordering::SeqCst)
     }
 
     /// Becomes true when the servers are to stop.
@@ -43,18 +61,21 @@ impl Acceptor {
     /// Serves each connection, counted from 0, on a thread of its own.
     pub fn serve(&mut self, serve: impl Fn(usize, TcpStream) + Send + Sync + 'static) {
         let (listener, stop) = (self.listener.try_clone().unwrap(), self.stop());
-        let serve = Arc::new(serve);
+        let (serve, counts) = (Arc::new(serve), Arc::clone(&self.counts));
         self.thread = Some(thread::spawn(move || {
             let mut servers: Vec<JoinHandle<()>> = Vec::new();
-            let mut count = 0;
             while !stop.load(Ordering::SeqCst) {
                 let Ok((stream, _)) = listener.accept() else {
                     thread::sleep(TICK);
                     continue;
                 };
-                let (index, serve) = (count, Arc::clone(&serve));
-                count += 1;
-                servers.push(thread::spawn(move || serve(index, stream)));
+                let index = counts.connections.fetch_add(1, Ordering::SeqCst);
+                counts.open.fetch_add(1, Ordering::SeqCst);
+                let (serve, counts) = (Arc::clone(&serve), Arc::clone(&counts));
+                servers.push(thread::spawn(move || {
+                    serve(index, stream);
+                    counts.open.fetch_sub(1, Ordering::SeqCst);
+                }));
                 servers.retain(|server| !server.is_finished());
             }
             for server in servers {
