@@ -18,7 +18,7 @@ use crate::dqlite::store::yaml;
 use crate::dqlite::wire::frame::Header;
 use crate::dqlite::wire::request::Request;
 use crate::dqlite::wire::response::{Context, Response};
-use crate::dqlite::wire::rows::{self, RowStep};
+use crate::dqlite::wire::rows::{self, DecodedRows, RowStep};
 use crate::dqlite::wire::{VERSION, VERSION_LEGACY};
 use crate::error::Result;
 use crate::net::address::Address;
@@ -50,15 +50,16 @@ pub fn response(data: &[u8]) {
         match Response::decode(&header, body, context) {
             Ok(Response::Rows(mut part)) => {
                 let columns = part.columns();
-                let mut cells = Vec::new();
-                while let Ok(RowStep::Row) = part.next_row(&mut cells) {
-                    if let Ok(columns) = &columns {
-                        assert_eq!(cells.len(), columns.len());
-                    }
-                    for cell in &cells {
-                        if let Cell::Text(span) | Cell::TimeText(span) | Cell::Blob(span) = *cell {
-                            assert!(rows::bytes(body, span).is_ok());
-                            let _ = rows::text(body, span);
+                let mut decoded = DecodedRows::default();
+                let mut behind = Ok(RowStep::Row);
+                while behind == Ok(RowStep::Row) {
+                    behind = part.decode_rows(&mut decoded);
+                    while decoded.advance() {
+                        if let Ok(columns) = &columns {
+                            assert_eq!(decoded.current().len(), columns.len());
+                        }
+                        for cell in decoded.current() {
+                            check_span(body, *cell);
                         }
                     }
                 }
@@ -74,6 +75,13 @@ pub fn response(data: &[u8]) {
             }
             Err(error) => assert!(!error.to_string().is_empty()),
         }
+    }
+}
+
+fn check_span(body: &[u8], cell: Cell) {
+    if let Cell::Text(span) | Cell::TimeText(span) | Cell::Blob(span) = cell {
+        assert!(rows::bytes(body, span).is_ok());
+        let _ = rows::text(body, span);
     }
 }
 

@@ -107,6 +107,7 @@ mod sharding;
 mod sql;
 mod statement;
 mod statement_cache;
+mod text;
 mod time;
 mod topology;
 mod transaction;

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::convert::{FromRow, FromValue};
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::from_utf8;
 use crate::time;
 use crate::value::{ValueRef, ValueType};
 
@@ -307,7 +308,7 @@ impl<'a> Row<'a> {
 
     #[inline]
     fn text(&self, span: Span) -> Result<&'a str> {
-        std::str::from_utf8(self.span(span)).map_err(not_utf8)
+        from_utf8(self.span(span)).map_err(not_utf8)
     }
 
     fn value_at(&self, index: usize) -> Result<ValueRef<'a>> {

@@ -1,7 +1,7 @@
 //! The rows that a session is reading: where in which part, and what is known of them.
 
 use crate::dqlite::wire::error::WireError;
-use crate::dqlite::wire::rows::{RowCursor, RowStep, RowsPart};
+use crate::dqlite::wire::rows::{DecodedRows, RowCursor, RowStep, RowsPart};
 use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::row::{Cell, Columns};
 
@@ -15,7 +15,9 @@ pub(crate) struct Reading {
     columns: Columns,
     /// How the parts of the last result began: the number of the columns and their names, as they were sent.
     head: Vec<u8>,
-    cells: Vec<Cell>,
+    /// The rows that have been decoded, and what was found behind them.
+    rows: DecodedRows,
+    behind: Option<Result<RowStep, WireError>>,
     /// The number of rows in the parts before this one.
     rows_before: u64,
     writes: bool,
@@ -41,9 +43,8 @@ impl Reading {
 
     /// Begins with a part whose columns are those of the last result.
     pub(crate) fn begin_known(&mut self, cursor: RowCursor, writes: bool, statement: Option<u32>) {
-        self.cells.clear();
+        self.go_on(cursor);
         self.rows_before = cursor.row;
-        self.cursor = Some(cursor);
         self.writes = writes;
         self.statement = statement;
     }
@@ -74,9 +75,15 @@ impl Reading {
         }
         // Rows are counted through all parts.
         let row = self.cursor.as_ref().map_or(0, |cursor| cursor.row);
-        self.cursor = Some(RowCursor { row, ..cursor });
+        self.go_on(RowCursor { row, ..cursor });
         self.rows_before = row;
         Ok(())
+    }
+
+    fn go_on(&mut self, cursor: RowCursor) {
+        self.rows.clear();
+        self.behind = None;
+        self.cursor = Some(cursor);
     }
 
     /// Whether this part had no row.
@@ -86,24 +93,43 @@ impl Reading {
             .is_some_and(|cursor| cursor.row == self.rows_before)
     }
 
-    /// Whether the part in `body` has been read to its end, and another one follows.
-    pub(crate) fn is_over(&self, body: &[u8]) -> bool {
-        let cursor = self.cursor.as_ref();
-        cursor.is_some_and(|cursor| cursor.offset >= body.len())
+    /// Whether the part has been read to its end, and another one follows.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.behind, Some(Ok(RowStep::PartEnd))) && !self.rows.has_more()
     }
 
-    /// Decodes the next row of the part in `body`.
+    /// Goes to the next row of the part in `body`.
+    #[inline]
     pub(crate) fn step(&mut self, body: &[u8]) -> Result<RowStep, WireError> {
-        match &mut self.cursor {
-            Some(cursor) => cursor.next(body, &mut self.cells),
-            None => Ok(RowStep::Done),
+        if self.rows.advance() {
+            return Ok(RowStep::Row);
         }
+        self.decode(body)
+    }
+
+    /// Goes to the next row, where all that were decoded have been read.
+    #[inline(never)]
+    fn decode(&mut self, body: &[u8]) -> Result<RowStep, WireError> {
+        let Some(cursor) = &mut self.cursor else {
+            return Ok(RowStep::Done);
+        };
+        let behind = match self.behind.take() {
+            Some(Ok(RowStep::Row)) | None => cursor.decode(body, &mut self.rows),
+            Some(end) => end,
+        };
+        self.behind = Some(behind.clone());
+        if self.rows.advance() {
+            return Ok(RowStep::Row);
+        }
+        self.rows.clear();
+        behind
     }
 
     /// Ends the reading; the columns stay known.
     pub(crate) fn end(&mut self) {
         self.cursor = None;
-        self.cells.clear();
+        self.rows.clear();
+        self.behind = None;
     }
 
     /// Stands for a statement that answers no rows.
@@ -121,8 +147,10 @@ impl Reading {
         &self.columns
     }
 
+    /// The current row.
+    #[inline]
     pub(crate) fn cells(&self) -> &[Cell] {
-        &self.cells
+        self.rows.current()
     }
 
     /// Whether the statement writes as well.

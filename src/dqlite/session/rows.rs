@@ -51,7 +51,7 @@ impl DqliteSession {
         let mut rows = 0;
         loop {
             // Where the wait for a part was cancelled, the one before it has been read, and may be gone.
-            let next = if self.reading.is_over(self.channel.body()) {
+            let next = if self.reading.is_over() {
                 Ok(NextRow::Wait)
             } else {
                 self.step_row()

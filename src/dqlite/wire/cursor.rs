@@ -35,8 +35,65 @@ pub(crate) struct RowCursor {
     pub(crate) row: u64,
 }
 
+/// How many cells are decoded ahead, where a row has no more: the rows of one part of 4 KiB, most often.
+const AHEAD: usize = 512;
+
+/// Rows that were decoded together. One by one, a row takes half as many instructions again, to find out where it is.
+#[derive(Debug, Default)]
+pub(crate) struct DecodedRows {
+    /// The cells of the rows, one row behind the other; there may be more, of earlier rows.
+    cells: Vec<Cell>,
+    /// Cells in each row.
+    columns: usize,
+    /// Where the current row ends and the next one begins.
+    next: usize,
+    /// Where the last row ends.
+    end: usize,
+}
+
+impl DecodedRows {
+    /// Goes to the next row; false if none is left.
+    #[inline]
+    pub(crate) fn advance(&mut self) -> bool {
+        let left = self.next < self.end;
+        if left {
+            self.next += self.columns;
+        }
+        left
+    }
+
+    /// Whether a row is left to go to.
+    pub(crate) fn has_more(&self) -> bool {
+        self.next < self.end
+    }
+
+    /// The cells of the current row; none where there is none.
+    #[inline]
+    pub(crate) fn current(&self) -> &[Cell] {
+        let start = self.next.wrapping_sub(self.columns);
+        self.cells.get(start..self.next).unwrap_or_default()
+    }
+
+    /// Forgets all rows.
+    pub(crate) fn clear(&mut self) {
+        (self.next, self.end) = (0, 0);
+    }
+
+    /// Room for at least one row.
+    fn room(&mut self, columns: usize) -> &mut [Cell] {
+        self.clear();
+        self.columns = columns;
+        let size = columns.max(AHEAD);
+        if self.cells.len() < size {
+            self.cells.resize(size, Cell::Null);
+        }
+        &mut self.cells
+    }
+}
+
 impl RowCursor {
-    /// Decodes the next row of `body` into `cells`, replacing what was there.
+    /// Decodes rows of `body`, replacing those that were decoded before, and says what is behind them: a row, where
+    /// there was no room for more.
     ///
     /// Spans are relative to the start of the body. A text is known to end inside the body, and not known to be
     /// UTF-8: [`text`](super::rows::text) looks. A time without text, which is how NULL arrives in a column
@@ -44,21 +101,14 @@ impl RowCursor {
     /// this body.
     ///
     /// # Errors
-    /// A value that is cut short or of an unknown type, or an end that is not the last word.
-    pub(crate) fn next(
+    /// A value that is cut short or of an unknown type, or an end that is not the last word. The rows before it
+    /// are decoded.
+    pub(crate) fn decode(
         &mut self,
         body: &[u8],
-        cells: &mut Vec<Cell>,
+        rows: &mut DecodedRows,
     ) -> Result<RowStep, WireError> {
-        let step = self.decode_row(body, cells);
-        if !matches!(step, Ok(RowStep::Row)) {
-            cells.clear();
-        }
-        step
-    }
-
-    #[inline]
-    fn decode_row(&mut self, body: &[u8], cells: &mut Vec<Cell>) -> Result<RowStep, WireError> {
+        rows.clear();
         if u32::try_from(body.len()).is_err() {
             let problem = Problem::Unaddressable(body.len());
             return Err(WireError::of(MESSAGE, Place::Field("body"), problem));
@@ -67,79 +117,66 @@ impl RowCursor {
             let problem = Problem::BrokenWords(body.len());
             return Err(WireError::of(MESSAGE, Place::Field("body"), problem));
         };
-        let rest = words.get(self.offset / WORD..).unwrap_or_default();
-        let Some(first) = rest.first() else {
-            return Err(self.cut_short(words, rest, WORD));
-        };
-        match u64::from_le_bytes(*first) {
-            END_OF_PART => return self.end(words, rest, RowStep::PartEnd),
-            END_OF_ROWS => return self.end(words, rest, RowStep::Done),
-            _ if self.columns == 0 => {
-                let place = Place::Field("word");
-                let offset = offset_of(words, rest);
-                return Err(WireError::at(MESSAGE, place, offset, Problem::NotAnEnd));
-            }
-            _ => {}
-        }
-        let type_words = self.columns.div_ceil(TYPES_PER_WORD);
-        let Some((types, mut rest)) = rest
-            .split_at_checked(type_words)
-            .filter(|(_, values)| self.columns <= values.len())
-        else {
-            let needed = self.columns.saturating_add(type_words).saturating_mul(WORD);
-            return Err(self.cut_short(words, rest, needed));
-        };
-        cells.resize(self.columns, Cell::Null);
-        for (chunk, (types, cells)) in types
-            .iter()
-            .zip(cells.chunks_mut(TYPES_PER_WORD))
-            .enumerate()
-        {
-            let mut types = u64::from_le_bytes(*types);
-            for (index, cell) in cells.iter_mut().enumerate() {
-                let kind = (types & 0xf) as u8;
-                types >>= TYPE_BITS;
-                match decode(kind, words, rest, cell) {
-                    Some(after) => rest = after,
-                    None => {
-                        let column = chunk * TYPES_PER_WORD + index;
-                        return Err(self.bad_value(words, rest, column, kind));
-                    }
+        let columns = self.columns;
+        let type_words = columns.div_ceil(TYPES_PER_WORD);
+        let needed = columns.saturating_add(type_words);
+        let fits = needed <= words.len();
+        // Where no row fits, what is wrong is found without any room for it.
+        let room = if fits { rows.room(columns) } else { &mut [] };
+        let mut room = room.chunks_exact_mut(columns.max(1));
+        let (mut at, mut decoded) = (self.offset / WORD, 0);
+        let step = loop {
+            let Some(first) = words.get(at) else {
+                break Err(self.cut_short(words, at, WORD));
+            };
+            match u64::from_le_bytes(*first) {
+                END_OF_PART => break self.end(words, &mut at, RowStep::PartEnd),
+                END_OF_ROWS => break self.end(words, &mut at, RowStep::Done),
+                _ if columns == 0 => {
+                    let place = Place::Field("word");
+                    break Err(WireError::at(MESSAGE, place, at * WORD, Problem::NotAnEnd));
                 }
+                _ => {}
             }
-        }
-        self.offset = offset_of(words, rest);
-        self.row = self.row.saturating_add(1);
-        Ok(RowStep::Row)
+            if needed > words.len() - at {
+                break Err(self.cut_short(words, at, needed.saturating_mul(WORD)));
+            }
+            let Some(cells) = room.next() else {
+                break Ok(RowStep::Row);
+            };
+            match decode_row(words, at, type_words, cells) {
+                Ok(behind) => at = behind,
+                Err(bad) => break Err(self.bad_value(words, &bad)),
+            }
+            decoded += columns;
+            self.row = self.row.saturating_add(1);
+        };
+        self.offset = at.saturating_mul(WORD);
+        rows.end = decoded;
+        step
     }
 
     fn end(
         &mut self,
         words: &[[u8; WORD]],
-        rest: &[[u8; WORD]],
+        at: &mut usize,
         step: RowStep,
     ) -> Result<RowStep, WireError> {
-        let offset = offset_of(words, rest);
-        let trailing = rest.len().saturating_sub(1) * WORD;
+        let trailing = (words.len() - *at - 1) * WORD;
         if trailing != 0 {
             let place = Place::Field("end of rows");
             let problem = Problem::Trailing(trailing);
-            return Err(WireError::at(MESSAGE, place, offset, problem));
+            return Err(WireError::at(MESSAGE, place, *at * WORD, problem));
         }
-        self.offset = words.len() * WORD;
+        *at = words.len();
         Ok(step)
     }
 
     #[cold]
-    fn bad_value(
-        &self,
-        words: &[[u8; WORD]],
-        rest: &[[u8; WORD]],
-        column: usize,
-        kind: u8,
-    ) -> WireError {
+    fn bad_value(&self, words: &[[u8; WORD]], bad: &BadValue) -> WireError {
+        let rest = words.get(bad.at..).unwrap_or_default();
         let left = rest.len().saturating_sub(1) * WORD;
-        let problem = match (kind, rest.first()) {
+        let problem = match (bad.kind, rest.first()) {
             (_, None) => Problem::CutShort {
                 needed: WORD as u64,
                 left: 0,
@@ -152,66 +189,85 @@ impl RowCursor {
             (kind, _) => Problem::UnknownType(kind),
         };
         let place = Place::Column {
-            column,
+            column: bad.column,
             row: self.row,
         };
-        WireError::at(MESSAGE, place, offset_of(words, rest), problem)
+        WireError::at(MESSAGE, place, bad.at * WORD, problem)
     }
 
     #[cold]
-    fn cut_short(&self, words: &[[u8; WORD]], rest: &[[u8; WORD]], needed: usize) -> WireError {
+    fn cut_short(&self, words: &[[u8; WORD]], at: usize, needed: usize) -> WireError {
         let problem = Problem::CutShort {
             needed: needed as u64,
-            left: rest.len() * WORD,
+            left: words.len().saturating_sub(at) * WORD,
         };
-        WireError::at(
-            MESSAGE,
-            Place::Row(self.row),
-            offset_of(words, rest),
-            problem,
-        )
+        let offset = at.min(words.len()) * WORD;
+        WireError::at(MESSAGE, Place::Row(self.row), offset, problem)
     }
 }
 
-/// Bytes before `rest`, the end of `words`.
-fn offset_of(words: &[[u8; WORD]], rest: &[[u8; WORD]]) -> usize {
-    words.len().saturating_sub(rest.len()) * WORD
+/// A value that cannot be decoded.
+struct BadValue {
+    column: usize,
+    kind: u8,
+    /// The word at which it begins.
+    at: usize,
 }
 
-/// Decodes the value at the start of `rest`, the end of `words`, into `cell`, and gives what follows it; `None`
-/// if there is no such value.
+/// Decodes the row at the word `at`, whose types take `type_words`, and gives the word behind it.
 #[inline]
-fn decode<'a>(
-    kind: u8,
+fn decode_row(
     words: &[[u8; WORD]],
-    rest: &'a [[u8; WORD]],
-    cell: &mut Cell,
-) -> Option<&'a [[u8; WORD]]> {
-    let (word, after) = rest.split_first()?;
-    *cell = match kind {
+    at: usize,
+    type_words: usize,
+    cells: &mut [Cell],
+) -> Result<usize, BadValue> {
+    let types = &words[at..at + type_words];
+    let mut at = at + type_words;
+    let mut kinds = 0;
+    for (column, cell) in cells.iter_mut().enumerate() {
+        if column % TYPES_PER_WORD == 0 {
+            kinds = u64::from_le_bytes(types[column / TYPES_PER_WORD]);
+        }
+        let kind = (kinds & 0xf) as u8;
+        kinds >>= TYPE_BITS;
+        match decode_value(kind, words, at) {
+            Some((value, behind)) => (*cell, at) = (value, behind),
+            None => return Err(BadValue { column, kind, at }),
+        }
+    }
+    Ok(at)
+}
+
+/// The value at the word `at` of `words`, and the word behind it; `None` if there is no such value.
+#[inline(always)]
+fn decode_value(kind: u8, words: &[[u8; WORD]], at: usize) -> Option<(Cell, usize)> {
+    let word = words.get(at)?;
+    let value = match kind {
         TYPE_INT => Cell::Int(i64::from_le_bytes(*word)),
         TYPE_FLOAT => Cell::Float(f64::from_le_bytes(*word)),
         TYPE_NULL => Cell::Null,
         TYPE_BOOL => Cell::Bool(u64::from_le_bytes(*word) != 0),
         TYPE_UNIX_TIME => Cell::UnixTime(i64::from_le_bytes(*word)),
         TYPE_TEXT | TYPE_ISO_8601 => {
-            let (last, len) = find_nul_in_words(rest)?;
-            let span = span(offset_of(words, rest), len);
-            *cell = match (kind, len) {
+            let (last, len) = find_nul_in_words(&words[at..])?;
+            let span = span(at * WORD, len);
+            let value = match (kind, len) {
                 (TYPE_TEXT, _) => Cell::Text(span),
                 (_, 0) => Cell::Null,
                 _ => Cell::TimeText(span),
             };
-            return after.get(last..);
+            return Some((value, at + last + 1));
         }
         TYPE_BLOB => {
             let bytes = usize::try_from(u64::from_le_bytes(*word)).ok()?;
-            *cell = Cell::Blob(span(offset_of(words, after), bytes));
-            return after.get(bytes.div_ceil(WORD)..);
+            let behind = (at + 1).checked_add(bytes.div_ceil(WORD))?;
+            let value = Cell::Blob(span((at + 1) * WORD, bytes));
+            return (behind <= words.len()).then_some((value, behind));
         }
         _ => return None,
     };
-    Some(after)
+    Some((value, at + 1))
 }
 
 /// A place inside a body, whose length was found to fit in 32 bits before; one that turns out to end outside of
@@ -252,12 +308,14 @@ mod tests {
             let body = encode(&names, &[&row, &row], false);
             let mut part = RowsPart::decode(&body).unwrap();
             assert_eq!(part.columns().unwrap(), names);
-            let mut cells = Vec::new();
+            let mut rows = DecodedRows::default();
+            assert_eq!(part.decode_rows(&mut rows), Ok(RowStep::PartEnd));
             for _ in 0..2 {
-                assert_eq!(part.next_row(&mut cells), Ok(RowStep::Row));
-                assert!(cells.iter().copied().eq((0..columns).map(Cell::Int)));
+                assert!(rows.advance());
+                let cells = rows.current().iter().copied();
+                assert!(cells.eq((0..columns).map(Cell::Int)));
             }
-            assert_eq!(part.next_row(&mut cells), Ok(RowStep::PartEnd));
+            assert!(!rows.advance());
         }
     }
 
@@ -274,18 +332,24 @@ mod tests {
             RowValue::UnixTime(5),
             RowValue::Plain(ValueRef::Text("")),
         ];
-        let body = encode(&["a", "b", "c"], &[&values, &values], true);
+        let body = encode(&["a", "b", "c"], &[&values[..]; 200], true);
         let mut cursor = RowsPart::decode(&body).unwrap().cursor();
-        let mut cells = Vec::new();
-        assert_eq!(cursor.next(&body.clone(), &mut cells), Ok(RowStep::Row));
-        assert_eq!(cells[1], Cell::UnixTime(5));
-        assert_eq!(cells[2], Cell::Text(Span { start: 56, len: 0 }));
+        let mut rows = DecodedRows::default();
         let mut copy = cursor;
-        assert_eq!(cursor.next(&body, &mut cells), Ok(RowStep::Row));
-        assert_eq!(copy.next(&body, &mut cells), Ok(RowStep::Row));
+        assert_eq!(cursor.decode(&body, &mut rows), Ok(RowStep::Row));
+        assert_eq!(cursor.row, AHEAD as u64 / 3);
+        assert!(rows.advance());
+        assert_eq!(rows.current()[1], Cell::UnixTime(5));
+        assert_eq!(rows.current()[2], Cell::Text(Span { start: 56, len: 0 }));
+        assert_eq!(copy.decode(&body.clone(), &mut rows), Ok(RowStep::Row));
         assert_eq!(cursor, copy);
-        assert_eq!(cursor.next(&body, &mut cells), Ok(RowStep::Done));
-        assert_eq!(cursor.offset, body.len());
+        assert_eq!(cursor.decode(&body, &mut rows), Ok(RowStep::Done));
+        let left = std::iter::from_fn(|| rows.advance().then_some(())).count();
+        assert_eq!(left, 200 - AHEAD / 3);
+        assert!(rows.current().len() == 3 && !rows.advance());
+        rows.clear();
+        assert!(rows.current().is_empty());
+        assert_eq!((cursor.offset, cursor.row), (body.len(), 200));
     }
 
     #[test]
@@ -323,9 +387,11 @@ mod tests {
             row: u64::MAX,
         };
         let body = words(ROWS);
-        assert!(cursor.next(&body, &mut Vec::new()).is_err());
+        let mut rows = DecodedRows::default();
+        assert!(cursor.decode(&body, &mut rows).is_err());
         cursor.offset = 0;
-        assert!(cursor.next(&body, &mut Vec::new()).is_err());
-        assert!(cursor.next(&body[..9], &mut Vec::new()).is_err());
+        assert!(cursor.decode(&body, &mut rows).is_err());
+        assert!(cursor.decode(&body[..9], &mut rows).is_err());
+        assert!(rows.cells.is_empty() && !rows.advance());
     }
 }

@@ -258,11 +258,14 @@ mod tests {
         Response::decode(&header, body, Context::default())
     }
 
+    use crate::dqlite::wire::rows::{DecodedRows, RowStep};
+
     /// Decodes a response and every row of it.
     fn decode_all(header: &Header, body: &[u8], context: Context) -> Result<(), WireError> {
         if let Response::Rows(mut part) = Response::decode(header, body, context)? {
             part.columns()?;
-            while part.next_row(&mut Vec::new())? == crate::dqlite::wire::rows::RowStep::Row {}
+            let mut rows = DecodedRows::default();
+            while part.decode_rows(&mut rows)? == RowStep::Row {}
         }
         Ok(())
     }

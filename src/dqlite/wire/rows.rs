@@ -8,11 +8,11 @@
 //!
 //! A statement without columns (1.18 runs an INSERT sent as a query) answers a count of 0 and the end.
 
-pub(crate) use super::cursor::{RowCursor, RowStep};
+pub(crate) use super::cursor::{DecodedRows, RowCursor, RowStep};
 use super::error::{Message, Place, Problem, WireError};
 use super::reader::Reader;
 use super::{RESPONSE_ROWS, WORD};
-use crate::row::{Cell, Span};
+use crate::row::Span;
 
 /// The last word of a part that another follows.
 pub(super) const END_OF_PART: u64 = 0xeeee_eeee_eeee_eeee;
@@ -72,9 +72,9 @@ impl<'a> RowsPart<'a> {
         self.cursor
     }
 
-    /// Decodes the next row, as [`RowCursor::next`] does.
-    pub(crate) fn next_row(&mut self, cells: &mut Vec<Cell>) -> Result<RowStep, WireError> {
-        self.cursor.next(self.body, cells)
+    /// Decodes the next rows, as [`RowCursor::decode`] does.
+    pub(crate) fn decode_rows(&mut self, rows: &mut DecodedRows) -> Result<RowStep, WireError> {
+        self.cursor.decode(self.body, rows)
     }
 }
 
@@ -118,11 +118,18 @@ pub(super) mod tests {
     use super::*;
     use crate::dqlite::wire::testing::responses::ROWS;
     use crate::dqlite::wire::testing::words;
+    use crate::row::Cell;
 
+    /// The first row, or what is there instead.
     pub(in crate::dqlite::wire) fn step(body: &[u8]) -> Result<(RowStep, Vec<Cell>), WireError> {
-        let mut cells = Vec::new();
-        let step = RowsPart::decode(body)?.next_row(&mut cells)?;
-        Ok((step, cells))
+        let mut rows = DecodedRows::default();
+        let behind = RowsPart::decode(body)?.decode_rows(&mut rows);
+        let step = if rows.advance() {
+            RowStep::Row
+        } else {
+            behind?
+        };
+        Ok((step, rows.current().to_vec()))
     }
 
     pub(in crate::dqlite::wire) fn error(body: &[u8]) -> String {
@@ -141,11 +148,12 @@ pub(super) mod tests {
         let mut part = RowsPart::decode(&body).unwrap();
         let names = ["id", "amount", "comment", "birthday", "ok"];
         assert_eq!(part.columns().unwrap(), names);
-        let mut cells = Vec::new();
-        assert_eq!(part.next_row(&mut cells), Ok(RowStep::Row));
+        let mut rows = DecodedRows::default();
+        assert_eq!(part.decode_rows(&mut rows), Ok(RowStep::Done));
+        assert!(rows.advance());
         let (comment, birthday) = (Span { start: 80, len: 11 }, Span { start: 96, len: 10 });
         assert_eq!(
-            cells,
+            rows.current(),
             [
                 Cell::Int(1),
                 Cell::Float(1.5),
@@ -156,10 +164,10 @@ pub(super) mod tests {
         );
         assert_eq!(text(&body, comment), Ok("eight bytes"));
         assert_eq!(text(&body, birthday), Ok("2024-02-29"));
-        assert_eq!(part.next_row(&mut cells), Ok(RowStep::Row));
+        assert!(rows.advance());
         let blob = Span { start: 152, len: 3 };
         assert_eq!(
-            cells,
+            rows.current(),
             [
                 Cell::Int(-1),
                 Cell::Null,
@@ -169,9 +177,8 @@ pub(super) mod tests {
             ]
         );
         assert_eq!(bytes(&body, blob), Ok(&b"\xee\xee\xee"[..]));
-        assert_eq!(part.next_row(&mut cells), Ok(RowStep::Done));
+        assert!(!rows.advance());
         assert_eq!(part.cursor().row, 2);
-        assert!(cells.is_empty());
     }
 
     #[test]
