@@ -206,17 +206,17 @@ impl Socket {
     /// A peer that answers pipelined requests with one write each otherwise waits for our delayed
     /// acknowledgement (40 ms) before it sends the second answer. The kernel (`net/ipv4/tcp.c`,
     /// `tcp_cleanup_rbuf`) goes back to delaying when something is sent, so it is told again after each write.
-    /// To tell it before each read brings every answer in a packet of its own: a scan is then received in a
-    /// fifth less time, for half as much CPU again.
+    /// To tell it before each read brings every answer in a packet of its own.
     pub(crate) fn acknowledge_at_once(&self) {
         // Unix sockets have no such option and no such delay.
         let _ = sockopt::set_tcp_quickack(&self.raw.0, true);
     }
 
-    /// Tells the kernel to acknowledge what has arrived, and to delay that of what is still to come.
-    pub(crate) fn acknowledge_once(&self) {
+    /// Tells the kernel to acknowledge what has arrived, and to delay that of what is still to come; false where
+    /// nothing is acknowledged, as on a Unix socket.
+    pub(crate) fn acknowledge_once(&self) -> bool {
         self.acknowledge_at_once();
-        let _ = sockopt::set_tcp_quickack(&self.raw.0, false);
+        sockopt::set_tcp_quickack(&self.raw.0, false).is_ok()
     }
 
     /// Looks at an idle connection without waiting and without asking the server.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use rustix::event::PollFlags;
 
-use crate::error::Result;
+use crate::deadline::Deadline;
+use crate::error::{ErrorKind, Result};
 use crate::net::socket::{Idle, PATIENCE, Socket, disconnected};
 use crate::net::wait::Call;
 
@@ -20,8 +21,8 @@ const KEEP_SIZE: usize = 256 * 1024;
 pub(crate) enum Answers {
     /// With one write: the next request acknowledges it.
     One,
-    /// With one answer in several writes. Acknowledging the first at once keeps the second from waiting; doing it
-    /// before each read would bring every part in a read of its own, at half as much CPU again for a scan.
+    /// With one answer in several writes. Acknowledging the first at once keeps the second from waiting; those of a
+    /// long answer are let gather.
     Parts,
     /// With one write for each of several requests. Each is acknowledged at once: the server waits for it.
     Many,
@@ -41,6 +42,12 @@ impl Answers {
         }
     }
 }
+
+/// By how many reads the parts of an answer are received before they are let gather.
+const PARTS: u32 = 16;
+
+/// How long is waited for parts that gather before what has come of them is acknowledged.
+const PART_PATIENCE: Duration = Duration::from_millis(1);
 
 /// From how many answers on they are let gather.
 const PLENTY: usize = 8;
@@ -68,6 +75,8 @@ pub(crate) struct Stream {
     answers: Answers,
     /// The kernel has been told to acknowledge at once since the last write.
     acknowledging: bool,
+    /// How often parts of an answer have been read without letting them gather.
+    part_reads: u32,
 }
 
 impl Stream {
@@ -83,6 +92,7 @@ impl Stream {
             wait_first: false,
             answers: Answers::One,
             acknowledging: false,
+            part_reads: 0,
         }
     }
 
@@ -128,6 +138,7 @@ impl Stream {
                     self.written += written;
                     self.wait_first = true;
                     self.acknowledging = false;
+                    self.part_reads = 0;
                 }
                 Err(error) if is_pause(&error) => return Ok(false),
                 Err(error) => return Err(disconnected(&error)),
@@ -236,6 +247,9 @@ impl Stream {
                 self.socket.acknowledge_once();
                 self.acknowledging = false;
             }
+            if self.answers == Answers::Parts && flushed && self.socket.can_wait() {
+                self.let_parts_gather(call)?;
+            }
             let acknowledge = match self.answers {
                 Answers::One => false,
                 Answers::Parts => !self.acknowledging,
@@ -273,6 +287,36 @@ impl Stream {
         }
     }
 
+    /// Waits a little for the parts of a long answer, after telling the kernel not to acknowledge each of them.
+    ///
+    /// While a packet is not acknowledged, the server's kernel gathers what is smaller than one behind it (RFC 896), so
+    /// parts of 4 KiB come sixteen at a time on a loopback device. On a connection that has been idle, whose packets the
+    /// kernel acknowledges one by one, 300,000 rows are received in two thirds of the time with an eighth of the wake-ups.
+    /// The last packet is held back in the same way, and parts that come slowly are: hence the short patience, behind which
+    /// parts are acknowledged at once for a while.
+    fn let_parts_gather(&mut self, call: &Call<'_>) -> Result<()> {
+        if self.part_reads < PARTS {
+            self.part_reads += 1;
+            return Ok(());
+        }
+        if self.part_reads == PARTS {
+            if !self.socket.acknowledge_once() {
+                self.part_reads = 0;
+                return Ok(());
+            }
+            self.part_reads += 1;
+        }
+        let patience = call.at_most(Deadline::after(PART_PATIENCE));
+        match patience.wait_fd(self.socket.as_fd(), PollFlags::IN) {
+            Err(error) if error.kind() == ErrorKind::Timeout => {
+                self.socket.acknowledge_at_once();
+                self.part_reads = 0;
+                Ok(())
+            }
+            waited => waited.map(drop),
+        }
+    }
+
     /// Takes the result of a read; false if it found nothing.
     fn received(&mut self, read: io::Result<usize>) -> Result<bool> {
         match read {
@@ -306,10 +350,10 @@ fn is_pause(error: &io::Error) -> bool {
 mod tests {
     use super::*;
     use crate::cancel::CancelHandle;
-    use crate::deadline::Deadline;
-    use crate::error::ErrorKind;
-    use std::io::Write;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
     use std::os::unix::net::UnixStream;
+    use std::sync::mpsc;
     use std::thread;
     use std::time::{Duration, Instant};
 
@@ -370,6 +414,65 @@ mod tests {
         let error = stream.fill(1, &call).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout);
         assert!(start.elapsed() < Duration::from_millis(80));
+    }
+
+    const PART: usize = 4096;
+
+    /// A stream that reads parts, and its peer, which sends them as a dqlite node does: each with one write, while the
+    /// kernel holds back what is not acknowledged.
+    fn tcp_pair() -> (Stream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut stream = Stream::new(Socket::new(ours.into()).unwrap());
+        stream.expect(Answers::Parts);
+        (stream, listener.accept().unwrap().0)
+    }
+
+    /// Asks for parts, which the peer sends with pauses of that length, and gives to `take` how many bytes were there
+    /// without a read, and how long ago the part that is read now was sent.
+    fn read_parts(count: usize, pause: Duration, mut take: impl FnMut(usize, Duration)) {
+        let (mut stream, mut peer) = tcp_pair();
+        let (sender, sent) = mpsc::channel();
+        let writer = thread::spawn(move || {
+            peer.read_exact(&mut [0; 3]).unwrap();
+            for _ in 0..count {
+                sender.send(Instant::now()).unwrap();
+                peer.write_all(&[0; PART]).unwrap();
+                let next = Instant::now() + pause;
+                while let Some(left) = next.checked_duration_since(Instant::now()) {
+                    thread::sleep(left.saturating_sub(Duration::from_micros(100)));
+                }
+            }
+            peer
+        });
+        let call = Call::until(Deadline::after(Duration::from_secs(30)));
+        stream.output().extend(b"go!");
+        stream.flush(&call).unwrap();
+        for _ in 0..count {
+            let there = stream.unread().len();
+            stream.fill(PART, &call).unwrap();
+            stream.consume(PART);
+            take(there, sent.recv().unwrap().elapsed());
+        }
+        writer.join().unwrap();
+    }
+
+    #[test]
+    fn the_parts_of_a_long_answer_are_received_many_at_a_time() {
+        let mut reads = 0;
+        read_parts(400, Duration::from_micros(100), |there, _| {
+            reads += usize::from(there < PART);
+        });
+        assert!(reads < 200, "{reads} reads of 400 parts");
+    }
+
+    #[test]
+    fn parts_that_come_slowly_are_received_as_they_come() {
+        let mut delays = Vec::new();
+        read_parts(80, Duration::from_millis(3), |_, delay| delays.push(delay));
+        delays.sort();
+        // The kernel would hold a part back for 40 ms.
+        assert!(delays[40] < Duration::from_millis(10), "{delays:?}");
     }
 
     #[test]
