@@ -116,6 +116,17 @@ impl Endpoint {
         self.gate.try_enter()
     }
 
+    /// Takes an idle connection out, if one lies ready that can be used; one that cannot is closed.
+    pub(crate) fn take_idle(&self, now: Moment) -> Option<Taken> {
+        let mut permit = self.try_enter()?;
+        let mut slot = permit.item.take()?;
+        if !self.is_usable(&mut slot, now) {
+            return None;
+        }
+        permit.keep();
+        Some(slot)
+    }
+
     /// Takes a connection out: an idle one, or `ready`, or a new one, which goes back through a
     /// [`Lease`](crate::pool::lease::Lease). `now` is when the call began to ask for one, which is near enough to tell a
     /// connection's age.
