@@ -89,7 +89,7 @@ impl Channel {
         }
         request
             .encode(self.stream.output())
-            .map_err(|error| Error::new(ErrorKind::Misuse, error.to_string()).with_source(error))?;
+            .map_err(|error| Error::new(ErrorKind::Misuse, error.to_string()))?;
         let end = self.stream.queued();
         self.unanswered.push_back(end);
         Ok(end)
@@ -262,9 +262,7 @@ pub(crate) fn harmless(error: Error) -> Error {
 /// The error of a message that the protocol does not allow. What became of the statement is unknown: the
 /// server has answered, but not in a way that can be understood.
 pub(crate) fn violation(error: WireError) -> Error {
-    Error::new(ErrorKind::Protocol, error.to_string())
-        .with_outcome(Outcome::Unknown)
-        .with_source(error)
+    Error::new(ErrorKind::Protocol, error.to_string()).with_outcome(Outcome::Unknown)
 }
 
 fn broken() -> Error {

@@ -254,8 +254,7 @@ fn statement_error(answer: &ServerError) -> Error {
     let mut error = Error::new(kind, message)
         .with_outcome(outcome)
         .with_sqlstate(code)
-        .with_fields(answer.fields().clone())
-        .with_source(answer.clone());
+        .with_fields(answer.fields().clone());
     if let Some(detail) = answer.detail().or(whole) {
         error = error.with_detail(detail);
     }

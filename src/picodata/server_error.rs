@@ -187,8 +187,6 @@ impl fmt::Display for ServerError {
     }
 }
 
-impl std::error::Error for ServerError {}
-
 fn malformed() -> Error {
     Error::new(ErrorKind::Protocol, "an error of the server is malformed")
 }

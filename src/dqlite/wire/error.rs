@@ -90,8 +90,6 @@ impl WireError {
     }
 }
 
-impl std::error::Error for WireError {}
-
 impl fmt::Display for WireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let detail = &*self.0;
