@@ -96,6 +96,23 @@ def test_ctrl_c_interrupts_the_search_for_a_server(silent: str) -> None:
     assert output == "interrupted\n", errors
 
 
+def test_ctrl_c_interrupts_the_administration_of_a_cluster(silent: str) -> None:
+    program = """
+        import sys, quorate
+        print("running", flush=True)
+        with quorate.Cluster(sys.argv[1]) as cluster:
+            try:
+                cluster.nodes(timeout=60)
+            except KeyboardInterrupt:
+                print("interrupted")
+    """
+    process = run(program, silent)
+    sent = interrupt_when_waiting(process)
+    output, errors = process.communicate(timeout=30)
+    assert time.monotonic() - sent < 5
+    assert output == "interrupted\n", errors
+
+
 def test_a_handler_that_raises_nothing_lets_the_query_go_on(picodata: str) -> None:
     program = """
         import signal, sys, quorate

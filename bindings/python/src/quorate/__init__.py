@@ -36,6 +36,7 @@ from quorate._errors import (
 from quorate._callbacks import BalanceFunction, Candidate, DialFunction, Event, EventFunction, LogFunction
 from quorate._library import library as _shared
 from quorate._values import Json
+from quorate.cluster import Cluster, NodeInfo, NodeMetadata, NodeRole
 from quorate.connection import Connection
 from quorate.cursor import Cursor
 from quorate.pool import Pool
@@ -67,6 +68,7 @@ __all__ = [
     "STRING",
     "Binary",
     "Candidate",
+    "Cluster",
     "Connection",
     "Cursor",
     "DataError",
@@ -84,6 +86,9 @@ __all__ = [
     "InternalError",
     "Json",
     "LogFunction",
+    "NodeInfo",
+    "NodeMetadata",
+    "NodeRole",
     "NotSupportedError",
     "OperationalError",
     "Outcome",
