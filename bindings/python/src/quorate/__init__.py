@@ -43,7 +43,7 @@ from quorate.pool import Pool
 from quorate.results import Result, Rows
 from quorate.rows import RowFactory, dict_row, named_row, tuple_row
 from quorate.sharding import ShardingKey
-from quorate.stats import EndpointStats
+from quorate.stats import EndpointStats, Stats
 from quorate.types import (
     BINARY,
     DATETIME,
@@ -98,6 +98,7 @@ __all__ = [
     "RowFactory",
     "Rows",
     "ShardingKey",
+    "Stats",
     "Time",
     "TimeFromTicks",
     "Timestamp",
