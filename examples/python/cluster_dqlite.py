@@ -18,7 +18,7 @@ with quorate.connect(url) as connection:
 
 with quorate.Cluster(url) as cluster, tempfile.TemporaryDirectory() as directory:
     for node in sorted(cluster.nodes()):
-        print(node.id, node.role.name)
+        print(node.id, node.role)
 
     for file, data in cluster.dump(name).items():
         (Path(directory) / file).write_bytes(data)

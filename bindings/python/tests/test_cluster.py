@@ -77,6 +77,7 @@ def test_the_leader_and_the_nodes(cluster: quorate.Cluster, servers: clusters.Cl
     assert sorted(nodes) == [(id, address, NodeRole.VOTER) for id, address in enumerate(addresses, 1)]
     assert (nodes[0].id, nodes[0].address, nodes[0].role) == nodes[0]
     assert isinstance(nodes[0].role, NodeRole)
+    assert [str(role) for role in NodeRole] == ["voter", "stand-by", "spare"]
 
 
 def test_a_node_comes_takes_each_role_and_goes(cluster: quorate.Cluster, fourth: str) -> None:

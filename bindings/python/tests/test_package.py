@@ -76,4 +76,4 @@ def test_the_examples_run(kind: str, request: pytest.FixtureRequest) -> None:
 def test_the_example_of_a_cluster_runs(dqlite: str) -> None:
     program = EXAMPLES / "cluster_dqlite.py"
     done = subprocess.run([sys.executable, program, dqlite], env=os.environ, capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("1 VOTER\n2 VOTER\n3 VOTER\n[('fruit',)]\n", "")
+    assert (done.stdout, done.stderr) == ("1 voter\n2 voter\n3 voter\n[('fruit',)]\n", "")

@@ -27,6 +27,10 @@ class NodeRole(enum.IntEnum):
     SPARE = c.NODE_ROLE_SPARE
     """Neither replicates nor votes."""
 
+    def __str__(self) -> str:
+        """The role in words, as the messages of errors have it."""
+        return self.name.lower().replace("_", "-")
+
 
 class NodeInfo(NamedTuple):
     """A node of a cluster, as its leader lists it."""

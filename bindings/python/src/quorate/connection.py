@@ -128,11 +128,11 @@ class Connection(Owner):
         self._check()
         return Cursor(self, row_factory)
 
-    def execute(self, operation: str, parameters: Parameters = (), /) -> Cursor:
+    def execute(self, operation: str, parameters: Parameters = ()) -> Cursor:
         """Runs one statement on a new cursor, and gives that."""
         return self.cursor().execute(operation, parameters)
 
-    def executemany(self, operation: str, seq_of_parameters: Iterable[Parameters], /) -> Cursor:
+    def executemany(self, operation: str, seq_of_parameters: Iterable[Parameters]) -> Cursor:
         """Runs one statement with each of the parameters on a new cursor, and gives that."""
         return self.cursor().executemany(operation, seq_of_parameters)
 

@@ -71,7 +71,7 @@ class Cursor(Owner, ArrowRows, Closing):
             )
         return self._description
 
-    def execute(self, operation: str, parameters: Parameters = (), /) -> Cursor:
+    def execute(self, operation: str, parameters: Parameters = ()) -> Cursor:
         """Runs one statement; `?` stands for a parameter. Gives the cursor itself.
 
         Blocks until the server has answered, no longer than the connection's timeout. Outside of autocommit a
@@ -91,7 +91,7 @@ class Cursor(Owner, ArrowRows, Closing):
             connection._after(operation)
         return self
 
-    def executemany(self, operation: str, seq_of_parameters: Iterable[Parameters], /) -> Cursor:
+    def executemany(self, operation: str, seq_of_parameters: Iterable[Parameters]) -> Cursor:
         """Runs one statement with each of the parameters, some hundred at a time in one round trip.
 
         In autocommit each is its own: where one fails, those of the same round trip are applied nevertheless, and the
