@@ -75,6 +75,10 @@ class BufferHandle(Handle):
     _free = library.quorate_buffer_free
 
 
+class CancelHandle(Handle):
+    _free = library.quorate_cancel_free
+
+
 class Owner:
     """Holds a handle, or something else that holds one: it is neither copied nor pickled."""
 
