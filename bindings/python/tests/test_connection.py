@@ -264,3 +264,12 @@ def test_the_error_that_leaves_the_block_is_the_programs_own_though_the_rollback
             one.close()
         assert pool.query_row("SELECT count(*) FROM t") == (0,)
         assert pool.stats()["in_use"] == 0
+
+
+def test_parameters_may_be_given_by_pep_249_s_names(connection: quorate.Connection) -> None:
+    insert = "INSERT INTO t VALUES (?, ?)"
+    assert connection.executemany(operation=insert, seq_of_parameters=[(1, "a"), (2, "b")]).rowcount == 2
+    assert connection.cursor().executemany(operation=insert, seq_of_parameters=[(3, "c")]).rowcount == 1
+    assert connection.execute(operation="SELECT name FROM t WHERE id = ?", parameters=(2,)).fetchall() == [("b",)]
+    cursor = connection.cursor().execute(operation="SELECT name FROM t WHERE id = ?", parameters=(3,))
+    assert cursor.fetchall() == [("c",)]

@@ -9,7 +9,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import quorate
@@ -96,6 +96,23 @@ def test_ctrl_c_interrupts_the_search_for_a_server(silent: str) -> None:
     assert output == "interrupted\n", errors
 
 
+def test_ctrl_c_interrupts_the_administration_of_a_cluster(silent: str) -> None:
+    program = """
+        import sys, quorate
+        print("running", flush=True)
+        with quorate.Cluster(sys.argv[1]) as cluster:
+            try:
+                cluster.nodes(timeout=60)
+            except KeyboardInterrupt:
+                print("interrupted")
+    """
+    process = run(program, silent)
+    sent = interrupt_when_waiting(process)
+    output, errors = process.communicate(timeout=30)
+    assert time.monotonic() - sent < 5
+    assert output == "interrupted\n", errors
+
+
 def test_a_handler_that_raises_nothing_lets_the_query_go_on(picodata: str) -> None:
     program = """
         import signal, sys, quorate
@@ -121,6 +138,109 @@ def test_a_signal_from_just_before_the_wait_is_seen_within_a_second(picodata: st
             connection.execute("SELECT pg_sleep(60)")
         assert time.monotonic() - start < 5
         assert connection.execute("SELECT 1").fetchall() == [(1,)]
+
+
+def cancelled(connection: quorate.Connection, call: Callable[[], object]) -> quorate.OperationalError:
+    """The error of a call that is cancelled while it waits."""
+    timer = threading.Timer(0.3, connection.cancel)
+    timer.start()
+    start = time.monotonic()
+    with pytest.raises(quorate.OperationalError) as caught:
+        call()
+    assert time.monotonic() - start < 5
+    timer.join()
+    assert caught.value.kind == "cancelled"
+    return caught.value
+
+
+def test_another_thread_cancels_a_call(picodata: str) -> None:
+    with quorate.connect(picodata, autocommit=True, timeout=60) as connection, quorate.connect(picodata) as other:
+        rows = other.execute("SELECT generate_series(1, 100000)")
+        assert rows.fetchone() == (1,)
+        for _ in range(2):
+            error = cancelled(connection, lambda: connection.execute("SELECT pg_sleep(60)"))
+            assert error.outcome == quorate.Outcome.REJECTED
+            assert connection.execute("SELECT 1").fetchall() == [(1,)]
+            # No call runs now, and the next one is not cancelled.
+            connection.cancel()
+            assert connection.execute("SELECT 1").fetchall() == [(1,)]
+        # Another connection's rows, which the same thread reads, are not cancelled.
+        assert len(rows.fetchall()) == 99_999
+    with pytest.raises(quorate.InterfaceError):
+        connection.cancel()
+
+
+def test_a_call_of_another_thread_is_cancelled(picodata: str) -> None:
+    caught: list[quorate.Error] = []
+
+    def wait() -> None:
+        try:
+            connection.execute("SELECT pg_sleep(60)")
+        except quorate.Error as error:
+            caught.append(error)
+
+    with quorate.connect(picodata, autocommit=True, timeout=60) as connection:
+        thread = threading.Thread(target=wait)
+        thread.start()
+        time.sleep(0.3)
+        connection.cancel()
+        thread.join(5)
+        assert [error.kind for error in caught] == ["cancelled"]
+        assert connection.execute("SELECT 1").fetchall() == [(1,)]
+
+
+def test_the_reading_of_rows_is_cancelled(dqlite: str) -> None:
+    endless = "WITH RECURSIVE n (a) AS (SELECT 1 UNION ALL SELECT a + 1 FROM n) SELECT a FROM n"
+    with quorate.connect(dqlite, timeout=60) as connection:
+        cursor = connection.execute(endless)
+        cancelled(connection, cursor.fetchall)
+        assert connection.execute("SELECT 1").fetchall() == [(1,)]
+        # They are under the handle of the thread that has asked.
+        found: list[quorate.Cursor] = []
+        asking = threading.Thread(target=lambda: found.append(connection.execute(endless)))
+        asking.start()
+        asking.join()
+        cancelled(connection, found[0].fetchall)
+        assert connection.execute("SELECT 1").fetchall() == [(1,)]
+
+
+def test_sending_many_statements_is_cancelled(dqlite: str) -> None:
+    def endless() -> Iterator[tuple[int]]:
+        while True:
+            yield (1,)
+
+    with quorate.connect(dqlite, timeout=60) as connection:
+        connection.execute("CREATE TABLE t (a)")
+        cancelled(connection, lambda: connection.executemany("INSERT INTO t VALUES (?)", endless()))
+        connection.rollback()
+        assert connection.execute("SELECT count(*) FROM t").fetchall() == [(0,)]
+
+
+def test_ctrl_c_that_comes_with_the_answer_is_not_lost(dqlite: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with quorate.connect(dqlite) as connection:
+        monkeypatch.setattr("quorate._interrupt._raised", [KeyboardInterrupt()])
+        with pytest.raises(KeyboardInterrupt):
+            connection.execute("SELECT 1")
+        assert connection.execute("SELECT 1").fetchall() == [(1,)]
+
+
+def test_a_signal_handler_may_cancel(picodata: str) -> None:
+    program = """
+        import signal, sys, quorate
+        connection = quorate.connect(sys.argv[1])
+        signal.signal(signal.SIGUSR1, lambda *_: connection.cancel())
+        print("running", flush=True)
+        try:
+            connection.execute("SELECT pg_sleep(60)")
+        except quorate.OperationalError as error:
+            print(error.kind)
+        print(connection.execute("SELECT 7").fetchall())
+    """
+    process = run(program, picodata)
+    sent = interrupt_when_waiting(process, signal.SIGUSR1)
+    output, errors = process.communicate(timeout=30)
+    assert time.monotonic() - sent < 5
+    assert output == "cancelled\n[(7,)]\n", errors
 
 
 def test_a_busy_thread_runs_on_while_another_waits(picodata: str) -> None:

@@ -71,3 +71,9 @@ def test_the_examples_run(kind: str, request: pytest.FixtureRequest) -> None:
     program = EXAMPLES / f"quickstart_{kind}.py"
     done = subprocess.run([sys.executable, program, url], env=os.environ, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == (SAID[kind], "")
+
+
+def test_the_example_of_a_cluster_runs(dqlite: str) -> None:
+    program = EXAMPLES / "cluster_dqlite.py"
+    done = subprocess.run([sys.executable, program, dqlite], env=os.environ, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("1 voter\n2 voter\n3 voter\n[('fruit',)]\n", "")

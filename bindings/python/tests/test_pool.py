@@ -32,6 +32,21 @@ def test_a_pool_runs_statements(url: str, table: str) -> None:
         pool.exec("SELECT 1")
 
 
+def test_the_figures_of_a_pool(url: str) -> None:
+    with quorate.Pool(url.replace("?topology=off", "")) as pool:
+        assert set(pool.stats()) == set(quorate.Stats.__annotations__)
+        pool.ping()
+        wait_for(lambda: pool.stats()["refreshes"] > 0)
+        age = pool.stats()["topology_age_milliseconds"]
+        assert age is not None and age < 60_000
+
+
+@pytest.mark.parametrize("dead", ["dqlite://127.0.0.1:1/test", "picodata://app@127.0.0.1:1/app"])
+def test_a_topology_that_was_never_read_has_no_age(dead: str) -> None:
+    with quorate.Pool(dead) as pool:
+        assert pool.stats()["topology_age_milliseconds"] is None
+
+
 def test_a_batch_answers_for_each_statement(url: str, table: str) -> None:
     with quorate.Pool(url) as pool:
         pool.exec(f"CREATE TABLE {table} (id INTEGER PRIMARY KEY)")

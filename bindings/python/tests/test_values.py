@@ -132,3 +132,16 @@ def test_large_values_and_many_columns(dqlite: str) -> None:
 def test_what_is_no_json_is_refused_before_it_is_sent(url: str, value: object) -> None:
     with quorate.connect(url) as connection, pytest.raises(quorate.DataError, match="JSON"):
         connection.execute("SELECT ?", (value,))
+
+
+def test_none_stands_for_no_parameters(url: str, table: str) -> None:
+    with quorate.connect(url) as connection:
+        assert connection.execute("SELECT 1", None).fetchall() == [(1,)]
+        assert connection.cursor().execute("SELECT 1", None).fetchall() == [(1,)]
+        connection.execute(f"CREATE TABLE {table} (a INTEGER)", None)
+        assert connection.executemany(f"INSERT INTO {table} VALUES (1)", [None, ()]).rowcount == 2
+    with quorate.Pool(url) as pool:
+        assert pool.exec(f"UPDATE {table} SET a = 2", None).rows_affected == 2
+        assert pool.query(f"SELECT a FROM {table}", None).fetchall() == [(2,), (2,)]
+        assert pool.query_row("SELECT 1", None) == (1,)
+        assert pool.send_batch([("SELECT 1", None)]) == [[(1,)]]

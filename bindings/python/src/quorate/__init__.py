@@ -36,13 +36,14 @@ from quorate._errors import (
 from quorate._callbacks import BalanceFunction, Candidate, DialFunction, Event, EventFunction, LogFunction
 from quorate._library import library as _shared
 from quorate._values import Json
+from quorate.cluster import Cluster, NodeInfo, NodeMetadata, NodeRole
 from quorate.connection import Connection
 from quorate.cursor import Cursor
 from quorate.pool import Pool
 from quorate.results import Result, Rows
 from quorate.rows import RowFactory, dict_row, named_row, tuple_row
 from quorate.sharding import ShardingKey
-from quorate.stats import EndpointStats
+from quorate.stats import EndpointStats, Stats
 from quorate.types import (
     BINARY,
     DATETIME,
@@ -67,6 +68,7 @@ __all__ = [
     "STRING",
     "Binary",
     "Candidate",
+    "Cluster",
     "Connection",
     "Cursor",
     "DataError",
@@ -84,6 +86,9 @@ __all__ = [
     "InternalError",
     "Json",
     "LogFunction",
+    "NodeInfo",
+    "NodeMetadata",
+    "NodeRole",
     "NotSupportedError",
     "OperationalError",
     "Outcome",
@@ -93,6 +98,7 @@ __all__ = [
     "RowFactory",
     "Rows",
     "ShardingKey",
+    "Stats",
     "Time",
     "TimeFromTicks",
     "Timestamp",

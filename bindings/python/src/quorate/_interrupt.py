@@ -12,11 +12,13 @@ import os
 import threading
 from collections.abc import Generator
 from ctypes import byref, c_void_p
+from types import TracebackType
 from typing import Any
 
 from quorate import _declarations as c
-from quorate._errors import invoke, take
+from quorate._errors import ProgrammingError, invoke, take
 from quorate._library import library
+from quorate._owner import CancelHandle
 
 _raised: list[BaseException] = []
 
@@ -47,18 +49,21 @@ _ask = c.InterruptFn(_asker.send)
 _no_destroy = c.DestroyFn()
 
 
+def _asking_handle() -> CancelHandle:
+    handle = CancelHandle()
+    invoke(library.quorate_cancel_new_interrupt, _ask, None, _no_destroy, byref(handle))
+    return handle
+
+
 class _Main:
     """The handle that calls of the main thread carry, made anew after it was fired."""
 
     def __init__(self) -> None:
         self.thread = threading.main_thread().ident
-        self.handle = c_void_p()
         self.renew()
 
     def renew(self) -> None:
-        old, self.handle = self.handle, c_void_p()
-        invoke(library.quorate_cancel_new_interrupt, _ask, None, _no_destroy, byref(self.handle))
-        library.quorate_cancel_free(old)
+        self.handle = _asking_handle()
 
 
 _main = _Main()
@@ -76,6 +81,77 @@ os.register_at_fork(after_in_child=_after_fork)
 def cancel_handle() -> c_void_p | None:
     """What a call of this thread is to carry."""
     return _main.handle if threading.get_ident() == _main.thread else None
+
+
+class Turn:
+    """Lets one thread at a time into a connection, and any thread end the call that it makes there. May be entered again by the
+    thread that is inside."""
+
+    def __init__(self, busy: threading.Lock) -> None:
+        self._busy = busy
+        self._owner: int | None = None
+        self._depth = 0
+        # A signal handler may come while its thread has the lock, and cancel.
+        self._lock = threading.RLock()
+        # That of the main thread asks, and that of all others does not.
+        self._handles: dict[bool, CancelHandle] = {}
+        self._fired = False
+        self.handle: CancelHandle | None = None
+        """What a call of the thread inside is to carry."""
+
+    def __enter__(self) -> None:
+        thread = threading.get_ident()
+        if self._owner == thread:
+            self._depth += 1
+            return
+        if not self._busy.acquire(blocking=False):
+            raise ProgrammingError(
+                "the connection is used from two threads at once; give each thread a connection of its own (Pool.connection)"
+            )
+        try:
+            main = thread == _main.thread
+            self.handle = self._handles.get(main)
+            if self.handle is None:
+                self.handle = self._handles[main] = _asking_handle() if main else _plain_handle()
+        except BaseException:
+            self._busy.release()
+            raise
+        self._owner, self._depth = thread, 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._depth -= 1
+        if self._depth:
+            return
+        late = kind is None and _raised and self._owner == _main.thread
+        with self._lock:
+            self._owner = None
+            if self._fired or late or kind is not None:
+                # A handle that was fired stays so. Ctrl-C may have fired it as well.
+                self._fired = False
+                self._handles.clear()
+        self._busy.release()
+        if late:
+            # The answer was there when the handler raised.
+            raised = _raised.pop()
+            _raised.clear()
+            raise raised
+
+    def cancel(self) -> None:
+        """Ends the call of the thread inside. Does nothing while none is."""
+        with self._lock:
+            if self._owner is not None:
+                self._fired = True
+                # Rows are under the handle that their query carried, whoever fetches them.
+                for handle in list(self._handles.values()):
+                    invoke(library.quorate_cancel_fire, handle)
+
+
+def _plain_handle() -> CancelHandle:
+    handle = CancelHandle()
+    invoke(library.quorate_cancel_new, byref(handle))
+    return handle
 
 
 def check_call(status: int, error: c_void_p) -> None:

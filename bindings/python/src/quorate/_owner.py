@@ -59,6 +59,26 @@ class ShardingKeyHandle(Handle):
     _free = library.quorate_sharding_key_free
 
 
+class ClusterHandle(Handle):
+    _free = library.quorate_cluster_free
+
+
+class NodesHandle(Handle):
+    _free = library.quorate_nodes_free
+
+
+class DumpHandle(Handle):
+    _free = library.quorate_dump_free
+
+
+class BufferHandle(Handle):
+    _free = library.quorate_buffer_free
+
+
+class CancelHandle(Handle):
+    _free = library.quorate_cancel_free
+
+
 class Owner:
     """Holds a handle, or something else that holds one: it is neither copied nor pickled."""
 

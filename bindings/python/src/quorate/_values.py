@@ -12,8 +12,8 @@ from typing import Any, Union
 from quorate import _declarations as c
 from quorate._errors import DataError, ProgrammingError
 
-Parameters = Union[Sequence[Any], Mapping[str, Any]]
-"""By position, for `?`; or by name, for `:name`, where the database takes names (dqlite)."""
+Parameters = Union[Sequence[Any], Mapping[str, Any], None]
+"""By position, for `?`; or by name, for `:name`, where the database takes names (dqlite). None is no parameters."""
 
 _EPOCH = datetime.datetime(1970, 1, 1)
 _EPOCH_DAY = datetime.date(1970, 1, 1).toordinal()
@@ -135,6 +135,8 @@ def _find(value: Any) -> Callable[[c.Value, Any], None]:
 
 def encode(parameters: Parameters) -> Any:
     """The array for the library; its length is the number of parameters."""
+    if parameters is None:
+        parameters = ()
     if isinstance(parameters, Mapping):
         return _encode_named(parameters)
     if isinstance(parameters, (str, bytes)):

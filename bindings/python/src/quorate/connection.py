@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from ctypes import byref, c_bool, c_size_t, c_void_p
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from quorate import _declarations as c
 from quorate._decode import Buffer
 from quorate._batch import Batch
 from quorate._errors import InterfaceError, NotSupportedError, ProgrammingError, invoke
-from quorate._interrupt import cancel_handle, check_call, invoke_interruptible
+from quorate._interrupt import Turn, check_call, invoke_interruptible
 from quorate._library import library, milliseconds, text_at
 from quorate._owner import ConnectionHandle, Owner, ResultsHandle, RowsHandle, TransactionHandle
 from quorate._rows import MAX_ROWS, Reader
@@ -82,6 +82,7 @@ class Connection(Owner):
         self._autocommit = autocommit or not pool.has_transactions
         self._buffer = Buffer()
         self._busy = threading.Lock()
+        self._turn = Turn(self._busy)
         # Rows that are being read, and whose they are. The cursor is not kept alive, as it would keep the connection.
         self._open: tuple[Reader, weakref.ref[Cursor]] | None = None
         self._handle = (acquire or pool._acquire)(self._timeout())
@@ -128,11 +129,11 @@ class Connection(Owner):
         self._check()
         return Cursor(self, row_factory)
 
-    def execute(self, operation: str, parameters: Parameters = (), /) -> Cursor:
+    def execute(self, operation: str, parameters: Parameters = ()) -> Cursor:
         """Runs one statement on a new cursor, and gives that."""
         return self.cursor().execute(operation, parameters)
 
-    def executemany(self, operation: str, seq_of_parameters: Iterable[Parameters], /) -> Cursor:
+    def executemany(self, operation: str, seq_of_parameters: Iterable[Parameters]) -> Cursor:
         """Runs one statement with each of the parameters on a new cursor, and gives that."""
         return self.cursor().executemany(operation, seq_of_parameters)
 
@@ -150,7 +151,7 @@ class Connection(Owner):
         with self._inside():
             self._settle()
             begin = library.quorate_connection_begin
-            invoke_interruptible(begin, self._handle, number, self._timeout(), cancel_handle(), byref(handle))
+            invoke_interruptible(begin, self._handle, number, self._timeout(), self._turn.handle, byref(handle))
         self._transaction = handle
 
     def commit(self) -> None:
@@ -176,7 +177,7 @@ class Connection(Owner):
             self._settle()
             try:
                 if self._transaction is not None:
-                    invoke_interruptible(end, self._transaction, self._timeout(), cancel_handle())
+                    invoke_interruptible(end, self._transaction, self._timeout(), self._turn.handle)
                 else:
                     # One that was begun by a statement's text.
                     self._run(word).free()
@@ -188,7 +189,15 @@ class Connection(Owner):
         self._check()
         with self._inside():
             self._settle()
-            invoke_interruptible(library.quorate_connection_ping, self._handle, self._timeout(), cancel_handle())
+            invoke_interruptible(library.quorate_connection_ping, self._handle, self._timeout(), self._turn.handle)
+
+    def cancel(self) -> None:
+        """Ends the call that runs on the connection in another thread, or, from a signal handler, in this one: it raises
+        OperationalError of the kind `cancelled`, whose outcome says what became of the statement. Does nothing while no call
+        runs. Never blocks, and any thread may call it.
+        """
+        self._check()
+        self._turn.cancel()
 
     def close(self) -> None:
         """Gives the connection back to its pool; a transaction that is open is rolled back.
@@ -234,17 +243,9 @@ class Connection(Owner):
     def _timeout(self) -> int:
         return milliseconds(self.timeout)
 
-    @contextmanager
-    def _inside(self) -> Iterator[None]:
+    def _inside(self) -> Turn:
         """Keeps a second thread out."""
-        if not self._busy.acquire(blocking=False):
-            raise ProgrammingError(
-                "the connection is used from two threads at once; give each thread a connection of its own (Pool.connection)"
-            )
-        try:
-            yield
-        finally:
-            self._busy.release()
+        return self._turn
 
     def _settle(self) -> None:
         """Lets a cursor with rows that nobody has read keep them, before the connection does something else. Those of a cursor
@@ -292,7 +293,7 @@ class Connection(Owner):
             values or None,
             len(values),
             self._timeout(),
-            cancel_handle(),
+            self._turn.handle,
             byref(handle),
             byref(error),
         )
@@ -307,7 +308,7 @@ class Connection(Owner):
         with self._inside():
             self._settle()
             send = library.quorate_connection_send_batch
-            invoke_interruptible(send, self._handle, batch.handle, self._timeout(), cancel_handle(), byref(results))
+            invoke_interruptible(send, self._handle, batch.handle, self._timeout(), self._turn.handle, byref(results))
             try:
                 for _ in range(len(batch)):
                     # Those behind one that fails are read past, and have outcomes of their own.

@@ -71,7 +71,7 @@ class Cursor(Owner, ArrowRows, Closing):
             )
         return self._description
 
-    def execute(self, operation: str, parameters: Parameters = (), /) -> Cursor:
+    def execute(self, operation: str, parameters: Parameters = ()) -> Cursor:
         """Runs one statement; `?` stands for a parameter. Gives the cursor itself.
 
         Blocks until the server has answered, no longer than the connection's timeout. Outside of autocommit a
@@ -80,8 +80,9 @@ class Cursor(Owner, ArrowRows, Closing):
         self._check()
         self._forget()
         connection = self.connection
-        connection._prepare(operation)
-        self._reader = reader = connection._query(operation, encode(parameters))
+        with connection._inside():
+            connection._prepare(operation)
+            self._reader = reader = connection._query(operation, encode(parameters))
         if reader.columns:
             connection._reading(reader, self)
         else:
@@ -91,7 +92,7 @@ class Cursor(Owner, ArrowRows, Closing):
             connection._after(operation)
         return self
 
-    def executemany(self, operation: str, seq_of_parameters: Iterable[Parameters], /) -> Cursor:
+    def executemany(self, operation: str, seq_of_parameters: Iterable[Parameters]) -> Cursor:
         """Runs one statement with each of the parameters, some hundred at a time in one round trip.
 
         In autocommit each is its own: where one fails, those of the same round trip are applied nevertheless, and the
@@ -100,12 +101,12 @@ class Cursor(Owner, ArrowRows, Closing):
         self._check()
         self._forget()
         connection = self.connection
-        connection._prepare(operation)
         total = 0
         text = operation.encode()
         result = c.Result()
         iterator = iter(seq_of_parameters)
-        with Batch() as batch:
+        with connection._inside(), Batch() as batch:
+            connection._prepare(operation)
             while True:
                 for parameters in islice(iterator, BATCH):
                     batch.queue(text, parameters)
@@ -161,12 +162,13 @@ class Cursor(Owner, ArrowRows, Closing):
         rows: list[tuple[Any, ...]] = []
         if self._reader is None or not self._reader.columns:
             self._fetch_more(0)
-        while wanted is None or len(rows) < wanted:
-            if self._next >= len(self._rows) and not self._fetch_more(MAX_ROWS if wanted is None else wanted - len(rows)):
-                break
-            end = len(self._rows) if wanted is None else self._next + wanted - len(rows)
-            rows += self._rows[self._next : end]
-            self._next = min(end, len(self._rows))
+        with self.connection._inside():
+            while wanted is None or len(rows) < wanted:
+                if self._next >= len(self._rows) and not self._fetch_more(MAX_ROWS if wanted is None else wanted - len(rows)):
+                    break
+                end = len(self._rows) if wanted is None else self._next + wanted - len(rows)
+                rows += self._rows[self._next : end]
+                self._next = min(end, len(self._rows))
         maker = self._maker()
         return rows if maker is tuple else list(map(maker, rows))
 

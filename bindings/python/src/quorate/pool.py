@@ -32,7 +32,7 @@ from quorate.connection import Connection
 from quorate.results import Result, Rows, answers_of
 from quorate.rows import RowFactory, tuple_row
 from quorate.sharding import ShardingKey
-from quorate.stats import EndpointStats, read_endpoints, read_stats
+from quorate.stats import EndpointStats, Stats, read_endpoints, read_stats
 
 
 class Pool(Owner, Closing):
@@ -214,7 +214,7 @@ class Pool(Owner, Closing):
         """Asks a server for an answer."""
         invoke_interruptible(library.quorate_pool_ping, self._handle, milliseconds(timeout), cancel_handle())
 
-    def stats(self) -> dict[str, int]:
+    def stats(self) -> Stats:
         """The pool's figures, by the names that the C interface has for them: `in_use`, `idle`, `wait_nanoseconds`, …"""
         return read_stats(self._handle)
 
