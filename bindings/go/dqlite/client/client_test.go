@@ -123,9 +123,17 @@ func TestTheLeaderAndTheNodes(t *testing.T) {
 	hosts := addresses(cluster.URL)
 	at := leaderOf(t, cluster)
 	follower := hosts[aFollower(t, cluster)]
+	connected, err := client.NewLeaderConnector(storeOf(t, follower)).Connect(ctx)
+	must(t, err)
+	defer connected.Close()
+	direct, err := client.NewDirectConnector(99, follower).Connect(ctx)
+	must(t, err)
+	defer direct.Close()
 	for name, c := range map[string]*client.Client{
-		"found": findLeader(t, ctx, follower),
-		"new":   newClient(t, ctx, follower),
+		"found":     findLeader(t, ctx, follower),
+		"new":       newClient(t, ctx, follower),
+		"connected": connected,
+		"direct":    direct,
 	} {
 		leader, err := c.Leader(ctx)
 		must(t, err)

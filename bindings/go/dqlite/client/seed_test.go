@@ -48,6 +48,9 @@ var (
 	_ func(*client.Client, context.Context) (*client.NodeMetadata, error)               = (*client.Client).Describe
 	_ func(*client.Client, context.Context, uint64) error                               = (*client.Client).Weight
 	_ func(*client.Client) error                                                        = (*client.Client).Close
+	_ func(client.NodeStore, ...client.Option) *client.Connector                        = client.NewLeaderConnector
+	_ func(uint64, string, ...client.Option) *client.Connector                          = client.NewDirectConnector
+	_ func(*client.Connector, context.Context) (*client.Client, error)                  = (*client.Connector).Connect
 )
 
 // A store or a function of either package is one of the other's.
