@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	sqldriver "database/sql/driver"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -67,8 +68,10 @@ func TestAProgramOfGoDqlite(t *testing.T) {
 		driver.WithContext(ctx),
 		driver.WithContextTimeout(10*time.Second))
 	must(t, err)
-	sql.Register("dqlite", d)
-	db, err := sql.Open("dqlite", "app")
+	// The tests may run more than once.
+	name := fmt.Sprintf("dqlite at %p", d)
+	sql.Register(name, d)
+	db, err := sql.Open(name, "app")
 	must(t, err)
 	defer func() { must(t, db.Close()) }()
 	_, err = db.Exec("CREATE TABLE t (id INTEGER PRIMARY KEY)")
