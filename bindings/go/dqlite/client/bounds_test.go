@@ -73,6 +73,13 @@ func TestAContextEndsEveryCall(t *testing.T) {
 	// Nobody answers, and every connection stays open.
 	everywhere(t, cluster, "freeze")
 	defer everywhere(t, cluster, "thaw")
+	for _, host := range hosts {
+		// A process that was sent a SIGSTOP may run on for a moment.
+		testcluster.Eventually(t, "the silence of "+host, func() bool {
+			_, err := client.New(within(t, 100*time.Millisecond), host)
+			return err != nil
+		})
+	}
 	for name, ask := range calls {
 		for who, c := range map[string]*client.Client{"found": found, "new": single} {
 			soon, cancel := context.WithTimeout(context.Background(), 150*time.Millisecond)
