@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/bindings/go/internal/capi"
+	"github.com/quorate/quorate/bindings/go/internal/cluster"
 	"github.com/quorate/quorate/bindings/go/internal/sqldriver"
 )
 
@@ -108,7 +109,7 @@ const (
 // NewDriver creates a new dqlite driver. The servers of store are where the leader is looked for; the store is kept up
 // to date with the servers of the cluster.
 func NewDriver(store ServerStore, options ...DriverOption) (*Driver, error) {
-	native, err := nativeStore(store)
+	native, err := cluster.Native(store)
 	if err != nil {
 		return nil, err
 	}

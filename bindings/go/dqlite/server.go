@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/bindings/go/internal/capi"
+	"github.com/quorate/quorate/bindings/go/internal/cluster"
 )
 
 // BootstrapID is the id of the server that begins a cluster.
@@ -190,28 +191,15 @@ func (s *Server) cluster(store ServerStore, dial DialFunc) (*capi.Cluster, error
 }
 
 func newCluster(store ServerStore, dial DialFunc, log LogFunc) (*capi.Cluster, error) {
-	native, err := nativeStore(store)
+	native, err := cluster.Native(store)
 	if err != nil {
 		return nil, err
 	}
-	config, err := capi.NewConfig("dqlite://store:1/cluster")
-	if err != nil {
-		return nil, err
-	}
-	if dial != nil {
-		if err := config.SetDial(dial); err != nil {
-			return nil, err
-		}
-	}
+	options := cluster.Options{Dial: dial}
 	if log != nil {
-		if err := config.SetLog(logTo(log)); err != nil {
-			return nil, err
-		}
+		options.Log = logTo(log)
 	}
-	if err := config.SetStore(native); err != nil {
-		return nil, err
-	}
-	return capi.NewCluster(config)
+	return cluster.NewClient(native, options)
 }
 
 // Join makes the server a voter of the cluster whose servers are in store. It has to be started.

@@ -5,6 +5,7 @@ import "C"
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"runtime/cgo"
 )
@@ -18,6 +19,19 @@ const (
 	StandBy Role = C.QUORATE_NODE_ROLE_STAND_BY
 	Spare   Role = C.QUORATE_NODE_ROLE_SPARE
 )
+
+// String is the role as a word.
+func (r Role) String() string {
+	switch r {
+	case Voter:
+		return "voter"
+	case StandBy:
+		return "stand-by"
+	case Spare:
+		return "spare"
+	}
+	return fmt.Sprintf("role %d", int32(r))
+}
 
 // Node is a node of a dqlite cluster.
 type Node struct {
