@@ -26,7 +26,7 @@ import (
 type (
 	// Conn is a connection to the leader.
 	Conn = sqldriver.Conn
-	// Stmt is a prepared statement, bound to a Conn and not used by several goroutines at once.
+	// Stmt is a prepared statement of one Conn. One goroutine at a time uses it.
 	Stmt = sqldriver.Stmt
 	// Tx is a transaction.
 	Tx = sqldriver.Tx
@@ -42,7 +42,7 @@ type DriverError = capi.DriverError
 // ErrNoAvailableLeader is what errors.Is finds in the error of a call for which no leader was found in time.
 var ErrNoAvailableLeader = capi.ErrNoLeader
 
-// ServerInfo holds information about a single server.
+// ServerInfo is a server of a cluster, as the leader lists it.
 type ServerInfo = capi.Node
 
 // Role is what a server does in its cluster.

@@ -39,32 +39,31 @@ type driverOptions struct {
 	values [][2]string
 }
 
-// DriverOption can be used to tweak driver parameters.
+// DriverOption changes how a driver works.
 type DriverOption func(*driverOptions)
 
 func (o *driverOptions) set(option, value string) {
 	o.values = append(o.values, [2]string{option, value})
 }
 
-// WithConnectionTimeout sets how long finding the leader and connecting to it may take. If not used, the default is 5
-// seconds.
+// WithConnectionTimeout sets how long finding the leader and connecting to it may take. Unset, it is 5 s.
 func WithConnectionTimeout(timeout time.Duration) DriverOption {
 	return func(o *driverOptions) { o.set("acquire_timeout", timeout.String()) }
 }
 
-// WithAttemptTimeout sets how long one server may take to say who leads. If not used, the default is 15 seconds.
+// WithAttemptTimeout sets how long one server may take to say who leads. Unset, it is 15 seconds.
 func WithAttemptTimeout(timeout time.Duration) DriverOption {
 	return func(o *driverOptions) { o.set("attempt_timeout", timeout.String()) }
 }
 
 // WithConnectionBackoffFactor sets the first pause between two attempts to find the leader; it doubles from one to the
-// next. If not used, the default is 50 milliseconds.
+// next. Unset, it is 50 milliseconds.
 func WithConnectionBackoffFactor(factor time.Duration) DriverOption {
 	return func(o *driverOptions) { o.set("backoff_factor", factor.String()) }
 }
 
-// WithConnectionBackoffCap sets the longest pause between two attempts to find the leader. If not used, the default is
-// 250 milliseconds: an election takes about a second, and longer pauses add to it.
+// WithConnectionBackoffCap sets the longest pause between two attempts to find the leader. Unset, it is
+// 250 ms: an election takes about a second, and longer pauses add to it.
 func WithConnectionBackoffCap(cap time.Duration) DriverOption {
 	return func(o *driverOptions) { o.set("backoff_cap", cap.String()) }
 }
@@ -75,7 +74,7 @@ func WithRetryLimit(limit uint) DriverOption {
 	return func(o *driverOptions) { o.set("retry_limit", strconv.FormatUint(uint64(limit), 10)) }
 }
 
-// WithConcurrentLeaderConns sets how many servers are asked at once who leads. If not used, the default is 10.
+// WithConcurrentLeaderConns sets how many servers are asked at once who leads. Unset, it is 10.
 func WithConcurrentLeaderConns(count int64) DriverOption {
 	return func(o *driverOptions) { o.set("probe_limit", strconv.FormatInt(count, 10)) }
 }
@@ -85,17 +84,17 @@ func WithContext(ctx context.Context) DriverOption {
 	return func(o *driverOptions) { o.ctx = ctx }
 }
 
-// WithContextTimeout sets the timeout of calls whose context has no deadline. If not used, the default is 5 seconds.
+// WithContextTimeout sets the timeout of calls whose context has no deadline. Unset, it is 5 seconds.
 func WithContextTimeout(timeout time.Duration) DriverOption {
 	return func(o *driverOptions) { o.limit = timeout }
 }
 
-// WithDialFunc sets a custom dial function.
+// WithDialFunc has connections made by a function of the program's.
 func WithDialFunc(dial DialFunc) DriverOption {
 	return func(o *driverOptions) { o.dial = dial }
 }
 
-// WithLogFunc sets a custom logging function.
+// WithLogFunc has messages given to a function of the program's.
 func WithLogFunc(log LogFunc) DriverOption {
 	return func(o *driverOptions) { o.log = log }
 }
@@ -106,7 +105,7 @@ const (
 	defaultContextTimeout    = 5 * time.Second
 )
 
-// NewDriver creates a new dqlite driver. The servers of store are where the leader is looked for; the store is kept up
+// NewDriver makes a driver for database/sql. The servers of store are where the leader is looked for; the store is kept up
 // to date with the servers of the cluster.
 func NewDriver(store ServerStore, options ...DriverOption) (*Driver, error) {
 	native, err := cluster.Native(store)

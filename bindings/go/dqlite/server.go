@@ -18,7 +18,7 @@ import (
 // BootstrapID is the id of the server that begins a cluster.
 const BootstrapID = 1
 
-// ErrServerCantBootstrap is returned by Server.Bootstrap if the server cannot begin a cluster.
+// ErrServerCantBootstrap is what Server.Bootstrap fails with where no cluster can be begun.
 var ErrServerCantBootstrap = errors.New("server can't bootstrap")
 
 // How long the server part waits for the cluster where it is given no context.
@@ -44,16 +44,16 @@ type serverOptions struct {
 	watch WatchFunc
 }
 
-// ServerOption can be used to tweak server parameters.
+// ServerOption changes how a server is made.
 type ServerOption func(*serverOptions)
 
-// WithServerLogFunc sets a custom log function for the server.
+// WithServerLogFunc has the server's messages given to a function.
 func WithServerLogFunc(log LogFunc) ServerOption {
 	return func(o *serverOptions) { o.log = log }
 }
 
-// WithServerDialFunc sets a custom dial function for what the server asks of its cluster as a client (Join, Cluster,
-// Leader, Dump). Servers dial each other by themselves.
+// WithServerDialFunc has a function dial for what the server asks of its cluster as a client (Join, Cluster, Leader,
+// Dump). Servers dial each other by themselves.
 func WithServerDialFunc(dial DialFunc) ServerOption {
 	return func(o *serverOptions) { o.dial = dial }
 }
@@ -79,7 +79,7 @@ type Server struct {
 	done    chan struct{}
 }
 
-// NewServer creates a new server: its id, the address that others reach it by, and the directory of its data.
+// NewServer makes a server: its id, the address that others reach it by, and the directory of its data.
 func NewServer(info ServerInfo, dir string, options ...ServerOption) (*Server, error) {
 	if info.ID == 0 {
 		return nil, capi.Errorf(capi.KindMisuse, "the id of a server is 0; the first of a cluster has %d", BootstrapID)
@@ -231,7 +231,7 @@ func (s *Server) leader(ctx context.Context) (string, error) {
 	return cluster.Leader(ctx)
 }
 
-// Leader returns information about the current leader; nil if there is none.
+// Leader tells who leads; nil if nobody does.
 func (s *Server) Leader() *ServerInfo {
 	ctx, cancel := context.WithTimeout(context.Background(), clusterTimeout)
 	defer cancel()
@@ -254,7 +254,7 @@ func (s *Server) Leader() *ServerInfo {
 	return leader
 }
 
-// Cluster returns information about all servers in the cluster.
+// Cluster lists the servers, as the leader has them.
 func (s *Server) Cluster() ([]ServerInfo, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), clusterTimeout)
 	defer cancel()

@@ -14,13 +14,13 @@ import (
 // no deadline.
 type ServerStore = capi.NodeStore
 
-// InmemServerStore keeps the list of servers in memory.
+// InmemServerStore is a list of servers that ends with the process.
 type InmemServerStore = cluster.MemoryStore
 
 // NewInmemServerStore creates a store that keeps its servers in memory.
 func NewInmemServerStore() *InmemServerStore { return cluster.NewMemoryStore() }
 
-// DatabaseServerStore persists a list of addresses of dqlite servers in a SQL table, or in a YAML file.
+// DatabaseServerStore is a list of servers that outlives the process: a table of SQLite, or a YAML file.
 type DatabaseServerStore = cluster.DatabaseStore
 
 // DefaultServerStore opens the SQLite database in the file called filename, and makes the table of servers in it if it

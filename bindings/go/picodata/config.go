@@ -29,8 +29,8 @@ type Config struct {
 
 // ParseConfig reads a connection string, a URL or pairs of keyword and value. Nothing is dialled.
 //
-//	postgres://admin:T0psecret@localhost:5432?sslmode=disable&pool_max_conns=10
-//	host=localhost port=5432 user=admin password=T0psecret
+//	postgres://app:secret@10.0.0.1:4327?sslmode=disable&pool_max_conns=10
+//	host=10.0.0.1 port=4327 user=app password=secret
 //
 // picodata:// is the same as postgres://. What the string does not say is looked for in the environment (PGHOST, PGUSER,
 // PGPASSWORD and so on), as libpq does. The options are those of the library (quorate.h, quorate_config_set); an unknown

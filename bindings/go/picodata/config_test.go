@@ -12,7 +12,7 @@ import (
 )
 
 func TestAConnectionStringBecomesAConfiguration(t *testing.T) {
-	const url = "postgres://admin:T0psecret@localhost:5432?sslmode=disable&pool_max_conns=7&pool_min_conns=2" +
+	const url = "postgres://admin:s3cret@localhost:5432?sslmode=disable&pool_max_conns=7&pool_min_conns=2" +
 		"&pool_max_conn_lifetime=1h30m&pool_max_conn_lifetime_jitter=10s&pool_max_conn_idle_time=5m&pool_health_check_period=30s"
 	config, err := picodata.ParseConfig(url)
 	if err != nil {

@@ -27,7 +27,7 @@ import (
 // what each node answered.
 var ErrNoAvailableLeader = dqlite.ErrNoAvailableLeader
 
-// NodeInfo holds information about a single node.
+// NodeInfo is a node of a cluster, as the leader lists it.
 type NodeInfo = capi.Node
 
 // NodeRole is what a node does in its cluster.
@@ -64,28 +64,27 @@ type options struct {
 	values [][2]string
 }
 
-// Option can be used to tweak client parameters.
+// Option changes how a client works.
 type Option func(*options)
 
-// WithDialFunc sets a custom dial function.
+// WithDialFunc has connections made by a function of the program's.
 func WithDialFunc(dial DialFunc) Option {
 	return func(o *options) { o.dial = dial }
 }
 
-// WithLogFunc sets a custom logging function.
+// WithLogFunc has messages given to a function of the program's.
 func WithLogFunc(log LogFunc) Option {
 	return func(o *options) { o.log = log }
 }
 
-// WithConcurrentLeaderConns sets how many nodes are asked at once who leads. If not used, the default is 10.
+// WithConcurrentLeaderConns sets how many nodes are asked at once who leads. Unset, it is 10.
 func WithConcurrentLeaderConns(count int64) Option {
 	return func(o *options) {
 		o.values = append(o.values, [2]string{"probe_limit", strconv.FormatInt(count, 10)})
 	}
 }
 
-// WithMaxMessage sets how large an answer may be, in bytes, which limits what Dump can copy. If not used, the default is
-// 64 MiB.
+// WithMaxMessage sets how large an answer may be, in bytes, which limits what Dump can copy. Unset, it is 64 MiB.
 func WithMaxMessage(size uint32) Option {
 	return func(o *options) {
 		o.values = append(o.values, [2]string{"max_message", strconv.FormatUint(uint64(size), 10)})
@@ -146,7 +145,7 @@ func newClient(store *capi.Store, list []Option) (*Client, error) {
 	return &Client{cluster: c}, nil
 }
 
-// Leader returns information about the current leader. Its ID is 0 where the leader does not list itself.
+// Leader tells which node leads. Its ID is 0 where the leader does not list itself.
 func (c *Client) Leader(ctx context.Context) (*NodeInfo, error) {
 	nodes, err := c.cluster.Nodes(ctx)
 	if err != nil {
@@ -164,7 +163,7 @@ func (c *Client) Leader(ctx context.Context) (*NodeInfo, error) {
 	return &NodeInfo{Address: address}, nil
 }
 
-// Cluster returns information about all nodes in the cluster, as the leader lists them.
+// Cluster lists the nodes, as the leader has them.
 func (c *Client) Cluster(ctx context.Context) ([]NodeInfo, error) {
 	return c.cluster.Nodes(ctx)
 }

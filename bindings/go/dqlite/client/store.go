@@ -10,16 +10,16 @@ import (
 // NodeStore is where a client finds the nodes among which it looks for the leader. Several goroutines may call it at once.
 type NodeStore = capi.NodeStore
 
-// InmemNodeStore keeps the list of nodes in memory.
+// InmemNodeStore is a list of nodes that ends with the process.
 type InmemNodeStore = cluster.MemoryStore
 
 // NewInmemNodeStore creates a store that keeps its nodes in memory.
 func NewInmemNodeStore() *InmemNodeStore { return cluster.NewMemoryStore() }
 
-// DatabaseNodeStore persists a list of nodes in a SQL table.
+// DatabaseNodeStore is a list of nodes in a table of SQLite.
 type DatabaseNodeStore = cluster.DatabaseStore
 
-// YamlNodeStore persists a list of nodes in a YAML file.
+// YamlNodeStore is a list of nodes in a YAML file.
 type YamlNodeStore = cluster.DatabaseStore
 
 // DefaultNodeStore opens the store in the file called filename: the list in a YAML file if the name ends in .yaml or .yml,
@@ -42,7 +42,7 @@ type nodeStoreOptions struct {
 	where string
 }
 
-// NodeStoreOption can be used to tweak node store parameters.
+// NodeStoreOption changes where a store has its nodes.
 type NodeStoreOption func(*nodeStoreOptions)
 
 // WithNodeStoreWhereClause sets an expression of SQL: rows for which it is not true are no nodes to the store. It has no

@@ -22,7 +22,7 @@ type Driver = dqlite.Driver
 type (
 	// Conn is a connection to the leader.
 	Conn = dqlite.Conn
-	// Stmt is a prepared statement, bound to a Conn and not used by several goroutines at once.
+	// Stmt is a prepared statement of one Conn. One goroutine at a time uses it.
 	Stmt = dqlite.Stmt
 	// Tx is a transaction.
 	Tx = dqlite.Tx
@@ -50,7 +50,7 @@ var ErrNoAvailableLeader = dqlite.ErrNoAvailableLeader
 // NodeStore is where the driver finds the nodes among which it looks for the leader, and what it keeps up to date with them.
 type NodeStore = client.NodeStore
 
-// NodeInfo holds information about a single node.
+// NodeInfo is a node of a cluster, as the leader lists it.
 type NodeInfo = client.NodeInfo
 
 // DialFunc makes a connection to the node at address. Several goroutines call it at once.
@@ -59,32 +59,30 @@ type DialFunc = client.DialFunc
 // DefaultNodeStore opens the store in a file; see package client.
 func DefaultNodeStore(filename string) (NodeStore, error) { return client.DefaultNodeStore(filename) }
 
-// Option can be used to tweak driver parameters.
+// Option changes how a driver works.
 type Option = dqlite.DriverOption
 
-// WithLogFunc sets a custom logging function.
+// WithLogFunc has messages given to a function of the program's.
 func WithLogFunc(log client.LogFunc) Option { return dqlite.WithLogFunc(log) }
 
-// WithDialFunc sets a custom dial function.
+// WithDialFunc has connections made by a function of the program's.
 func WithDialFunc(dial DialFunc) Option { return dqlite.WithDialFunc(dial) }
 
-// WithConnectionTimeout sets how long finding the leader and connecting to it may take. If not used, the default is 5
-// seconds.
+// WithConnectionTimeout sets how long finding the leader and connecting to it may take. Unset, it is 5 s.
 func WithConnectionTimeout(timeout time.Duration) Option {
 	return dqlite.WithConnectionTimeout(timeout)
 }
 
 // WithConnectionBackoffFactor sets the first pause between two attempts to find the leader; it doubles from one to the
-// next. If not used, the default is 50 milliseconds.
+// next. Unset, it is 50 milliseconds.
 func WithConnectionBackoffFactor(factor time.Duration) Option {
 	return dqlite.WithConnectionBackoffFactor(factor)
 }
 
-// WithConnectionBackoffCap sets the longest pause between two attempts to find the leader. If not used, the default is 250
-// milliseconds.
+// WithConnectionBackoffCap sets the longest pause between two attempts to find the leader. Unset, it is 250 ms.
 func WithConnectionBackoffCap(cap time.Duration) Option { return dqlite.WithConnectionBackoffCap(cap) }
 
-// WithAttemptTimeout sets how long one node may take to say who leads. If not used, the default is 15 seconds.
+// WithAttemptTimeout sets how long one node may take to say who leads. Unset, it is 15 seconds.
 func WithAttemptTimeout(timeout time.Duration) Option { return dqlite.WithAttemptTimeout(timeout) }
 
 // WithRetryLimit sets how often an attempt to find the leader is repeated. If not used, or 0, it is until the connection
@@ -92,16 +90,16 @@ func WithAttemptTimeout(timeout time.Duration) Option { return dqlite.WithAttemp
 func WithRetryLimit(limit uint) Option { return dqlite.WithRetryLimit(limit) }
 
 // WithConcurrentLeaderConns sets how many nodes are asked at once who leads. The number is read now: later changes of it have
-// no effect. If not used, the default is 10.
+// no effect. Unset, it is 10.
 func WithConcurrentLeaderConns(count *int64) Option { return dqlite.WithConcurrentLeaderConns(*count) }
 
 // WithContext sets a context whose end cancels the opening of connections.
 func WithContext(ctx context.Context) Option { return dqlite.WithContext(ctx) }
 
-// WithContextTimeout sets the timeout of calls whose context has no deadline. If not used, the default is 5 seconds.
+// WithContextTimeout sets the timeout of calls whose context has no deadline. Unset, it is 5 seconds.
 func WithContextTimeout(timeout time.Duration) Option { return dqlite.WithContextTimeout(timeout) }
 
-// New creates a new dqlite driver. The nodes of store are where the leader is looked for; the store is kept up to date with
+// New makes a driver for database/sql. The nodes of store are where the leader is looked for; the store is kept up to date with
 // the nodes of the cluster.
 func New(store NodeStore, options ...Option) (*Driver, error) {
 	return dqlite.NewDriver(store, options...)
