@@ -150,7 +150,10 @@ impl fmt::Display for Problem {
                 write!(f, "has 0 bytes, where 8 to {cap} are allowed")
             }
             Problem::OverCap { size, cap } => {
-                write!(f, "has {size} bytes, more than the {cap} allowed")
+                write!(
+                    f,
+                    "has {size} bytes, more than the {cap} that max_message allows"
+                )
             }
             Problem::Unaddressable(size) => {
                 write!(f, "has {size} bytes, more than a message can")

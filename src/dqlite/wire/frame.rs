@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(header.body_len(), 34_359_738_360);
         assert_eq!(
             header.check(u32::MAX).unwrap_err().to_string(),
-            "message of type 7: body has 34359738360 bytes, more than the 4294967295 allowed"
+            "message of type 7: body has 34359738360 bytes, more than the 4294967295 that max_message allows"
         );
     }
 
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(header.check(16), Ok(16));
         assert_eq!(
             header.check(15).unwrap_err().to_string(),
-            "message of type 7: body has 16 bytes, more than the 15 allowed"
+            "message of type 7: body has 16 bytes, more than the 15 that max_message allows"
         );
     }
 
