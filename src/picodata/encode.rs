@@ -226,7 +226,7 @@ fn not_a(kind: &Type) -> Error {
     misuse(format!("the text is no {}", kind.name()))
 }
 
-fn out_of_range(value: impl fmt::Display, kind: &Type) -> Error {
+pub(super) fn out_of_range(value: impl fmt::Display, kind: &Type) -> Error {
     misuse(format!("{value} is out of the range of {}", kind.name()))
 }
 
@@ -260,7 +260,14 @@ fn to_float(value: ValueRef<'_>, kind: &Type) -> Result<f64> {
             "{value} loses digits as {}; give a float",
             kind.name()
         ))),
-        ValueRef::Text(text) | ValueRef::Decimal(text) => text.parse().map_err(|_| not_a(kind)),
+        ValueRef::Text(text) | ValueRef::Decimal(text) => {
+            let value: f64 = text.parse().map_err(|_| not_a(kind))?;
+            // A number that is too large is read as an infinite one.
+            if value.is_infinite() && text.bytes().any(|byte| byte.is_ascii_digit()) {
+                return Err(out_of_range("the number", kind));
+            }
+            Ok(value)
+        }
         other => mismatch(other, kind),
     }
 }
@@ -517,6 +524,16 @@ mod tests {
             (ValueRef::Int(i64::MAX), Type::FLOAT8, "loses digits"),
             (ValueRef::Int(2), Type::BOOL, "out of the range of bool"),
             (ValueRef::Float(1e300), Type::FLOAT4, "out of the range"),
+            (
+                ValueRef::Text("1e400"),
+                Type::FLOAT8,
+                "out of the range of float8",
+            ),
+            (
+                ValueRef::Decimal("-1e400"),
+                Type::FLOAT4,
+                "out of the range of float4",
+            ),
             (ValueRef::Float(1.0), Type::INT4, "takes int4"),
             (ValueRef::Int(1), Type::TEXT, "takes text"),
             (ValueRef::Text("x"), Type::INT8, "no int8"),

@@ -8,7 +8,7 @@ use tokio_postgres::types::Type;
 
 use super::{LEN, MAX_DIMENSIONS, Name, bounds_at, sizes};
 use crate::error::{Error, Result};
-use crate::picodata::encode::{base, check_double, mismatch, misuse, write_value};
+use crate::picodata::encode::{base, check_double, mismatch, misuse, out_of_range, write_value};
 use crate::picodata::options::Server;
 use crate::value::ValueRef;
 
@@ -275,33 +275,19 @@ fn number<'a>(leaf: &'a str, kind: &Type) -> Result<ValueRef<'a>> {
     if *kind == Type::NUMERIC {
         return Ok(ValueRef::Decimal(leaf));
     }
-    let whole = leaf.parse::<i64>().ok().map(ValueRef::Int);
+    let whole = leaf.parse::<i64>().ok();
     if matches!(*kind, Type::FLOAT4 | Type::FLOAT8) {
-        let float: f64 = leaf.parse().unwrap_or(f64::NAN);
-        if float.is_infinite() {
-            return Err(misuse(format!(
-                "the number is out of the range of {}",
-                kind.name()
-            )));
-        }
         // Some write a float without its fraction.
-        let is_exact = leaf
-            .parse::<i128>()
-            .is_ok_and(|whole| float as i128 == whole);
-        return Ok(whole
-            .filter(|_| !is_exact)
-            .unwrap_or(ValueRef::Float(float)));
+        let loses = |whole: &i64| *whole as f64 as i128 != i128::from(*whole);
+        let lossy = whole.filter(loses).map(ValueRef::Int);
+        return Ok(lossy.unwrap_or(ValueRef::Decimal(leaf)));
     }
-    let is_whole = leaf
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || byte == b'-');
     match whole {
-        Some(whole) => Ok(whole),
-        None if is_whole => Err(misuse(format!(
-            "the number is out of the range of {}",
-            kind.name()
-        ))),
-        None => Ok(ValueRef::Float(leaf.parse().unwrap_or(f64::NAN))),
+        Some(whole) => Ok(ValueRef::Int(whole)),
+        None if leaf.contains(['.', 'e', 'E']) => {
+            Ok(ValueRef::Float(leaf.parse().unwrap_or(f64::NAN)))
+        }
+        None => Err(out_of_range("the number", kind)),
     }
 }
 
