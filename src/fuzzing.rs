@@ -193,17 +193,30 @@ pub fn postgres(data: &[u8]) {
     assert_eq!(seen(usize::from(*size).max(1)), seen(usize::MAX));
     let forms: Vec<Form> = [
         16, 17, 20, 21, 23, 25, 26, 114, 700, 701, 705, 1043, 1082, 1114, 1184, 1700, 2950, 3802,
+        // Arrays.
+        1000, 1001, 1005, 1007, 1009, 1016, 1021, 1022, 1115, 1182, 1185, 1231, 2951, 3807,
     ]
     .into_iter()
     .filter_map(|oid| Form::of(&tokio_postgres::types::Type::from_oid(oid)?))
+    .chain([Form::DecimalText, Form::DecimalTexts])
     .collect();
+    let array_of_documents = Form::of(&tokio_postgres::types::Type::JSONB_ARRAY);
     let (mut cells, mut written) = (Vec::new(), Vec::new());
     for form in &forms {
         let len = (data.len() as u32).to_be_bytes();
         let row = [&1u16.to_be_bytes(), len.as_slice(), data].concat();
         cells.clear();
         written.clear();
-        let _ = read_row(&[*form], &row, &mut cells, &mut written);
+        let read = read_row(&[*form], &row, &mut cells, &mut written);
+        if let (Ok(()), Some(Cell::Json(span)), Form::Array(_) | Form::DecimalTexts) =
+            (read, cells.first(), form)
+            && let Ok(text) = std::str::from_utf8(&written[span.start as usize..])
+        {
+            // But for the documents in it, which are as the server sent them.
+            let is_json = serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok();
+            let has_documents = Some(*form) == array_of_documents;
+            assert!(is_json || has_documents, "{text:?}");
+        }
     }
     for count in 0..forms.len() {
         cells.clear();

@@ -32,7 +32,8 @@ pub enum ValueRef<'a> {
     Uuid(Uuid),
     /// A decimal number in its text form, which loses no digit.
     Decimal(&'a str),
-    /// A JSON document in its text form.
+    /// A JSON document in its text form. With PostgreSQL and Picodata also an array, read and as a parameter:
+    /// `WHERE id = ANY($1)` takes `[1,2]`.
     Json(&'a str),
 }
 

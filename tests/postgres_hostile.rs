@@ -773,9 +773,12 @@ fn a_row_that_does_not_describe_a_type_is_an_error() {
     for (types, values) in [
         (&[][..], &[][..]),
         (&[25], &[&b"name"[..]]),
-        (&[25, 25, 25], &[b"\xff\xfe", b"e", b"0"]),
-        (&[25, 25, 25], &[b"name", b"d"]),
-        (&[25, 25, 25], &[b"name", b"d", b"99999999999999999999"]),
+        (&[25, 25, 25, 25], &[b"\xff\xfe", b"e", b"0", b"0"]),
+        (&[25, 25, 25, 25], &[b"name", b"d", b"0"]),
+        (
+            &[25, 25, 25, 25],
+            &[b"name", b"d", b"99999999999999999999", b"0"],
+        ),
     ] {
         let found = [
             columns(types),

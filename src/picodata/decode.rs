@@ -6,6 +6,7 @@ use std::ops::Range;
 use tokio_postgres::types::{Kind, Type};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::picodata::array::{self, Element};
 use crate::picodata::numeric;
 use crate::row::{Cell, Span};
 use crate::value::ValueType;
@@ -46,6 +47,9 @@ pub(crate) enum Form {
     Jsonb,
     /// No value at all: what a function without a result answers.
     Void,
+    Array(Element),
+    /// An array of decimal numbers as a text.
+    DecimalTexts,
 }
 
 impl Form {
@@ -61,7 +65,7 @@ impl Form {
             Form::Timestamp => ValueType::Timestamp,
             Form::Date => ValueType::Date,
             Form::Uuid => ValueType::Uuid,
-            Form::Json | Form::Jsonb => ValueType::Json,
+            Form::Json | Form::Jsonb | Form::Array(_) | Form::DecimalTexts => ValueType::Json,
         }
     }
 
@@ -96,15 +100,33 @@ impl Form {
             _ => match kind.kind() {
                 Kind::Enum(_) => Form::Text,
                 Kind::Domain(inner) => return Form::of(inner),
+                Kind::Array(element) => {
+                    let form = Form::of(element)?;
+                    return Element::new(element.oid(), form).map(Form::Array);
+                }
                 _ => return None,
             },
         })
     }
 
+    /// The form of a type of decimal numbers, or of an array of them, that are asked for as text.
+    pub(crate) fn of_decimal_text(kind: &Type) -> Form {
+        match kind.kind() {
+            Kind::Domain(inner) => Form::of_decimal_text(inner),
+            Kind::Array(_) => Form::DecimalTexts,
+            _ => Form::DecimalText,
+        }
+    }
+
     /// Reads the value in `place` of a row. What has no place of its own there is appended to `written`, behind a copy
     /// of the row.
     #[inline]
-    fn read(self, place: Range<usize>, row: &[u8], written: &mut Vec<u8>) -> Result<Cell> {
+    pub(super) fn read(
+        self,
+        place: Range<usize>,
+        row: &[u8],
+        written: &mut Vec<u8>,
+    ) -> Result<Cell> {
         let bytes = row.get(place.clone()).unwrap_or_default();
         Ok(match self {
             Form::Bool => Cell::Bool(fixed::<1>(bytes)? != [0]),
@@ -126,6 +148,12 @@ impl Form {
                 _ => return Err(malformed("jsonb")),
             },
             Form::Void => Cell::Null,
+            Form::Array(element) => Cell::Json(write_with(row, written, |out| {
+                array::write_json(element, bytes, row.len() + MAX_WRITTEN, out)
+            })?),
+            Form::DecimalTexts => Cell::Json(write_with(row, written, |out| {
+                array::write_json_of_decimals(bytes, row.len() + MAX_WRITTEN, out)
+            })?),
             Form::Timestamp => match i64::from_be_bytes(fixed(bytes)?) {
                 i64::MAX => Cell::Text(write("infinity", row, written)?),
                 i64::MIN => Cell::Text(write("-infinity", row, written)?),

@@ -11,6 +11,7 @@ use tokio_postgres::types::{Kind, Type};
 use uuid::Uuid;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::picodata::array;
 use crate::picodata::decode::{EPOCH_DAYS, EPOCH_MICROS};
 use crate::picodata::numeric::{self, NumericError};
 use crate::picodata::options::Server;
@@ -60,47 +61,68 @@ pub(crate) fn check_doubles<'t>(
         return Ok(());
     }
     for (param, kind) in numbered(values).zip(types) {
-        let double = match (param.value, base(kind)) {
-            // As a decimal number it loses nothing.
-            (ValueRef::Float(_), &Type::NUMERIC) => continue,
-            (ValueRef::Float(double), _) => double,
-            (ValueRef::Text(text) | ValueRef::Decimal(text), &Type::FLOAT8) => {
-                text.parse().unwrap_or_default()
-            }
-            _ => continue,
-        };
-        if is_taken_for_another(double) {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                format!(
-                    "parameter {}: picodata would take {double:e} for {}; write it into the statement, as \
-                     '{double:e}'::double",
-                    param.number, double as i64
-                ),
-            ));
-        }
+        check_double(param.value, base(kind), server)
+            .map_err(|error| error.context(format_args!("parameter {}", param.number)))?;
     }
     Ok(())
+}
+
+/// As [`check_doubles`], of one value for the type `kind`.
+pub(super) fn check_double(value: ValueRef<'_>, kind: &Type, server: Server) -> Result<()> {
+    let double = match (value, kind) {
+        _ if server != Server::Picodata => return Ok(()),
+        // As a decimal number it loses nothing.
+        (ValueRef::Float(_), &Type::NUMERIC) => return Ok(()),
+        (ValueRef::Float(double), _) => double,
+        (ValueRef::Text(text) | ValueRef::Decimal(text), &Type::FLOAT8) => {
+            text.parse().unwrap_or_default()
+        }
+        _ => return Ok(()),
+    };
+    if !is_taken_for_another(double) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        format!(
+            "picodata would take {double:e} for {}; write it into the statement, as '{double:e}'::double",
+            double as i64
+        ),
+    ))
 }
 
 fn is_taken_for_another(double: f64) -> bool {
     double.is_normal() && double.fract().abs() < f64::EPSILON && double as i64 as f64 != double
 }
 
-/// The code of the format in which values of a type are sent (PostgreSQL's manual, "Message Formats"): 1 is binary.
+// The codes of the formats of a value (PostgreSQL's manual, "Message Formats").
+pub(crate) const TEXT: i16 = 0;
+pub(crate) const BINARY: i16 = 1;
+
+/// The code of the format in which values of a type are sent; but see [`array::parameter::literal`].
 pub(crate) fn format_of(kind: &Type, server: Server) -> i16 {
-    i16::from(is_binary(base(kind)) && !is_decimal_text(kind, server))
+    if is_binary(base(kind)) && !is_decimal_text(kind, server) {
+        BINARY
+    } else {
+        TEXT
+    }
 }
 
-/// Whether numbers of the type go as text, both ways: Picodata reads and writes the binary form with 28 digits of the 38
+/// Whether values of a type are arrays that go in binary.
+pub(crate) fn is_binary_array(kind: &Type, server: Server) -> bool {
+    array::element_of(base(kind)).is_some() && format_of(kind, server) == BINARY
+}
+
+/// Whether numbers of the type, or of an array of it, go as text, both ways: Picodata reads and writes the binary form with 28 digits of the 38
 /// that it has (rust_decimal in its `pgproto/value.rs`, 25.5 to 26.3). Of a parameter it lost the others without a word,
 /// and a row that had them was an error.
 pub(crate) fn is_decimal_text(kind: &Type, server: Server) -> bool {
-    server == Server::Picodata && *base(kind) == Type::NUMERIC
+    let kind = base(kind);
+    server == Server::Picodata && *base(array::element_of(kind).unwrap_or(kind)) == Type::NUMERIC
 }
 
 /// The type beneath a domain.
-fn base(kind: &Type) -> &Type {
+pub(super) fn base(kind: &Type) -> &Type {
     match kind.kind() {
         Kind::Domain(inner) => base(inner),
         _ => kind,
@@ -109,6 +131,15 @@ fn base(kind: &Type) -> &Type {
 
 /// Whether values of the type are sent in binary.
 fn is_binary(kind: &Type) -> bool {
+    match array::element_of(kind) {
+        // There, the first subscript has to be 0.
+        _ if matches!(*kind, Type::INT2_VECTOR | Type::OID_VECTOR) => false,
+        Some(element) => has_binary_form(base(element)),
+        None => has_binary_form(kind),
+    }
+}
+
+fn has_binary_form(kind: &Type) -> bool {
     matches!(
         *kind,
         Type::BOOL
@@ -133,7 +164,7 @@ fn is_binary(kind: &Type) -> bool {
     )
 }
 
-fn write_value(
+pub(super) fn write_value(
     value: ValueRef<'_>,
     kind: &Type,
     server: Server,
@@ -167,20 +198,26 @@ fn write_value(
             out.push(1);
             out.extend_from_slice(to_json(value, kind)?.as_bytes());
         }
-        _ => write_as_text(value, out),
+        _ => match array::element_of(kind) {
+            Some(element) => {
+                let is_binary = format_of(kind, server) == BINARY;
+                array::parameter::encode(value, kind, element, is_binary, server, out)?;
+            }
+            None => write_as_text(value, out),
+        },
     }
     Ok(true)
 }
 
-fn mismatch<T>(value: ValueRef<'_>, kind: &Type) -> Result<T> {
+pub(super) fn mismatch<T>(value: ValueRef<'_>, kind: &Type) -> Result<T> {
     Err(misuse(format!(
         "the statement takes {}, and a value of type {} was given",
-        kind.name(),
+        array::Name(kind),
         value.type_name()
     )))
 }
 
-fn misuse(message: String) -> Error {
+pub(super) fn misuse(message: String) -> Error {
     Error::new(ErrorKind::Misuse, message)
 }
 
@@ -189,7 +226,7 @@ fn not_a(kind: &Type) -> Error {
     misuse(format!("the text is no {}", kind.name()))
 }
 
-fn out_of_range(value: impl fmt::Display, kind: &Type) -> Error {
+pub(super) fn out_of_range(value: impl fmt::Display, kind: &Type) -> Error {
     misuse(format!("{value} is out of the range of {}", kind.name()))
 }
 
@@ -223,7 +260,14 @@ fn to_float(value: ValueRef<'_>, kind: &Type) -> Result<f64> {
             "{value} loses digits as {}; give a float",
             kind.name()
         ))),
-        ValueRef::Text(text) | ValueRef::Decimal(text) => text.parse().map_err(|_| not_a(kind)),
+        ValueRef::Text(text) | ValueRef::Decimal(text) => {
+            let value: f64 = text.parse().map_err(|_| not_a(kind))?;
+            // A number that is too large is read as an infinite one.
+            if value.is_infinite() && text.bytes().any(|byte| byte.is_ascii_digit()) {
+                return Err(out_of_range("the number", kind));
+            }
+            Ok(value)
+        }
         other => mismatch(other, kind),
     }
 }
@@ -358,7 +402,7 @@ fn midnight(date: NaiveDate) -> DateTime<FixedOffset> {
 }
 
 /// Appends the text that the server reads as the same value.
-fn write_as_text(value: ValueRef<'_>, out: &mut Vec<u8>) {
+pub(super) fn write_as_text(value: ValueRef<'_>, out: &mut Vec<u8>) {
     match value {
         ValueRef::Null => {}
         ValueRef::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
@@ -480,6 +524,16 @@ mod tests {
             (ValueRef::Int(i64::MAX), Type::FLOAT8, "loses digits"),
             (ValueRef::Int(2), Type::BOOL, "out of the range of bool"),
             (ValueRef::Float(1e300), Type::FLOAT4, "out of the range"),
+            (
+                ValueRef::Text("1e400"),
+                Type::FLOAT8,
+                "out of the range of float8",
+            ),
+            (
+                ValueRef::Decimal("-1e400"),
+                Type::FLOAT4,
+                "out of the range of float4",
+            ),
             (ValueRef::Float(1.0), Type::INT4, "takes int4"),
             (ValueRef::Int(1), Type::TEXT, "takes text"),
             (ValueRef::Text("x"), Type::INT8, "no int8"),

@@ -5,7 +5,8 @@
 use tokio_postgres::types::Type;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::picodata::encode::{format_of, numbered};
+use crate::picodata::array::parameter::literal;
+use crate::picodata::encode::{TEXT, format_of, is_binary_array, numbered};
 use crate::picodata::options::Server;
 use crate::value::ValueRef;
 
@@ -27,6 +28,8 @@ const NULL: [u8; 4] = (-1_i32).to_be_bytes();
 pub(crate) struct Template {
     /// Bind up to the values, its length left open.
     head: Box<[u8]>,
+    /// The parameters that are arrays in binary: the index of each, and where in `head` the code of its format is.
+    arrays: Box<[(usize, usize)]>,
     /// What is behind the values in Bind.
     formats: Box<[u8]>,
     /// Execute, for all rows, and Sync.
@@ -43,15 +46,22 @@ impl Template {
     pub(crate) fn new<'t>(
         name: &str,
         server: Server,
-        types: impl ExactSizeIterator<Item = &'t Type>,
+        types: impl ExactSizeIterator<Item = &'t Type> + Clone,
         formats: &[i16],
     ) -> Result<Self> {
         let (mut head, mut behind, mut run) = (Vec::new(), Vec::new(), Vec::new());
-        begin_bind(name, server, types, &mut head)?;
+        begin_bind(name, server, types.clone(), &mut head)?;
+        // The codes of the formats are followed by the number of the values.
+        let count = types.len();
+        let formats_at = head.len() - size_of::<u16>() - count * size_of::<i16>();
+        let arrays = (types.enumerate())
+            .filter(|(_, kind)| is_binary_array(kind, server))
+            .map(|(index, _)| (index, formats_at + index * size_of::<i16>()));
         end_bind(formats, &mut behind)?;
         execute(&mut run)?;
         Ok(Template {
             head: head.into(),
+            arrays: arrays.collect(),
             formats: behind.into(),
             run: run.into(),
         })
@@ -72,6 +82,13 @@ impl Template {
     ) -> Result<()> {
         let start = out.len();
         out.extend_from_slice(&self.head);
+        for (index, at) in &self.arrays {
+            let is_text = (values.get(*index)).is_some_and(|value| literal(*value).is_some());
+            let place = out.get_mut(start + at..start + at + size_of::<i16>());
+            if is_text && let Some(place) = place {
+                place.copy_from_slice(&TEXT.to_be_bytes());
+            }
+        }
         params(server, types, values, out)?;
         out.extend_from_slice(&self.formats);
         set_length(start, out)?;

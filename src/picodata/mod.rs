@@ -22,11 +22,12 @@
 //! | `preparing` | having a text prepared, and forgetting one that is out of date |
 //! | `statements` | what is known of a text, and what the server said when it prepared it |
 //! | `description` | the columns of a text that was not prepared; `types`: those that the server has defined itself |
-//! | `encode`, `decode`, `numeric` | parameters and columns in PostgreSQL's binary forms |
+//! | `encode`, `decode`, `numeric`, `array` | parameters and columns in PostgreSQL's binary forms |
 //! | `failure` | from the errors of tokio-postgres and of the server to ours; `server_error`: the latter, field by field |
 
 mod access;
 mod answer;
+mod array;
 mod backend;
 mod batch;
 pub(crate) mod config;

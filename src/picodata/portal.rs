@@ -6,11 +6,12 @@
 use crate::error::{Error, ErrorKind};
 use crate::net::wait::Call;
 use crate::picodata::description::{self, Described};
+use crate::picodata::encode::BINARY;
 use crate::picodata::failure::{Cause, Failure};
 use crate::picodata::line::{Head, Line, Runs};
 use crate::picodata::message;
 use crate::picodata::server_error::ServerError;
-use crate::picodata::statements::{BINARY, Prepared};
+use crate::picodata::statements::Prepared;
 use crate::value::ValueRef;
 
 // Tags of messages (PostgreSQL's manual, "Message Formats").

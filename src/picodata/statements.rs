@@ -9,8 +9,9 @@ use tokio_postgres::{Column, Statement};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::params::{ParamsRef, by_position, check_count};
+use crate::picodata::array;
 use crate::picodata::decode::Form;
-use crate::picodata::encode::{check_doubles, is_decimal_text};
+use crate::picodata::encode::{BINARY, TEXT, check_doubles, is_decimal_text};
 use crate::picodata::message::Template;
 use crate::picodata::options::Server;
 use crate::row::Columns;
@@ -91,10 +92,6 @@ impl Kind {
     }
 }
 
-/// The codes of the formats of a value (PostgreSQL's manual, "Message Formats").
-const TEXT: i16 = 0;
-pub(crate) const BINARY: i16 = 1;
-
 /// A statement that the server holds for this session. It is dropped there when its last copy is dropped here.
 pub(crate) struct Prepared {
     pub(crate) statement: Statement,
@@ -173,10 +170,10 @@ impl Prepared {
         let shape = RowShape::new(columns.iter().map(|column| {
             let kind = column.type_();
             let form = match is_text(kind) {
-                true => Some(Form::DecimalText),
+                true => Some(Form::of_decimal_text(kind)),
                 false => Form::of(kind),
             };
-            (column.name().to_owned(), kind, form)
+            (column.name().to_owned(), array::Name(kind), form)
         }))?;
         let formats: Vec<i16> = if columns.iter().any(|column| is_text(column.type_())) {
             let format = |column: &Column| {

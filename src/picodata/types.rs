@@ -15,6 +15,7 @@ use tokio_postgres::types::Type;
 
 use crate::error::{Error, ErrorKind};
 use crate::net::wait::Call;
+use crate::picodata::array::{self, Element};
 use crate::picodata::decode::Form;
 use crate::picodata::description::Described;
 use crate::picodata::drive;
@@ -22,7 +23,7 @@ use crate::picodata::failure::{Cause, Failure};
 use crate::picodata::session::PicodataSession;
 use crate::picodata::statements::RowShape;
 
-/// How often a domain may be one over another: more than anybody has, and an end to a circle.
+/// How often a domain may be one over another, or over an array: more than anybody has, and an end to a circle.
 const MAX_DEPTH: usize = 16;
 
 /// The types that a session has looked up, by their numbers.
@@ -39,7 +40,7 @@ pub(crate) struct Known {
 impl Known {
     fn of(kind: &Type) -> Known {
         Known {
-            name: kind.to_string(),
+            name: array::Name(kind).to_string(),
             form: Form::of(kind),
         }
     }
@@ -50,6 +51,7 @@ struct Row {
     name: String,
     kind: String,
     base: u32,
+    element: u32,
 }
 
 impl PicodataSession {
@@ -100,39 +102,54 @@ impl PicodataSession {
     }
 
     fn learn_type(&mut self, oid: u32, call: &Call<'_>) -> Result<(), Failure> {
-        let Some(row) = self.type_row(oid, call)? else {
-            return Ok(());
-        };
-        let mut known = Known {
-            name: row.name,
-            form: (row.kind == "e").then_some(Form::Text),
-        };
-        let mut base = row.base;
-        for _ in 0..MAX_DEPTH {
-            // Only a domain has one.
-            if base == 0 {
-                break;
-            }
-            if let Some(kind) = Type::from_oid(base) {
-                known.form = Form::of(&kind);
-                break;
-            }
-            let Some(row) = self.type_row(base, call)? else {
-                break;
-            };
-            known.form = (row.kind == "e").then_some(Form::Text);
-            base = row.base;
-        }
-        if let Entry::Vacant(place) = self.types.entry(oid) {
+        if let Some(known) = self.look_up_type(oid, MAX_DEPTH, call)?
+            && let Entry::Vacant(place) = self.types.entry(oid)
+        {
             place.insert(known);
         }
         Ok(())
     }
 
+    /// What is known of a type, for which up to `depth` types are looked up.
+    fn look_up_type(
+        &mut self,
+        oid: u32,
+        depth: usize,
+        call: &Call<'_>,
+    ) -> Result<Option<Known>, Failure> {
+        if let Some(kind) = Type::from_oid(oid) {
+            return Ok(Some(Known::of(&kind)));
+        }
+        if depth == 0 {
+            return Ok(None);
+        }
+        let Some(row) = self.type_row(oid, call)? else {
+            return Ok(None);
+        };
+        let mut known = Known {
+            name: row.name,
+            form: (row.kind == "e").then_some(Form::Text),
+        };
+        // Only a domain has a base, and an array elements.
+        if row.base != 0 {
+            let base = self.look_up_type(row.base, depth - 1, call)?;
+            known.form = base.and_then(|base| base.form);
+        } else if row.element != 0
+            && let Some(element) = self.look_up_type(row.element, depth - 1, call)?
+        {
+            let form = element
+                .form
+                .and_then(|form| Element::new(row.element, form));
+            known.form = form.map(Form::Array);
+            known.name = array::with_brackets(element.name);
+        }
+        Ok(Some(known))
+    }
+
     /// Reads a row of `pg_type`; `None` where there is none, or none that can be had.
     fn type_row(&mut self, oid: u32, call: &Call<'_>) -> Result<Option<Row>, Failure> {
         let sql = format!(
-            "SELECT t.typname, t.typtype, t.typbasetype FROM pg_catalog.pg_type AS t WHERE t.oid = {oid}"
+            "SELECT t.typname, t.typtype, t.typbasetype, t.typelem FROM pg_catalog.pg_type AS t WHERE t.oid = {oid}"
         );
         let client = Arc::clone(&self.client);
         let mut sending = pin!(client.simple_query_raw(&sql));
@@ -151,6 +168,7 @@ impl PicodataSession {
                             name: text(0)?,
                             kind: text(1)?,
                             base: text(2)?.parse().unwrap_or(0),
+                            element: text(3)?.parse().unwrap_or(0),
                         });
                     }
                     Some(Ok(_)) => {}

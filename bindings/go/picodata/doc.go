@@ -32,7 +32,7 @@
 // decoded JSON.
 //
 // Parameters are the same types, driver.Valuer, json.RawMessage, and pointers, of which nil is NULL. Maps, structs and
-// slices are sent as JSON.
+// slices are sent as JSON, or as an array where the parameter is one; an array is read as JSON.
 //
 // # What differs from pgx
 //

@@ -1,5 +1,6 @@
 //! Sessions with real PostgreSQL servers, and the members of a pool.
 
+mod arrays;
 mod batches;
 mod connecting;
 mod deadlines;
