@@ -11,7 +11,7 @@ FUZZ_SECONDS ?= 60
 help:
 	@echo "make demo          a cluster loses its leader; every write is accounted for"
 	@echo "make test          everything: check, and all tests with real servers"
-	@echo "make check         formatting, lints, documentation"
+	@echo "make check         formatting, lints, documentation, the oldest Rust"
 	@echo "make bench         what the driver costs, beside a raw socket loop and beside libpq"
 	@echo "make fuzz          each fuzz target for FUZZ_SECONDS (60 unless set), with a nightly Rust"
 	@echo "make header        write include/quorate.h and include/symbols.txt anew"
@@ -41,6 +41,7 @@ check:
 	cargo fmt --check
 	cargo clippy --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --lib --all-features
+	scripts/check-oldest.sh
 
 bench:
 	@scripts/install-deps.sh bench
