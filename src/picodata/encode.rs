@@ -113,9 +113,9 @@ pub(crate) fn is_binary_array(kind: &Type, server: Server) -> bool {
     array::element_of(base(kind)).is_some() && format_of(kind, server) == BINARY
 }
 
-/// Whether numbers of the type, or of an array of it, go as text, both ways: Picodata reads and writes the binary form with 28 digits of the 38
-/// that it has (rust_decimal in its `pgproto/value.rs`, 25.5 to 26.3). Of a parameter it lost the others without a word,
-/// and a row that had them was an error.
+/// Whether numbers of the type, or of an array of it, go as text, both ways: Picodata reads and writes the binary form
+/// with 28 digits of the 38 that it has (rust_decimal in its `pgproto/value.rs`, 25.5 to 26.3). Of a parameter it lost the
+/// others without a word, and a row that had them was an error.
 pub(crate) fn is_decimal_text(kind: &Type, server: Server) -> bool {
     let kind = base(kind);
     server == Server::Picodata && *base(array::element_of(kind).unwrap_or(kind)) == Type::NUMERIC
