@@ -24,9 +24,9 @@ struct Turn;
 
 impl Turn {
     fn take() -> Option<Turn> {
-        let take = |count| (count < MOST).then_some(count + 1);
-        let taken = UNDER_WAY.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
-        taken.ok().map(|_| Turn)
+        let before = UNDER_WAY.fetch_add(1, Ordering::Relaxed);
+        // One too many goes back when it is dropped.
+        (before < MOST).then_some(Turn)
     }
 }
 
