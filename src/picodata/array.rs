@@ -16,7 +16,7 @@ use tokio_postgres::types::{Kind, Type};
 use uuid::Uuid;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::picodata::decode::{EPOCH_MICROS, Form};
+use crate::picodata::decode::{EPOCH_MICROS, Form, read_element};
 use crate::picodata::encode::write_as_text;
 use crate::picodata::numeric;
 use crate::row::{Cell, Span};
@@ -211,7 +211,7 @@ fn too_large() -> Error {
 
 fn write_element(form: Form, bytes: &[u8], scratch: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<()> {
     scratch.clear();
-    let cell = form.read(0..bytes.len(), bytes, scratch)?;
+    let cell = read_element(form, bytes, scratch)?;
     let data = if scratch.is_empty() { bytes } else { scratch };
     let part = |span: Span| {
         let start = span.start as usize;
