@@ -82,13 +82,12 @@ impl Core {
             closing: Some(self.closing()),
             ..call.at_most(own)
         };
-        match self.first(aim, &call, now) {
-            Ok(First::Found(lease)) => Ok(lease),
-            Ok(First::Goes(route)) => self
-                .search(aim, &call, now, route)
-                .map_err(|error| error.with_outcome(Outcome::NotSent)),
-            Err(error) => Err(error.with_outcome(Outcome::NotSent)),
-        }
+        self.first(aim, &call, now)
+            .and_then(|first| match first {
+                First::Found(lease) => Ok(lease),
+                First::Goes(route) => self.search(aim, &call, now, route),
+            })
+            .map_err(|error| error.with_outcome(Outcome::NotSent))
     }
 
     /// Where a call goes first, and the connection that lies ready there, if one does: what nearly every call comes to.

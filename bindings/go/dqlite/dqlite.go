@@ -19,6 +19,7 @@ import (
 	"net"
 
 	"github.com/quorate/quorate/bindings/go/internal/capi"
+	"github.com/quorate/quorate/bindings/go/internal/cluster"
 	"github.com/quorate/quorate/bindings/go/internal/sqldriver"
 )
 
@@ -63,30 +64,15 @@ const (
 type DialFunc = func(ctx context.Context, address string) (net.Conn, error)
 
 // LogLevel says how much a message matters.
-type LogLevel int
+type LogLevel = cluster.LogLevel
 
-// Available logging levels.
+// The levels of messages.
 const (
-	LogDebug LogLevel = iota
-	LogInfo
-	LogWarn
-	LogError
+	LogDebug = cluster.LogDebug
+	LogInfo  = cluster.LogInfo
+	LogWarn  = cluster.LogWarn
+	LogError = cluster.LogError
 )
 
-// String is the level as a word.
-func (l LogLevel) String() string {
-	if l < LogDebug || l > LogError {
-		return "UNKNOWN"
-	}
-	return [...]string{"DEBUG", "INFO", "WARN", "ERROR"}[l]
-}
-
 // LogFunc is told what the driver does. Several goroutines call it at once.
-type LogFunc func(level LogLevel, format string, args ...interface{})
-
-// logTo gives the library's messages to a function of the user's.
-func logTo(log LogFunc) func(level int, message string) {
-	return func(level int, message string) {
-		log(LogError-LogLevel(level)+1, "%s", message)
-	}
-}
+type LogFunc = cluster.LogFunc

@@ -68,7 +68,7 @@ func WithConnectionBackoffCap(cap time.Duration) DriverOption {
 	return func(o *driverOptions) { o.set("backoff_cap", cap.String()) }
 }
 
-// WithRetryLimit sets how often an attempt to find the leader is repeated. If not used, or 0, it is until the connection
+// WithRetryLimit sets how often an attempt to find the leader is repeated. Unset, or 0, it is until the connection
 // timeout.
 func WithRetryLimit(limit uint) DriverOption {
 	return func(o *driverOptions) { o.set("retry_limit", strconv.FormatUint(uint64(limit), 10)) }
@@ -158,7 +158,7 @@ func (d *Driver) config(name string, timeout time.Duration) (*capi.Config, error
 		}
 	}
 	if d.options.log != nil {
-		if err := config.SetLog(logTo(d.options.log)); err != nil {
+		if err := config.SetLog(cluster.LogTo(d.options.log)); err != nil {
 			return nil, err
 		}
 	}

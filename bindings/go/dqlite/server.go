@@ -197,7 +197,7 @@ func newCluster(store ServerStore, dial DialFunc, log LogFunc) (*capi.Cluster, e
 	}
 	options := cluster.Options{Dial: dial}
 	if log != nil {
-		options.Log = logTo(log)
+		options.Log = cluster.LogTo(log)
 	}
 	return cluster.NewClient(native, options)
 }

@@ -103,7 +103,7 @@ def test_two_threads_at_once_on_one_connection_get_a_clear_error(picodata: str) 
     with quorate.connect(picodata) as connection:
         waiting = threading.Thread(target=connection.execute, args=("SELECT pg_sleep(1)",))
         waiting.start()
-        wait_for(connection._busy.locked)
+        wait_for(connection._turn.busy.locked)
         with pytest.raises(quorate.ProgrammingError, match="two threads at once"):
             connection.execute("SELECT 1")
         waiting.join()

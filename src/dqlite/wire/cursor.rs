@@ -96,7 +96,7 @@ impl RowCursor {
     /// there was no room for more.
     ///
     /// Spans are relative to the start of the body. A text is known to end inside the body, and not known to be
-    /// UTF-8: [`text`](super::rows::text) looks. A time without text, which is how NULL arrives in a column
+    /// UTF-8: a [`Row`](crate::row::Row) looks when it is asked. A time without text, which is how NULL arrives in a column
     /// declared as a date, is [`Cell::Null`]. After an end, or an error, there is nothing more to be had from
     /// this body.
     ///

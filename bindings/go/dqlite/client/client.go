@@ -136,7 +136,7 @@ func newClient(store *capi.Store, list []Option) (*Client, error) {
 	}
 	native := cluster.Options{Dial: o.dial, Values: o.values}
 	if o.log != nil {
-		native.Log = logTo(o.log)
+		native.Log = cluster.LogTo(o.log)
 	}
 	c, err := cluster.NewClient(store, native)
 	if err != nil {

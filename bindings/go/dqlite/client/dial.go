@@ -20,7 +20,7 @@ type LogFunc = dqlite.LogFunc
 // LogLevel says how much a message matters.
 type LogLevel = dqlite.LogLevel
 
-// Available logging levels.
+// The levels of messages.
 const (
 	LogDebug = dqlite.LogDebug
 	LogInfo  = dqlite.LogInfo
@@ -30,13 +30,6 @@ const (
 
 // DefaultLogFunc drops every message.
 func DefaultLogFunc(LogLevel, string, ...interface{}) {}
-
-// logTo gives the library's messages to a function of the user's.
-func logTo(log LogFunc) func(level int, message string) {
-	return func(level int, message string) {
-		log(LogError-LogLevel(level)+1, "%s", message)
-	}
-}
 
 // DefaultDialFunc dials a TCP address, or a Unix socket if the address begins with @. Without WithDialFunc the library
 // dials both by itself.

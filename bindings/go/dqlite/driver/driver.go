@@ -85,7 +85,7 @@ func WithConnectionBackoffCap(cap time.Duration) Option { return dqlite.WithConn
 // WithAttemptTimeout sets how long one node may take to say who leads. Unset, it is 15 seconds.
 func WithAttemptTimeout(timeout time.Duration) Option { return dqlite.WithAttemptTimeout(timeout) }
 
-// WithRetryLimit sets how often an attempt to find the leader is repeated. If not used, or 0, it is until the connection
+// WithRetryLimit sets how often an attempt to find the leader is repeated. Unset, or 0, it is until the connection
 // timeout.
 func WithRetryLimit(limit uint) Option { return dqlite.WithRetryLimit(limit) }
 

@@ -87,8 +87,9 @@ class Turn:
     """Lets one thread at a time into a connection, and any thread end the call that it makes there. May be entered again by the
     thread that is inside."""
 
-    def __init__(self, busy: threading.Lock) -> None:
-        self._busy = busy
+    def __init__(self) -> None:
+        self.busy = threading.Lock()
+        """Held by the thread inside."""
         self._owner: int | None = None
         self._depth = 0
         # A signal handler may come while its thread has the lock, and cancel.
@@ -104,7 +105,7 @@ class Turn:
         if self._owner == thread:
             self._depth += 1
             return
-        if not self._busy.acquire(blocking=False):
+        if not self.busy.acquire(blocking=False):
             raise ProgrammingError(
                 "the connection is used from two threads at once; give each thread a connection of its own (Pool.connection)"
             )
@@ -114,7 +115,7 @@ class Turn:
             if self.handle is None:
                 self.handle = self._handles[main] = _asking_handle() if main else _plain_handle()
         except BaseException:
-            self._busy.release()
+            self.busy.release()
             raise
         self._owner, self._depth = thread, 1
 
@@ -131,7 +132,7 @@ class Turn:
                 # A handle that was fired stays so. Ctrl-C may have fired it as well.
                 self._fired = False
                 self._handles.clear()
-        self._busy.release()
+        self.busy.release()
         if late:
             # The answer was there when the handler raised.
             raised = _raised.pop()

@@ -8,13 +8,13 @@ from ctypes import byref, c_int32, c_size_t, c_uint64, c_void_p, string_at
 from typing import Any, NamedTuple
 
 from quorate import _declarations as c
-from quorate._callbacks import DialFunction, LogFunction, set_dial, set_log
+from quorate._callbacks import DialFunction, LogFunction
 from quorate._closing import Closing
+from quorate._config import configured
 from quorate._errors import DataError, InterfaceError, ProgrammingError, invoke
 from quorate._interrupt import cancel_handle, invoke_interruptible
 from quorate._library import library, milliseconds, text_at
-from quorate._owner import BufferHandle, ClusterHandle, ConfigHandle, DumpHandle, NodesHandle, Owner
-from quorate.pool import set_option
+from quorate._owner import BufferHandle, ClusterHandle, DumpHandle, NodesHandle, Owner
 
 
 class NodeRole(enum.IntEnum):
@@ -73,18 +73,9 @@ class Cluster(Owner, Closing):
         self._handle: ClusterHandle | None = None
         self._process = os.getpid()
         self.url = url
-        config, cluster, text = ConfigHandle(), ClusterHandle(), url.encode()
-        invoke(library.quorate_config_new, text, len(text), byref(config))
-        try:
-            for name, value in options.items():
-                set_option(config, name, value)
-            if log is not None:
-                set_log(config, log)
-            if dial is not None:
-                set_dial(config, dial)
+        cluster = ClusterHandle()
+        with configured(url, options, log, dial) as config:
             invoke(library.quorate_cluster_new, config, byref(cluster))
-        finally:
-            config.free()
         self._handle = cluster
 
     def leader(self, *, timeout: float | None = None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -81,8 +80,7 @@ class Connection(Owner):
         """Seconds that a call may take; None is the pool's timeout."""
         self._autocommit = autocommit or not pool.has_transactions
         self._buffer = Buffer()
-        self._busy = threading.Lock()
-        self._turn = Turn(self._busy)
+        self._turn = Turn()
         # Rows that are being read, and whose they are. The cursor is not kept alive, as it would keep the connection.
         self._open: tuple[Reader, weakref.ref[Cursor]] | None = None
         self._handle = (acquire or pool._acquire)(self._timeout())

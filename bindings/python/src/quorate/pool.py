@@ -16,16 +16,15 @@ from quorate._callbacks import (
     EventFunction,
     LogFunction,
     set_balance,
-    set_dial,
     set_event,
-    set_log,
 )
 from quorate._closing import Closing
+from quorate._config import configured
 from quorate._decode import Buffer
 from quorate._errors import Error, OperationalError, invoke
 from quorate._interrupt import cancel_handle, check_call, invoke_interruptible
 from quorate._library import library, milliseconds
-from quorate._owner import ConfigHandle, ConnectionHandle, Owner, PoolHandle, ResultsHandle, RowsHandle
+from quorate._owner import ConnectionHandle, Owner, PoolHandle, ResultsHandle, RowsHandle
 from quorate._rows import Reader
 from quorate._values import Parameters, encode
 from quorate.connection import Connection
@@ -77,25 +76,15 @@ class Pool(Owner, Closing):
         if scheme != "dqlite":
             # dqlite takes `?` as it is.
             options.setdefault("placeholders", "question")
-        config, pool = ConfigHandle(), PoolHandle()
-        text = url.encode()
-        invoke(library.quorate_config_new, text, len(text), byref(config))
-        try:
-            for name, value in options.items():
-                set_option(config, name, value)
+        if isinstance(balance, str):
+            options["balance"] = balance
+        pool = PoolHandle()
+        with configured(url, options, log, dial) as config:
             if on_event is not None:
                 set_event(config, on_event)
-            if log is not None:
-                set_log(config, log)
-            if dial is not None:
-                set_dial(config, dial)
-            if isinstance(balance, str):
-                set_option(config, "balance", balance)
-            elif balance is not None:
+            if balance is not None and not isinstance(balance, str):
                 set_balance(config, balance)
             invoke(library.quorate_pool_open_config, config, byref(pool))
-        finally:
-            config.free()
         self._handle = pool
 
     def _pointer(self) -> PoolHandle | None:
@@ -249,13 +238,3 @@ class Pool(Owner, Closing):
         # The error's own traceback may hold connections, which would not come back before it was handled.
         with suppress(OperationalError):
             self.close(timeout=0)
-
-
-def set_option(config: c_void_p, name: str, value: object) -> None:
-    """Sets an option of a configuration; truth values and numbers as the library writes them."""
-    if isinstance(value, bool):
-        value = "true" if value else "false"
-    elif isinstance(value, float):
-        value = f"{round(value * 1000)}ms"
-    option, text = name.encode(), str(value).encode()
-    invoke(library.quorate_config_set, config, option, len(option), text, len(text))
